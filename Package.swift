@@ -1,0 +1,65 @@
+// swift-tools-version: 6.2
+// Martlet's targets, from the bottom up: IPFIX (the protocol, knows no flows), FlowCore (bytes in,
+// flow records out, needs no EAL), ExporterApp (EAL, ports, lcores, exporters, command line).
+// DPDK's flags come from pkg-config, because SwiftPM cannot parse libdpdk.pc itself.
+import Foundation
+import PackageDescription
+
+/// Runs pkg-config and splits its answer into words; empty where libdpdk is not installed, so that
+/// `swift package describe` still works and the build's own error names the missing header.
+func pkgConfig(_ arguments: String...) -> [String] {
+  let process = Process()
+  let output = Pipe()
+  process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+  process.arguments = ["pkg-config"] + arguments
+  process.standardOutput = output
+  process.standardError = FileHandle.nullDevice
+  guard (try? process.run()) != nil else { return [] }
+  let data = output.fileHandleForReading.readDataToEndOfFile()
+  process.waitUntilExit()
+  return String(decoding: data, as: UTF8.self).split(whereSeparator: \.isWhitespace).map(String.init)
+}
+
+/// `MARTLET_MARCH`: `native` for the fastest build, `x86-64-v3` for valgrind 3.19; the default is what
+/// Debian's DPDK was built for.
+let dpdkFlags = pkgConfig("--cflags", "libdpdk")
+let march =
+  Context.environment["MARTLET_MARCH"].map { "-march=\($0)" }
+  ?? dpdkFlags.first { $0.hasPrefix("-march=") } ?? "-march=corei7"
+let dpdkIncludes = dpdkFlags.filter { $0.hasPrefix("-I/usr/include/dpdk") }
+let clangFlags = [march] + dpdkIncludes + ["-include", "rte_config.h"]
+let plainFlags = [march]
+
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableExperimentalFeature("Lifetimes"),
+  .treatAllWarnings(as: .error),
+]
+
+func withFlags(_ flags: [String]) -> SwiftSetting { .unsafeFlags(flags.flatMap { ["-Xcc", $0] }) }
+
+let package = Package(
+  name: "martlet",
+  products: [.executable(name: "martlet", targets: ["ExporterApp"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+  ],
+  targets: [
+    .target(name: "CIntrinsics", cSettings: [.unsafeFlags(plainFlags)]),
+    .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
+    .target(name: "IPFIX", swiftSettings: strict + [withFlags(plainFlags)]),
+    .target(
+      name: "FlowCore", dependencies: ["IPFIX", "CIntrinsics"],
+      swiftSettings: strict + [withFlags(plainFlags)]),
+    .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
+    .executableTarget(
+      name: "ExporterApp",
+      dependencies: [
+        "FlowCore", "IPFIX", "CDPDK", "CPcap",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict + [withFlags(clangFlags)],
+      linkerSettings: [.unsafeFlags(pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") })]),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,34 @@
+// The one interface through which a record leaves: a record names its fields in order, and the writer decides
+// what becomes of them: bytes of a data record, field specifiers of a template, JSON, a CSV cell, a table's column.
+
+/// Receives the fields of one record, in template order.
+///
+/// Every kind of output is a conforming type, and records call it through generic, specialised code: after
+/// inlining an IPFIX encoder is straight-line stores, and no field is dispatched dynamically.
+///
+/// Integers arrive in host byte order. The method chosen fixes the field's length on the wire; it may be shorter
+/// than the element's type (reduced-size encoding, RFC 7011 section 6.2) or, for basicList entries, longer.
+public protocol FieldWriter: ~Copyable {
+  mutating func unsigned8(_ element: InformationElement, _ value: UInt8)
+  mutating func unsigned16(_ element: InformationElement, _ value: UInt16)
+  mutating func unsigned32(_ element: InformationElement, _ value: UInt32)
+  mutating func unsigned64(_ element: InformationElement, _ value: UInt64)
+  mutating func float32(_ element: InformationElement, _ value: Float)
+  /// `address` as a number: 192.0.2.1 is 0xC0000201.
+  mutating func ipv4Address(_ element: InformationElement, _ address: UInt32)
+  /// The address's first and last eight bytes as numbers.
+  mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64)
+  /// The address in the low 48 bits.
+  mutating func macAddress(_ element: InformationElement, _ address: UInt64)
+  /// A time in nanoseconds since 1970 (UTC), encoded as the element's dateTime type says (RFC 7011 section 6.1.7 ff.).
+  mutating func time(_ element: InformationElement, nanoseconds: UInt64)
+  /// A variable-length octetArray (RFC 7011 section 7), at most 65535 bytes.
+  mutating func octets(_ element: InformationElement, _ bytes: RawSpan)
+  /// A variable-length string; the bytes come from the wire and need not be valid UTF-8.
+  mutating func string(_ element: InformationElement, _ bytes: RawSpan)
+  /// A basicList (RFC 6313 section 4.5.1, semantic allOf) of `count` entries of `element`, each `Entry` wide.
+  mutating func list<Entry: FixedWidthInteger>(
+    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry)
+  /// A basicList of times: `entry` gives nanoseconds since 1970; the element's dateTime type decides the encoding.
+  mutating func times(_ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64)
+}
