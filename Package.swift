@@ -46,12 +46,13 @@ let package = Package(
   ],
   targets: [
     .target(name: "CIntrinsics", cSettings: [.unsafeFlags(plainFlags)]),
+    .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
+    .systemLibrary(name: "CMessageDigest", pkgConfig: "libmd", providers: [.apt(["libmd-dev"])]),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
     .target(name: "IPFIX", swiftSettings: strict + [withFlags(plainFlags)]),
     .target(
-      name: "FlowCore", dependencies: ["IPFIX", "CIntrinsics"],
+      name: "FlowCore", dependencies: ["IPFIX", "CIntrinsics", "CMessageDigest"],
       swiftSettings: strict + [withFlags(plainFlags)]),
-    .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
     .executableTarget(
       name: "ExporterApp",
       dependencies: [
@@ -60,6 +61,14 @@ let package = Package(
       ],
       swiftSettings: strict + [withFlags(clangFlags)],
       linkerSettings: [.unsafeFlags(pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") })]),
+    .testTarget(
+      name: "IPFIXTests", dependencies: ["IPFIX"], swiftSettings: strict + [withFlags(plainFlags)]),
+    .testTarget(
+      name: "FlowCoreTests", dependencies: ["FlowCore", "IPFIX"],
+      swiftSettings: strict + [withFlags(plainFlags)]),
+    .testTarget(
+      name: "ExporterAppTests", dependencies: ["ExporterApp", "FlowCore", "IPFIX"],
+      swiftSettings: strict + [withFlags(clangFlags)]),
   ],
   swiftLanguageModes: [.v6]
 )
