@@ -64,7 +64,7 @@ let package = Package(
     .testTarget(
       name: "IPFIXTests", dependencies: ["IPFIX"], swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
-      name: "FlowCoreTests", dependencies: ["FlowCore", "IPFIX"],
+      name: "FlowCoreTests", dependencies: ["FlowCore", "IPFIX", "CPcap"],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "ExporterAppTests", dependencies: ["ExporterApp", "FlowCore", "IPFIX"],

@@ -15,6 +15,17 @@ static inline uint32_t martlet_match_signatures(const void *signatures, uint16_t
   return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
 }
 
+/// A bit for each of a bucket's eight places that is in use (signature not 0) and whose 16-bit `due` (at byte 48) is not
+/// after `tick`, modulo 2^16. `bucket` is 64-byte aligned.
+static inline uint32_t martlet_match_due(const void *bucket, uint16_t tick) {
+  const __m128i *line = (const __m128i *)bucket;
+  __m128i zero = _mm_setzero_si128();
+  __m128i free_lanes = _mm_cmpeq_epi16(_mm_load_si128(line), zero);
+  __m128i ahead = _mm_cmpgt_epi16(_mm_sub_epi16(_mm_load_si128(line + 3), _mm_set1_epi16((short)tick)), zero);
+  __m128i waiting = _mm_or_si128(free_lanes, ahead);
+  return ~(uint32_t)_mm_movemask_epi8(_mm_packs_epi16(waiting, zero)) & 0xFF;
+}
+
 /// The time stamp counter, not serialising.
 static inline uint64_t martlet_cycles(void) { return __builtin_ia32_rdtsc(); }
 #endif

@@ -1,0 +1,96 @@
+// The engine as the exporter sees it: one object for each worker lcore, without generics, so that the pipeline below
+// is compiled for Martlet's own plugins and nothing is left to be looked up at run time.
+
+/// What all workers share: limits, timeouts, plugins.
+public struct FlowConfiguration: Sendable {
+  /// Flows in the table of one worker.
+  public var flows = 131_072
+  /// Records that may be on their way through export, besides those in the table.
+  public var recordsUnderWay = 8192
+  /// Nanoseconds.
+  public var inactiveTimeout: UInt64 = 30_000_000_000
+  public var activeTimeout: UInt64 = 300_000_000_000
+  /// Keys the flow hash; live workers use a random one.
+  public var seed: UInt64 = 0
+  /// Bytes for what plugins keep of variable length.
+  public var slabBytes = 64 << 20
+  /// Sets of four datagrams whose fragments are under way.
+  public var fragmentSets = 4096
+  /// The clock is the packets' own.
+  public var isOffline = true
+
+  public init() {}
+}
+
+/// One worker's flow table and plugins. Not for use by several threads at once.
+public final class FlowWorker {
+  private var engine: Engine<BuiltInPlugins>
+  /// The records that the last call finished: valid from 0 to `finished`, until the next call.
+  public let outbox: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+  private let countersMemory: UnsafeMutablePointer<WorkerCounters>
+
+  /// The most frames one call takes.
+  public static let burstSize = 32
+  /// The most records one call hands out.
+  public static let outboxCapacity = 1024
+
+  /// Makes the table of worker `number`; its records are read through `schema`.
+  public init(
+    configuration: FlowConfiguration, schema: RecordSchema, number: Int,
+    memory: any FlowMemory = PlainMemory()
+  ) throws(FlowSetupError) {
+    engine = try Engine(configuration, layout: schema.layout, worker: number, memory: memory)
+    outbox = engine.outbox
+    countersMemory = engine.counters
+    schema.register(engine.slab.pointee.reader, worker: number)
+  }
+
+  /// How the frames begin; Ethernet unless a capture says otherwise.
+  public var linkType: LinkType {
+    get { engine.dissector.linkType }
+    set { engine.dissector.linkType = newValue }
+  }
+
+  /// How many records the last call left in `outbox`.
+  public var finished: Int { engine.finished }
+
+  /// Works through at most 32 frames, all received at `now` (nanoseconds since 1970), and sweeps.
+  public func process(_ frames: UnsafePointer<Frame>, count: Int, now: UInt64) {
+    var now = now
+    engine.process(frames, count: count, times: &now, step: 0)
+  }
+
+  /// Works through at most 32 frames with a time each, and sweeps.
+  public func process(_ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>) {
+    engine.process(frames, count: count, times: times, step: 1)
+  }
+
+  /// Nothing was received until `now`: sweeps.
+  public func idle(now: UInt64) { engine.idle(now: now) }
+
+  /// Ends flows because the program ends, as many as `outbox` holds; false when none is left.
+  public func flush() -> Bool { engine.flush() }
+
+  /// Takes back `count` records that were exported.
+  public func recycle(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
+    for index in 0..<count {
+      if let record = records[index] { engine.recycle(record) }
+    }
+  }
+
+  /// The counters; other threads may read them while the worker runs, and see values of different packets.
+  public var counters: WorkerCounters {
+    var counters = countersMemory.pointee
+    counters.inTable = counters.flowsMade &- counters.ended.total
+    return counters
+  }
+}
+
+extension InlineArray where Element == UInt64 {
+  /// The sum of all elements.
+  var total: UInt64 {
+    var sum: UInt64 = 0
+    for index in indices { sum &+= self[index] }
+    return sum
+  }
+}

@@ -1,0 +1,64 @@
+// The stage of the burst in which plugins see a packet: for each one that still wants this flow, one direct call.
+
+/// The hooks of `FlowPlugin` that the engine calls on the packet path.
+enum Hook {
+  case create
+  case beforeUpdate
+  case update
+  case finish
+}
+
+/// Calls one hook of the plugins in a mask and gathers what they ask for.
+struct PluginStage<Registry: PluginRegistry> {
+  let slots: UnsafeMutablePointer<PluginSlot>
+
+  /// Calls `hook` for each plugin in `mask`, in slot order; returns what they ask for together. `done` takes a plugin
+  /// out of the record's interest.
+  @inline(__always)
+  func run(
+    _ hook: Hook, mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ packet: PacketView,
+    slab: UnsafeMutablePointer<Slab>, slabMisses: UnsafeMutablePointer<UInt64>
+  ) -> Verdict {
+    var verdicts: Verdict = []
+    var rest = mask
+    while rest != 0 {
+      let bit = rest & (0 &- rest)
+      let slot = slots[rest.trailingZeroBitCount]
+      var call = HookCall(
+        hook: hook, slot: slot, record: record, packet: packet, slab: slab, slabMisses: slabMisses)
+      Registry.visit(slot.number, &call)
+      if call.verdict.contains(.done) { record.pointee.interest &= ~bit }
+      verdicts.formUnion(call.verdict)
+      rest &= rest &- 1
+    }
+    return verdicts
+  }
+}
+
+/// One call of one hook.
+private struct HookCall: PluginVisitor {
+  let hook: Hook
+  let slot: PluginSlot
+  let record: UnsafeMutablePointer<FlowRecord>
+  let packet: PacketView
+  let slab: UnsafeMutablePointer<Slab>
+  let slabMisses: UnsafeMutablePointer<UInt64>
+  var verdict: Verdict = []
+
+  @inline(__always)
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
+    let base = UnsafeMutableRawPointer(record)
+    // Safe: the layout gave each slot its own bytes behind the record's head, of the plugin's own types.
+    let state = (base + Int(slot.stateOffset)).assumingMemoryBound(to: P.State.self)
+    let plugin = slot.plugin.assumingMemoryBound(to: P.self)
+    var flow = FlowContext(
+      record: record, slab: slab, slabMisses: slabMisses,
+      trailing: MutableBytes(base + Int(slot.trailingOffset), count: Int(slot.trailingSize)))
+    switch hook {
+    case .create: verdict = plugin.pointee.create(&state.pointee, packet, &flow)
+    case .beforeUpdate: verdict = plugin.pointee.beforeUpdate(&state.pointee, packet, &flow)
+    case .update: verdict = plugin.pointee.update(&state.pointee, packet, &flow)
+    case .finish: verdict = plugin.pointee.finish(&state.pointee, &flow) ? .done : .more
+    }
+  }
+}

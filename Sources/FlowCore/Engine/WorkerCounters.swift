@@ -1,0 +1,26 @@
+// What a worker counts. Every packet is either counted in a flow or in exactly one of the counters named here.
+
+/// The counters of one worker; written by it alone.
+public struct WorkerCounters: BitwiseCopyable, Sendable {
+  /// Frames that were handed to the engine, and their bytes on the wire.
+  public var packets: UInt64 = 0
+  public var bytes: UInt64 = 0
+  /// Frames that belong to no flow, by reason (index: `DiscardReason.rawValue`).
+  public var discarded: InlineArray<7, UInt64> = .init(repeating: 0)
+  /// Packets of new flows for which there was no free record.
+  public var tableFull: UInt64 = 0
+  /// Flows made.
+  public var flowsMade: UInt64 = 0
+  /// Records that left the table, by reason (index: `FlowEndReason.rawValue`), and the packets counted in them.
+  public var ended: InlineArray<6, UInt64> = .init(repeating: 0)
+  public var endedPackets: UInt64 = 0
+  /// Blocks that a plugin asked for when the slab was used up.
+  public var slabFull: UInt64 = 0
+  /// Flows in the table now.
+  public var inTable: UInt64 = 0
+
+  public init() {}
+
+  /// All frames that belong to no flow.
+  public var discardedTotal: UInt64 { discarded.total }
+}

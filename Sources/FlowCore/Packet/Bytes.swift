@@ -1,0 +1,157 @@
+// The one way to look at bytes from the wire: a view that knows its length and a cursor that reads forward.
+// Everything that parses packets goes through these two, so bounds are checked in one place.
+
+/// A borrowed, read-only run of captured bytes. Integers are read in network byte order.
+///
+/// The view does not own its memory: it is valid while the burst, or the finished record, that it came from is.
+/// Each access checks its bounds and stops the program where a parser forgot to (a defect of the parser, never of the
+/// traffic: parsers ask `count` or use `Cursor`, which throws instead).
+public struct Bytes: BitwiseCopyable, @unchecked Sendable {
+  @usableFromInline let base: UnsafeRawPointer
+  /// The number of readable bytes.
+  public let count: Int
+
+  /// A view of `count` bytes at `base`, which the caller keeps alive and unchanged.
+  @inlinable @inline(__always)
+  public init(_ base: UnsafeRawPointer, count: Int) {
+    self.base = base
+    self.count = count
+  }
+
+  /// True when there is no byte to read.
+  @inlinable @inline(__always)
+  public var isEmpty: Bool { count == 0 }
+
+  /// The byte at `offset`.
+  @inlinable @inline(__always)
+  public subscript(offset: Int) -> UInt8 {
+    precondition(UInt(bitPattern: offset) < UInt(bitPattern: count))
+    // Safe: the line above checked the offset.
+    return base.load(fromByteOffset: offset, as: UInt8.self)
+  }
+
+  /// The big-endian integer of type `T` at `offset`.
+  @inlinable @inline(__always)
+  public func load<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type, at offset: Int) -> T {
+    precondition(offset >= 0 && count &- offset >= MemoryLayout<T>.size)
+    // Safe: the line above checked that all of T's bytes are inside.
+    return T(bigEndian: base.loadUnaligned(fromByteOffset: offset, as: T.self))
+  }
+
+  /// The `length` bytes from `offset` on.
+  @inlinable @inline(__always)
+  public func slice(_ offset: Int, _ length: Int) -> Bytes {
+    precondition(offset >= 0 && length >= 0 && count &- offset >= length)
+    // Safe: the line above checked that the slice is inside.
+    return Bytes(base + offset, count: length)
+  }
+
+  /// At most the first `length` bytes.
+  @inlinable @inline(__always)
+  public func prefix(_ length: Int) -> Bytes {
+    Bytes(base, count: Swift.min(count, Swift.max(0, length)))
+  }
+
+  /// All bytes from `offset` on; empty where there are none.
+  @inlinable @inline(__always)
+  public func dropFirst(_ offset: Int) -> Bytes {
+    let skipped = Swift.min(count, Swift.max(0, offset))
+    return Bytes(base + skipped, count: count &- skipped)
+  }
+
+  /// The same bytes as the standard library's span, for writers that take one.
+  @inlinable @inline(__always)
+  public var span: RawSpan {
+    @_lifetime(borrow self)
+    get {
+      let span = RawSpan(_unsafeStart: base, byteCount: count)
+      return _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// True when the bytes begin with the characters of `text`, compared exactly.
+  /// - Complexity: O(`text`'s length)
+  @inlinable @inline(__always)
+  public func starts(with text: StaticString) -> Bool {
+    guard count >= text.utf8CodeUnitCount else { return false }
+    for index in 0..<text.utf8CodeUnitCount where self[index] != text.utf8Start[index] { return false }
+    return true
+  }
+
+  /// The offset of the first `byte` at or after `start`, or nil.
+  /// - Complexity: O(count)
+  @inlinable
+  public func firstIndex(of byte: UInt8, from start: Int = 0) -> Int? {
+    var index = Swift.max(0, start)
+    while index < count {
+      if self[index] == byte { return index }
+      index += 1
+    }
+    return nil
+  }
+}
+
+/// The bytes ended before the field that was asked for.
+public struct Truncated: Error {
+  @inlinable public init() {}
+}
+
+/// Reads a run of bytes from front to back; each read past the end throws `Truncated` and reads nothing.
+public struct Cursor: BitwiseCopyable {
+  let bytes: Bytes
+  /// The offset of the next byte to read.
+  public private(set) var position: Int
+
+  /// A cursor at the first of `bytes`.
+  @inline(__always)
+  public init(_ bytes: Bytes) {
+    self.bytes = bytes
+    self.position = 0
+  }
+
+  /// The bytes not read yet.
+  @inline(__always)
+  public var remaining: Int { bytes.count &- position }
+
+  /// Moves past `length` bytes and returns them.
+  @inline(__always)
+  public mutating func take(_ length: Int) throws(Truncated) -> Bytes {
+    guard length >= 0, length <= remaining else { throw Truncated() }
+    let slice = bytes.slice(position, length)
+    position &+= length
+    return slice
+  }
+
+  /// Moves past `length` bytes.
+  @inline(__always)
+  public mutating func skip(_ length: Int) throws(Truncated) {
+    _ = try take(length)
+  }
+
+  /// The next byte.
+  @inline(__always)
+  public mutating func unsigned8() throws(Truncated) -> UInt8 { try take(1)[0] }
+
+  /// The next two bytes, big-endian.
+  @inline(__always)
+  public mutating func unsigned16() throws(Truncated) -> UInt16 { try take(2).load(UInt16.self, at: 0) }
+
+  /// The next three bytes, big-endian.
+  @inline(__always)
+  public mutating func unsigned24() throws(Truncated) -> UInt32 {
+    let field = try take(3)
+    return UInt32(field[0]) << 16 | UInt32(field.load(UInt16.self, at: 1))
+  }
+
+  /// The next four bytes, big-endian.
+  @inline(__always)
+  public mutating func unsigned32() throws(Truncated) -> UInt32 { try take(4).load(UInt32.self, at: 0) }
+
+  /// All bytes not read yet.
+  @inline(__always)
+  public mutating func rest() -> Bytes {
+    let slice = bytes.slice(position, remaining)
+    position = bytes.count
+    return slice
+  }
+}

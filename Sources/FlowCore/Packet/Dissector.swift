@@ -1,0 +1,87 @@
+// The first pass over a burst: one frame in, one `Packet` out, or the reason why there is none.
+// The common frame (Ethernet, IPv4 without options, TCP or UDP, whole) takes a short path that is inlined into the
+// pass; every other frame goes through `Dissector+Layers.swift`.
+
+/// Dissects the frames of one worker: the only state is the link type, the hash's seed and the fragments seen.
+struct Dissector: ~Copyable {
+  /// How the frames begin.
+  var linkType = LinkType.ethernet
+  let hashing: FlowHash
+  var fragments: FragmentTable
+
+  /// The most link-layer, MPLS and tunnel headers that are opened before the innermost IP header.
+  static let maximumHeaders = 24
+
+  init(hashing: FlowHash, fragments: consuming FragmentTable) {
+    self.hashing = hashing
+    self.fragments = fragments
+  }
+
+  /// Dissects `frame`, received at `time`, into `packet`; returns the reason where it holds no flow's packet.
+  ///
+  /// `packet` is left half-written in that case.
+  @inline(__always)
+  mutating func dissect(_ frame: Frame, time: UInt64, into packet: inout Packet) -> DiscardReason? {
+    packet.time = time
+    packet.frame = frame.bytes
+    packet.captured = frame.captured
+    packet.wire = frame.wire
+    packet.mplsEntry = 0
+    packet.linkOffset = 0
+    packet.macAddresses = .ethernet
+    if linkType == .ethernet, dissectCommon(frame, into: &packet) { return nil }
+    return dissectLayers(frame, into: &packet)
+  }
+
+  /// The common case; false when the frame is not of it, and `packet` is to be filled by the other path.
+  ///
+  ///      0               6               12      14      ihl 20                34
+  ///     | destination    | source         | 08 00 | IPv4 header, no options    | TCP, UDP
+  @inline(__always)
+  private func dissectCommon(_ frame: Frame, into packet: inout Packet) -> Bool {
+    let bytes = Bytes(frame.bytes, count: Int(frame.captured))
+    // 14 + 20 + 20 bytes: what the longest of the three headers read below needs.
+    guard bytes.count >= 54 else { return false }
+    let typeAndVersion = bytes.load(UInt32.self, at: 12)
+    guard typeAndVersion >> 8 == 0x0800_45 else { return false }
+    // Bit 14 is DF, the only one of flags and offset that a whole packet may have (bit 15 is reserved).
+    let fragment = bytes.load(UInt16.self, at: 20)
+    guard fragment & 0x3FFF == 0 else { return false }
+    let total = UInt32(bytes.load(UInt16.self, at: 16))
+    let protocolNumber = bytes[23]
+    let headers: UInt32
+    if protocolNumber == 6 {
+      let offsetAndFlags = bytes.load(UInt16.self, at: 46)
+      let words = UInt32(offsetAndFlags >> 12)
+      if words != 5 {
+        // NOP, NOP, timestamp: what nearly every TCP packet carries; other options are checked one by one.
+        guard words == 8, bytes.count >= 66, bytes.load(UInt32.self, at: 54) == 0x0101_080A else {
+          return false
+        }
+      }
+      packet.tcpFlags = UInt8(truncatingIfNeeded: offsetAndFlags)
+      headers = 20 &+ words &* 4
+    } else if protocolNumber == 17 {
+      packet.tcpFlags = 0
+      headers = 28
+    } else {
+      return false
+    }
+    packet.octets = total
+    packet.timeToLive = bytes[22]
+    packet.fragmentFlags = UInt8(truncatingIfNeeded: fragment >> 13)
+    packet.networkOffset = 14
+    packet.transportOffset = 34
+    packet.payloadOffset = 14 &+ headers
+    let length = total > headers ? total &- headers : 0
+    packet.payloadLength = length
+    packet.payloadCaptured = min(length, frame.captured &- packet.payloadOffset)
+    let ports = bytes.load(UInt32.self, at: 34)
+    packet.key = Key(
+      addresses: bytes.load(UInt64.self, at: 26), sourcePort: UInt16(truncatingIfNeeded: ports >> 16),
+      destinationPort: UInt16(truncatingIfNeeded: ports), protocolNumber: protocolNumber, vlan: 0,
+      isVersion6: false)
+    packet.hash = hashing.hash(packet.key)
+    return true
+  }
+}

@@ -1,0 +1,27 @@
+// The plugins that are built in. A switch over their numbers, visited by generic code, is the whole dispatch: the
+// compiler makes one specialised call for each plugin, with no table of functions and no reference counting.
+
+/// Something to be done with a plugin's type.
+protocol PluginVisitor: ~Copyable {
+  mutating func visit<P: FlowPlugin>(_ type: P.Type)
+}
+
+/// A set of plugins, numbered from 0.
+protocol PluginRegistry {
+  static var count: Int { get }
+  /// Calls `visitor` with the plugin of `number`.
+  static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor)
+}
+
+/// Martlet's own plugins. A new plugin is one line here.
+enum BuiltInPlugins: PluginRegistry {
+  static let count = 1
+
+  @inline(__always)
+  static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
+    switch number {
+    case 0: visitor.visit(PacketSequence.self)
+    default: break
+    }
+  }
+}

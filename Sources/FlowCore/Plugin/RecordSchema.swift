@@ -1,0 +1,84 @@
+// How finished records are read: the one place that knows which fields a record has and in which order. Every output
+// goes through it.
+import IPFIX
+
+/// The enabled plugins' fields and the slabs that finished records refer to. Shared by all workers and the export lcore.
+public final class RecordSchema: @unchecked Sendable {
+  let layout: StateLayout<BuiltInPlugins>
+  private let readers: UnsafeMutablePointer<SlabReader?>
+  private let slots: UnsafeMutablePointer<PluginSlot>
+  private let precision: TimestampPrecision
+  private static let maximumWorkers = 1024
+
+  /// The schema for `plugins` in this order.
+  public init(plugins: [PluginSelection], timestamps: TimestampPrecision = .microseconds)
+    throws(FlowSetupError)
+  {
+    layout = try StateLayout(plugins)
+    slots = layout.slots.baseAddress ?? .allocate(capacity: 1)
+    precision = timestamps
+    readers = .allocate(capacity: Self.maximumWorkers)
+    readers.initialize(repeating: nil, count: Self.maximumWorkers)
+  }
+
+  func register(_ reader: SlabReader, worker: Int) {
+    precondition(worker < Self.maximumWorkers)
+    readers[worker] = reader
+  }
+
+  /// Bytes of memory for one flow: its record with the plugins' states, and its share of the table.
+  public var bytesPerFlow: Int { layout.stride + FlowTable.bucketSize / 2 }
+
+  /// How many plugins are enabled.
+  public var pluginCount: Int { layout.slots.count }
+
+  /// Records with the same key have the same fields.
+  @inline(__always)
+  public func key(_ record: UnsafeMutableRawPointer) -> UInt64 {
+    let record = record.assumingMemoryBound(to: FlowRecord.self)
+    return UInt64(record.pointee.presence) << 1 | (record.pointee.key.isVersion6 ? 1 : 0)
+  }
+
+  /// Writes the record's fields: the basic ones, then those of each plugin that has something to export.
+  @inline(__always)
+  func write<Writer: FieldWriter & ~Copyable>(_ record: UnsafeMutableRawPointer, into writer: inout Writer) {
+    let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
+    head.pointee.exportBasicFields(precision, into: &writer)
+    var rest = head.pointee.presence
+    while rest != 0 {
+      writeFields(of: slots[rest.trailingZeroBitCount], record, into: &writer)
+      rest &= rest &- 1
+    }
+  }
+
+  @inline(__always)
+  private func writeFields<Writer: FieldWriter & ~Copyable>(
+    of slot: PluginSlot, _ record: UnsafeMutableRawPointer, into writer: inout Writer
+  ) {
+    let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
+    guard let slab = readers[head.pointee.worker] else { return }
+    withUnsafeMutablePointer(to: &writer) { writer in
+      var call = ExportCall(
+        slot: slot, record: record,
+        flow: FinishedFlow(
+          record: head, slab: slab,
+          trailing: MutableBytes(record + Int(slot.trailingOffset), count: Int(slot.trailingSize))),
+        writer: writer)
+      BuiltInPlugins.visit(slot.number, &call)
+    }
+  }
+}
+
+/// One plugin's fields of one record.
+private struct ExportCall<Writer: FieldWriter & ~Copyable>: PluginVisitor, ~Copyable {
+  let slot: PluginSlot
+  let record: UnsafeMutableRawPointer
+  let flow: FinishedFlow
+  let writer: UnsafeMutablePointer<Writer>
+
+  @inline(__always)
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
+    let state = (record + Int(slot.stateOffset)).assumingMemoryBound(to: P.State.self)
+    slot.plugin.assumingMemoryBound(to: P.self).pointee.export(state.pointee, flow, into: &writer.pointee)
+  }
+}

@@ -1,0 +1,65 @@
+// The hash that places flows in the table. It is keyed by random words, because a sender chooses the keys: with a known
+// or linear function (CRC, Toeplitz) anyone can aim many flows at one bucket. It gives both directions of a flow the
+// same value, so that one lookup finds a biflow.
+
+/// A keyed, symmetric 64-bit hash by folded 64×64-bit multiplications.
+///
+/// An endpoint (address and port) is one word; the smaller and the larger of a packet's two endpoints are each combined
+/// with a secret word and multiplied, and the product's halves are folded together.
+public struct FlowHash: BitwiseCopyable, Sendable {
+  private let secrets: (UInt64, UInt64, UInt64, UInt64)
+
+  /// A hash keyed by `seed`; live workers use a random one, offline runs a fixed one so that they repeat.
+  public init(seed: UInt64) {
+    // SplitMix64 (Steele, Lea, Flood 2014) spreads the seed over the four secret words.
+    var state = seed
+    func next() -> UInt64 {
+      state &+= 0x9E37_79B9_7F4A_7C15
+      var word = state
+      word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
+      word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
+      return word ^ word >> 31
+    }
+    secrets = (next() | 1, next(), next(), next())
+  }
+
+  @inline(__always)
+  private func fold(_ left: UInt64, _ right: UInt64) -> UInt64 {
+    let product = left.multipliedFullWidth(by: right)
+    return product.high ^ product.low
+  }
+
+  /// The hash of two endpoints in either order and of what both directions share: VLAN, version and protocol go into
+  /// the top 16 bits, which IPv4 endpoints leave free.
+  @inline(__always)
+  private func combine(_ one: UInt64, _ other: UInt64, _ key: Key) -> UInt64 {
+    fold(
+      min(one, other) ^ secrets.0 ^ key.rest << 32 & 0xFFFF_0000_0000_0000,
+      max(one, other) ^ secrets.1 ^ key.rest << 48)
+  }
+
+  /// The hash of an IPv4 flow's key.
+  @inline(__always)
+  func hash(_ key: Key) -> UInt64 {
+    let source = (key.addresses >> 32) << 16 | key.rest >> 48
+    let destination = (key.addresses << 32) >> 16 | (key.rest >> 32) & 0xFFFF
+    return combine(source, destination, key)
+  }
+
+  /// The hash of an IPv6 flow's key, whose full addresses are given by their halves.
+  @inline(__always)
+  func hash(_ key: Key, source: (high: UInt64, low: UInt64), destination: (high: UInt64, low: UInt64))
+    -> UInt64
+  {
+    let one = fold(source.high ^ secrets.2 ^ key.rest >> 48, source.low ^ secrets.3)
+    let other = fold(destination.high ^ secrets.2 ^ (key.rest >> 32) & 0xFFFF, destination.low ^ secrets.3)
+    return combine(one, other, key)
+  }
+
+  /// The hash of a datagram's addresses and identification, in this order.
+  func hash(_ addresses: (UInt64, UInt64, UInt64, UInt64), _ identification: UInt64) -> UInt64 {
+    fold(
+      fold(addresses.0 ^ secrets.2, addresses.1 ^ secrets.3) ^ secrets.0 ^ identification,
+      fold(addresses.2 ^ secrets.2, addresses.3 ^ secrets.1) ^ secrets.3)
+  }
+}

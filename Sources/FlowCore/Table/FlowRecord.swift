@@ -1,0 +1,103 @@
+// The flow record: one block of memory per flow, laid out so that a packet of a known IPv4 flow touches one line.
+
+/// The head of a flow record; the states of the enabled plugins follow it at offsets computed once at start.
+///
+///      0  key 16 | last 8 | first 8 | packets 4+4 | octets 8+8 | TCP flags 1+1 | state 1 | - | interest 4     hot line
+///     64  source 16 | destination 16 | MACs 8+8 | index 4 | slab 4 | presence 4 | lag 4 … reason, worker       cold line
+///     128 plugin states …
+///
+/// The hot line is read and written by every packet. The cold line is written when the flow is made, and read for IPv6
+/// and at the end.
+struct FlowRecord: BitwiseCopyable {
+  /// The source is the first packet's sender.
+  var key: Key
+  /// When the last packet was received, nanoseconds since 1970 (arrival order, not the maximum).
+  var last: UInt64 = 0
+  /// When the first packet was received.
+  var first: UInt64 = 0
+  var forwardPackets: UInt32 = 0
+  var reversePackets: UInt32 = 0
+  var forwardOctets: UInt64 = 0
+  var reverseOctets: UInt64 = 0
+  /// The union of the TCP flags octets of each direction.
+  var forwardFlags: UInt8 = 0
+  var reverseFlags: UInt8 = 0
+  /// `lag` is not zero.
+  var isLagging = false
+  var endReason: FlowEndReason = .none
+  /// The plugins (bit = slot) that still want this flow's packets.
+  var interest: UInt32 = 0
+
+  /// IPv6 addresses in halves; unused for IPv4.
+  var sourceHigh: UInt64 = 0
+  var sourceLow: UInt64 = 0
+  var destinationHigh: UInt64 = 0
+  var destinationLow: UInt64 = 0
+  /// The source MAC address in the low 48 bits; above it the worker's number.
+  var sourceMACAndWorker: UInt64 = 0
+  var destinationMAC: UInt64 = 0
+  /// The record's number in its pool.
+  var index: UInt32 = 0
+  /// The first of the slab blocks that the flow holds, or 0.
+  var blocks: UInt32 = 0
+  /// The plugins (bit = slot) whose fields are exported.
+  var presence: UInt32 = 0
+  /// By how many milliseconds the packet's own time was behind the worker's clock: other than 0 only where a capture's
+  /// time goes backwards.
+  var lag: UInt32 = 0
+
+  static let size = 128
+
+  init(key: Key) { self.key = key }
+
+  @inline(__always) var sourceMAC: UInt64 { sourceMACAndWorker & 0xFFFF_FFFF_FFFF }
+  @inline(__always) var worker: Int { Int(sourceMACAndWorker >> 48) }
+}
+
+/// Why a record left the table (IANA flowEndReason, information element 136).
+public enum FlowEndReason: UInt8, BitwiseCopyable, Sendable, CaseIterable {
+  case none = 0
+  /// No packet for the inactive timeout, neither FIN nor RST seen.
+  case idleTimeout = 1
+  /// The flow lasted longer than the active timeout.
+  case activeTimeout = 2
+  /// FIN or RST was seen, and the flow went idle or a SYN used its key again.
+  case endOfFlow = 3
+  /// Asked for: by a plugin, or because the program ends.
+  case forced = 4
+  /// Its place in the table was needed.
+  case lackOfResources = 5
+}
+
+/// The two timeouts in nanoseconds, and what follows from them for one record.
+struct Timeouts: BitwiseCopyable {
+  var inactive: UInt64
+  var active: UInt64
+
+  /// When `record` has to leave the table, on the clock of its packets.
+  @inline(__always)
+  func deadline(_ record: FlowRecord) -> UInt64 {
+    min(record.last &+ inactive, record.first &+ active)
+  }
+
+  /// Whether `record` has timed out for a packet received at `time` while the worker's clock shows `clock`, which is
+  /// never behind. Where a capture goes back in time the two differ; then either may end the flow.
+  @inline(__always)
+  func hasExpired(_ record: FlowRecord, time: UInt64, clock: UInt64) -> Bool {
+    let deadline = deadline(record)
+    guard clock >= deadline else { return false }
+    return time >= deadline || clock >= deadline &+ UInt64(record.lag) &* 1_000_000
+  }
+
+  /// The reason that an expired record ends with: that of the timeout that came first.
+  func reason(_ record: FlowRecord) -> FlowEndReason {
+    guard record.last &+ inactive <= record.first &+ active else { return .activeTimeout }
+    return (record.forwardFlags | record.reverseFlags) & TCPFlags.finOrReset != 0 ? .endOfFlow : .idleTimeout
+  }
+}
+
+/// Bits of the TCP flags octet (RFC 9293 section 3.1).
+enum TCPFlags {
+  static let syn: UInt8 = 0x02
+  static let finOrReset: UInt8 = 0x05
+}

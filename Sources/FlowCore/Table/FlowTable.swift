@@ -1,0 +1,165 @@
+// The hash table that finds a packet's record, in buckets of one cache line, and the pool its records come from.
+import CIntrinsics
+
+/// Eight places in one cache line.
+///
+///      0  signature 2 × 8      16 bits of the hash, 0 where the place is free: compared with one SIMD instruction
+///     16  record    4 × 8      numbers of the records
+///     48  due       2 × 8      when the sweep has to look at the record, in ticks of 2^27 ns (134 ms), modulo 2^16
+///
+/// `due` is written when the flow is made and when the sweep finds that packets came since: never by a packet, so that a
+/// hit leaves the line clean.
+struct FlowTable: ~Copyable {
+  static let ways = 8
+  static let bucketSize = 64
+  /// log2 of a tick in nanoseconds.
+  static let tickShift: UInt64 = 27
+  /// The farthest a `due` may lie ahead: half of its range, less a margin for a late sweep.
+  static let farthestTicks: UInt64 = 0x7000
+
+  /// Twice as many places as records and more: with two flows for eight places a bucket overflows once in 4000.
+  let bucketCount: UInt64
+  private let buckets: UnsafeMutableRawPointer
+  /// The records' memory; number 0 is not used, so that 0 means none.
+  private let records: UnsafeMutableRawPointer
+  /// Bytes from one record to the next, a multiple of 64.
+  let stride: Int
+  /// Numbers of free records, a stack.
+  private let free: UnsafeMutablePointer<UInt32>
+  private(set) var freeCount: Int
+  /// Records that exist, in the table or on their way through export.
+  let capacity: Int
+  /// Records in the table.
+  private(set) var count = 0
+  /// The most records the table holds.
+  let limit: Int
+  private let memory: any FlowMemory
+
+  /// A table for `limit` flows with `spare` more records for those on their way through export.
+  init(limit: Int, spare: Int, stride: Int, memory: any FlowMemory) throws(FlowSetupError) {
+    precondition(MemoryLayout<FlowRecord>.size <= FlowRecord.size && stride % 64 == 0)
+    self.limit = limit
+    self.stride = stride
+    self.memory = memory
+    capacity = limit + spare
+    bucketCount = UInt64(max(8, (limit + 1) / 2))
+    let bucketBytes = Int(bucketCount) * FlowTable.bucketSize
+    let recordBytes = (capacity + 1) * stride
+    guard let buckets = memory.allocate(bucketBytes), let records = memory.allocate(recordBytes),
+      let free = memory.allocate(capacity * 4)
+    else { throw .noMemory(bytes: bucketBytes + recordBytes + capacity * 4, flows: limit) }
+    self.buckets = buckets
+    self.records = records
+    self.free = free.bindMemory(to: UInt32.self, capacity: capacity)
+    // The lowest numbers lie on top, so that a small working set stays in few pages.
+    for index in 0..<capacity { self.free[index] = UInt32(capacity - index) }
+    freeCount = capacity
+  }
+
+  deinit {
+    memory.free(buckets, Int(bucketCount) * FlowTable.bucketSize)
+    memory.free(records, (capacity + 1) * stride)
+    memory.free(free, capacity * 4)
+  }
+
+  /// The bucket of `hash`: a multiplication maps its upper half to the buckets, which need be no power of two.
+  @inline(__always)
+  func bucketIndex(_ hash: UInt64) -> UInt64 { (hash >> 32 &* bucketCount) >> 32 }
+
+  @inline(__always)
+  func bucket(_ index: UInt64) -> Bucket { Bucket(line: buckets + Int(truncatingIfNeeded: index &* 64)) }
+
+  /// The record with number `index`.
+  @inline(__always)
+  func record(_ index: UInt32) -> UnsafeMutablePointer<FlowRecord> {
+    precondition(Int(index) <= capacity)
+    // Safe: the number was checked; each record begins a cache line of the pool.
+    return (records + Int(index) &* stride).assumingMemoryBound(to: FlowRecord.self)
+  }
+
+  /// Takes a free record, or nil when all are in use.
+  @inline(__always)
+  mutating func takeRecord() -> UInt32? {
+    guard freeCount > 0 else { return nil }
+    freeCount &-= 1
+    return free[freeCount]
+  }
+
+  /// Gives a record back that nothing refers to any more.
+  @inline(__always)
+  mutating func giveBack(_ index: UInt32) {
+    precondition(freeCount < capacity && index != 0 && Int(index) <= capacity)
+    free[freeCount] = index
+    freeCount &+= 1
+  }
+
+  /// Enters a record into a free place of its bucket.
+  @inline(__always)
+  mutating func insert(
+    _ index: UInt32, in bucket: Bucket, lane: Int, signature: UInt16, deadline: UInt64, clock: UInt64
+  ) {
+    bucket.set(lane: lane, signature: signature, record: index, due: FlowTable.due(deadline, clock: clock))
+    count &+= 1
+  }
+
+  /// Takes the record at `lane` out of the table; it stays in use until `giveBack`.
+  @inline(__always)
+  mutating func remove(_ bucket: Bucket, lane: Int) {
+    bucket.clear(lane: lane)
+    count &-= 1
+  }
+
+  /// The tick in which a record whose deadline is `deadline` is looked at.
+  @inline(__always)
+  static func due(_ deadline: UInt64, clock: UInt64) -> UInt16 {
+    let now = clock >> tickShift
+    let tick = max(now, (deadline >> tickShift) &+ 1)
+    return UInt16(truncatingIfNeeded: min(tick, now &+ farthestTicks))
+  }
+
+  /// The 16 bits by which a bucket tells its records apart; never 0.
+  @inline(__always)
+  static func signature(_ hash: UInt64) -> UInt16 {
+    let bits = UInt16(truncatingIfNeeded: hash)
+    return bits == 0 ? 1 : bits
+  }
+}
+
+/// One line of the table.
+struct Bucket: BitwiseCopyable {
+  fileprivate let line: UnsafeMutableRawPointer
+
+  fileprivate init(line: UnsafeMutableRawPointer) { self.line = line }
+
+  @inline(__always) func prefetch() { martlet_prefetch(line) }
+
+  /// The places (bit = lane) whose signature is `signature`; 0 gives the free ones.
+  @inline(__always)
+  func lanes(matching signature: UInt16) -> UInt32 { martlet_match_signatures(line, signature) }
+
+  /// The places (bit = lane) that are in use and due at `tick`.
+  @inline(__always)
+  func lanes(dueAt tick: UInt16) -> UInt32 { martlet_match_due(line, tick) }
+
+  @inline(__always)
+  func recordIndex(_ lane: Int) -> UInt32 {
+    (line + 16).assumingMemoryBound(to: UInt32.self)[lane & 7]
+  }
+
+  @inline(__always)
+  fileprivate func set(lane: Int, signature: UInt16, record: UInt32, due: UInt16) {
+    line.assumingMemoryBound(to: UInt16.self)[lane & 7] = signature
+    (line + 16).assumingMemoryBound(to: UInt32.self)[lane & 7] = record
+    setDue(lane, due)
+  }
+
+  @inline(__always)
+  func setDue(_ lane: Int, _ tick: UInt16) {
+    (line + 48).assumingMemoryBound(to: UInt16.self)[lane & 7] = tick
+  }
+
+  @inline(__always)
+  fileprivate func clear(lane: Int) {
+    line.assumingMemoryBound(to: UInt16.self)[lane & 7] = 0
+  }
+}
