@@ -126,7 +126,9 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
     for index in 0..<count {
       var value = entry(index).bigEndian
       // FixedWidthInteger does not promise BitwiseCopyable, so the bytes are copied; it compiles to one store.
-      withUnsafeBytes(of: &value) { place.copyMemory(from: $0.baseAddress.unsafelyUnwrapped, byteCount: width) }
+      withUnsafeBytes(of: &value) {
+        place.copyMemory(from: $0.baseAddress.unsafelyUnwrapped, byteCount: width)
+      }
       place += width
     }
   }

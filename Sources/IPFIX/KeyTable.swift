@@ -26,7 +26,9 @@ struct KeyTable: ~Copyable {
   private func slot(of key: UInt64) -> Int {
     // Multiplying by 2^64 / golden ratio spreads keys that differ in few bits, such as sets of plugins.
     var index = Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> UInt64(64 - bits))
-    while slots[index].valuePlusOne != 0 && slots[index].key != key { index = (index + 1) & ((1 << bits) - 1) }
+    while slots[index].valuePlusOne != 0 && slots[index].key != key {
+      index = (index + 1) & ((1 << bits) - 1)
+    }
     return index
   }
 

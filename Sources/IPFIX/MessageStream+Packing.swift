@@ -24,7 +24,8 @@ extension MessageStream {
     let template = Template(identifier: UInt16(clamping: identifier), fields: fields)
     let record = template.record
     // A template without fields would be a withdrawal (RFC 7011 section 8.1).
-    guard identifier <= 65535, !fields.isEmpty, Self.headerLength + 4 + record.count <= configuration.largestLength
+    guard identifier <= 65535, !fields.isEmpty,
+      Self.headerLength + 4 + record.count <= configuration.largestLength
     else {
       counters.dropped += 1
       return false

@@ -90,11 +90,15 @@ public struct TemplateCollector: FieldWriter {
   public mutating func unsigned32(_ element: InformationElement, _ value: UInt32) { add(element, length: 4) }
   public mutating func unsigned64(_ element: InformationElement, _ value: UInt64) { add(element, length: 8) }
   public mutating func float32(_ element: InformationElement, _ value: Float) { add(element, length: 4) }
-  public mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) { add(element, length: 4) }
+  public mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {
+    add(element, length: 4)
+  }
   public mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
     add(element, length: 16)
   }
-  public mutating func macAddress(_ element: InformationElement, _ address: UInt64) { add(element, length: 6) }
+  public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
+    add(element, length: 6)
+  }
   public mutating func time(_ element: InformationElement, nanoseconds: UInt64) {
     add(element, length: element.type == .dateTimeSeconds ? 4 : 8)
   }
