@@ -5,7 +5,8 @@ import Synchronization
 /// The export lcore's loop with all that it owns.
 struct ExportLoop {
   let run: UnsafeMutablePointer<RunState>
-  private let exporter: Unmanaged<AnyObject>
+  /// One dynamic call per burst, not per record.
+  private let exporter: any RecordExporting
   private let links: UnsafeMutablePointer<WorkerLink>
   private let workerCount: Int
   private var clock: Clock
@@ -23,7 +24,7 @@ struct ExportLoop {
     hertz: UInt64
   ) {
     self.run = run
-    self.exporter = .passRetained(exporter)
+    self.exporter = exporter
     self.links = .allocate(capacity: links.count)
     self.links.initialize(from: links, count: links.count)
     workerCount = links.count
@@ -34,8 +35,6 @@ struct ExportLoop {
 
   /// Runs until every worker is done and its records are exported, then closes the exporter.
   mutating func main() {
-    // The exporter is a protocol object: one dynamic call per burst, not per record.
-    let exporter = self.exporter.takeUnretainedValue() as! any RecordExporting  // swift-format-ignore
     var nextTick: UInt64 = 0
     while true {
       // Read before the rings: a worker that is done then has nothing left to come.
