@@ -1,25 +1,40 @@
 // From the command line to an engine, live or offline.
 import FlowCore
 
+extension RecordSchema {
+  /// The fields that the options ask for.
+  ///
+  /// - Throws: a plugin, option or value that does not exist (usage).
+  convenience init(_ options: Options) throws(Failure) {
+    do {
+      try self.init(plugins: options.plugins.flatMap { $0 }, timestamps: options.timestamps)
+    } catch {
+      throw .usage(error.description)
+    }
+  }
+}
+
 extension FlowWorker {
   /// An engine as the options want it.
   ///
-  /// - Throws: a plugin that does not exist (usage), or too little memory.
-  convenience init(_ options: Options, live: Bool, memory: any FlowMemory) throws(Failure) {
-    let flows = options.flows ?? (live ? 1 << 20 : 1 << 17)
-    let configuration = FlowConfiguration(
-      flows: flows, activeTimeout: options.activeTimeout.nanoseconds,
-      inactiveTimeout: options.inactiveTimeout.nanoseconds, plugins: options.plugins.flatMap(\.requests),
-      // A fixed seed offline, so that runs repeat.
-      seed: live ? nil : 0x6d61_7274_6c65_7400)
+  /// - Throws: too little memory.
+  convenience init(
+    _ options: Options, schema: RecordSchema, number: Int, live: Bool, memory: any FlowMemory
+  ) throws(Failure) {
+    var configuration = FlowConfiguration()
+    configuration.flows = options.flows ?? (live ? 1 << 20 : 1 << 17)
+    configuration.activeTimeout = options.activeTimeout.nanoseconds
+    configuration.inactiveTimeout = options.inactiveTimeout.nanoseconds
+    configuration.isOffline = !live
+    if live {
+      // Records wait in the rings for the export lcore and come back through them.
+      configuration.recordsUnderWay = 2 * Int(WorkerLink.ringSize)
+      configuration.seed = .random(in: 1...(.max))
+    }
     do {
-      try self.init(configuration: configuration, memory: memory)
+      try self.init(configuration: configuration, schema: schema, number: number, memory: memory)
     } catch {
-      switch error {
-      case .outOfMemory(let bytes):
-        throw .general("no memory for \(flows) flows (\(bytes >> 20) MB per lcore): lower --flows or add memory")
-      case .invalid(let message): throw .usage(message)
-      }
+      throw .general(error.description)
     }
   }
 }

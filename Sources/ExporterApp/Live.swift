@@ -9,11 +9,12 @@ enum Live {
   ///
   /// - Throws: what kept it from starting, or an output that failed for good.
   static func run(eal arguments: [String], options: Options) throws(Failure) {
-    let exporter = try ExporterFactory.make(options, live: true)
+    let schema = try RecordSchema(options)
+    let exporter = try ExporterFactory.make(options, schema: schema, live: true)
     let signals = Signals()
     let eal = try EAL(arguments)
     do {
-      try serve(eal, options: options, exporter: exporter, signals: signals)
+      try serve(eal, options: options, schema: schema, exporter: exporter, signals: signals)
     } catch {
       eal.stop()
       throw error
@@ -22,7 +23,8 @@ enum Live {
   }
 
   private static func serve(
-    _ eal: borrowing EAL, options: Options, exporter: any RecordExporting, signals: Signals
+    _ eal: borrowing EAL, options: Options, schema: RecordSchema, exporter: any RecordExporting,
+    signals: Signals
   ) throws(Failure) {
     let diagnosis = EALDiagnosis(log: eal.startLog, arguments: eal.arguments, machine: .current)
     let ports = try Port.all()
@@ -41,7 +43,8 @@ enum Live {
       started.append(port)
     }
 
-    let control = try crew(map, ports: ports, options: options, exporter: exporter, signals: signals)
+    let control = try crew(
+      map, ports: ports, options: options, schema: schema, exporter: exporter, signals: signals)
     map.announce(ports: ports)
     try control.launch()
     let stats = options.stats ?? (isatty(STDERR_FILENO) == 1 ? Seconds(nanoseconds: 1_000_000_000) : nil)
@@ -54,16 +57,17 @@ enum Live {
 
   /// The loops of all lcores with their engines and rings.
   private static func crew(
-    _ map: LcoreMap, ports: [Port], options: Options, exporter: any RecordExporting, signals: Signals
+    _ map: LcoreMap, ports: [Port], options: Options, schema: RecordSchema, exporter: any RecordExporting,
+    signals: Signals
   ) throws(Failure) -> ControlLoop {
     let run = UnsafeMutablePointer<RunState>.allocate(capacity: 1)
     run.initialize(to: RunState())
     let hertz = rte_get_tsc_hz()
     var workers: [ControlLoop.WorkerView] = []
-    for worker in map.workers {
+    for (number, worker) in map.workers.enumerated() {
       let socket = Lcore.socket(worker.lcore)
       let memory = LcoreMemory(socket: socket)
-      let engine = try FlowWorker(options, live: true, memory: memory)
+      let engine = try FlowWorker(options, schema: schema, number: number, live: true, memory: memory)
       if memory.ordinaryBytes > 0 {
         Console.warning(
           "\(memory.ordinaryBytes >> 20) MB of lcore \(worker.lcore)'s flow table are not in hugepages: for speed run "
@@ -72,17 +76,20 @@ enum Live {
       let loop = UnsafeMutablePointer<WorkerLoop>.allocate(capacity: 1)
       loop.initialize(
         to: WorkerLoop(
-          run: run, worker: engine, link: try WorkerLink(lcore: worker.lcore, socket: socket), queues: worker.queues,
+          run: run, worker: engine, link: try WorkerLink(lcore: worker.lcore, socket: socket),
+          queues: worker.queues,
           shared: map.shares(worker.lcore), hertz: hertz, receiveOnly: options.benchmarks.receiveOnly))
       workers.append(.init(lcore: worker.lcore, loop: loop, worker: engine))
     }
     let export = UnsafeMutablePointer<ExportLoop>.allocate(capacity: 1)
     export.initialize(
       to: ExportLoop(
-        run: run, exporter: exporter, links: workers.map { $0.loop.pointee.link }, shared: map.shares(map.export),
+        run: run, exporter: exporter, links: workers.map { $0.loop.pointee.link },
+        shared: map.shares(map.export),
         hertz: hertz))
     return ControlLoop(
-      run: run, signals: signals, workers: workers, exportLcore: map.export, export: export, exporter: exporter,
+      run: run, signals: signals, workers: workers, exportLcore: map.export, export: export,
+      exporter: exporter,
       ports: ports.map(\.id))
   }
 }

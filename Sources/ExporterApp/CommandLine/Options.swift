@@ -1,5 +1,6 @@
 // Martlet's own options, as the design's contract lists them; EAL's are EAL's business.
 import ArgumentParser
+import FlowCore
 
 /// The options after `--`, or all of them offline.
 struct Options: ParsableCommand {
@@ -21,13 +22,14 @@ struct Options: ParsableCommand {
     name: [.customLong("plugins"), .customLong("plugin")],
     help: ArgumentHelp(
       "Plugins in this order: a,b,c or NAME:key=value,key=value; repeatable (none).",
-      valueName: "NAME[:key=value[,…]]"), transform: PluginSelection.init)
-  var plugins: [PluginSelection] = []
+      valueName: "NAME[:key=value[,…]]"), transform: PluginCatalogue.parse)
+  var plugins: [[PluginSelection]] = []
 
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
-      "Read captures (pcap or pcapng) in this order instead of ports; - is standard input.", valueName: "FILE"))
+      "Read captures (pcap or pcapng) in this order instead of ports; - is standard input.", valueName: "FILE"
+    ))
   var pcap: [String] = []
 
   @Option(
@@ -39,11 +41,13 @@ struct Options: ParsableCommand {
   var export: [String] = []
 
   @Option(
-    help: ArgumentHelp("A flow that goes on is exported after S seconds.", valueName: "S"), transform: Seconds.init)
+    help: ArgumentHelp("A flow that goes on is exported after S seconds.", valueName: "S"),
+    transform: Seconds.init)
   var activeTimeout = Seconds(nanoseconds: 300_000_000_000)
 
   @Option(
-    help: ArgumentHelp("A flow without packets ends after S seconds.", valueName: "S"), transform: Seconds.init)
+    help: ArgumentHelp("A flow without packets ends after S seconds.", valueName: "S"),
+    transform: Seconds.init)
   var inactiveTimeout = Seconds(nanoseconds: 30_000_000_000)
 
   @Option(
@@ -72,11 +76,12 @@ struct Options: ParsableCommand {
   var mtu = 1458
 
   @Option(
-    help: ArgumentHelp("UDP: templates are sent again after S seconds.", valueName: "S"), transform: Seconds.init)
+    help: ArgumentHelp("UDP: templates are sent again after S seconds.", valueName: "S"),
+    transform: Seconds.init)
   var templateRefresh = Seconds(nanoseconds: 600_000_000_000)
 
   @Option(help: "Which flowStart and flowEnd elements IPFIX carries (nfdump 1.7 reads ms only).")
-  var timestamps = TimestampUnit.us
+  var timestamps = TimestampPrecision.microseconds
 
   @Option(
     help: ArgumentHelp(
@@ -106,12 +111,4 @@ enum Product {
   static let version = "0.1.0"
 }
 
-/// Which elements carry a flow's times.
-enum TimestampUnit: String, ExpressibleByArgument, CaseIterable, Sendable {
-  /// flowStartMilliseconds and flowEndMilliseconds.
-  case ms
-  /// flowStartMicroseconds and flowEndMicroseconds.
-  case us
-  /// flowStartNanoseconds and flowEndNanoseconds.
-  case ns
-}
+extension TimestampPrecision: ExpressibleByArgument {}

@@ -33,41 +33,6 @@ enum Bounded {
   }
 }
 
-/// One value of `--plugins` or `--plugin`: one or several plugins with their options.
-struct PluginSelection: Equatable, Sendable {
-  /// The plugins in the order given.
-  var requests: [PluginRequest] = []
-
-  /// Reads `a,b,c` or `name:key=value,key=value`; a piece with `=` after a name with `:` is that plugin's option,
-  /// every other piece starts a plugin.
-  init(_ text: String) throws {
-    for piece in text.split(separator: ",", omittingEmptySubsequences: false) {
-      let name = piece.prefix { $0 != ":" && $0 != "=" }
-      guard !name.isEmpty else {
-        throw ValidationError("'\(text)' has an empty plugin or option name (as tls or pstats:skipdup=1)")
-      }
-      let rest = piece.dropFirst(name.count)
-      if rest.first == "=" {
-        guard let last = requests.indices.last, !requests[last].options.isEmpty else {
-          throw ValidationError("'\(piece)' is an option without a plugin (as pstats:\(piece))")
-        }
-        requests[last].options.append(.init(key: String(name), value: String(rest.dropFirst())))
-      } else {
-        var request = PluginRequest(name: String(name), options: [])
-        if rest.first == ":" {
-          let option = rest.dropFirst()
-          let key = option.prefix { $0 != "=" }
-          guard !key.isEmpty, key.count < option.count else {
-            throw ValidationError("'\(piece)' is not NAME:key=value")
-          }
-          request.options.append(.init(key: String(key), value: String(option.dropFirst(key.count + 1))))
-        }
-        requests.append(request)
-      }
-    }
-  }
-}
-
 /// `--config`: which lcore polls which queue, as in l3fwd.
 struct QueueMap: Equatable, Sendable {
   /// One `(port,queue,lcore)`.
@@ -106,7 +71,22 @@ struct QueueMap: Equatable, Sendable {
   }
 }
 
-/// `--list-plugins`. The registry of FlowCore gives the text when it lands.
+/// `--list-plugins`: every plugin with its options, memory and fields.
 enum PluginList {
-  static var text: String { "no plugins are built in yet\n" }
+  static var text: String {
+    PluginCatalogue.all.map { plugin in
+      var lines = ["\(plugin.name)  \(plugin.summary); \(plugin.bytesPerFlow) bytes per flow"]
+      for option in plugin.options {
+        let value =
+          switch option.kind {
+          case .flag: ""
+          case .number(let range, let fallback): "=\(range.lowerBound)…\(range.upperBound) (\(fallback))"
+          case .choice(let words, let fallback): "=\(words.joined(separator: "|")) (\(fallback))"
+          }
+        lines.append("    option \(option.name)\(value): \(option.summary)")
+      }
+      lines += plugin.fields.map { "    field  \($0.key), \($0.type)" }
+      return lines.joined(separator: "\n") + "\n"
+    }.joined(separator: "\n")
+  }
 }

@@ -44,34 +44,62 @@ struct Counter: Sendable {
 /// All counters, in the order of a packet's way.
 enum CounterTable {
   static let all: [Counter] = [
-    Counter(name: "received", help: "packets that the RX queues or the capture gave", source: .lcore { $0.received }),
+    Counter(
+      name: "received", help: "packets that the RX queues or the capture gave", source: .lcore { $0.received }
+    ),
     Counter(name: "bytes", help: "their bytes on the wire", source: .lcore { $0.bytes }),
     Counter(
-      name: "linearised", help: "packets of several mbufs, copied together (slow)", source: .lcore { $0.linearised }),
+      name: "linearised", help: "packets of several mbufs, copied together (slow)",
+      source: .lcore { $0.linearised }),
     Counter(
       name: "missed", help: "packets that found no free RX descriptor (imissed): the worker is too slow",
       source: .port { $0.missed }),
     Counter(
-      name: "no mbuf", help: "packets that found no free packet buffer (rx_nombuf)", source: .port { $0.noMbuf }),
-    Counter(name: "errors", help: "packets that the device found damaged (ierrors)", source: .port { $0.errors }),
-    Counter(name: "not IP", help: "frames without an IP packet", source: .engine { $0.notIP }),
-    Counter(name: "malformed", help: "frames with a broken or cut header", source: .engine { $0.malformed }),
-    Counter(name: "fragments", help: "fragments other than the first", source: .engine { $0.fragments }),
+      name: "no mbuf", help: "packets that found no free packet buffer (rx_nombuf)",
+      source: .port { $0.noMbuf }),
+    Counter(
+      name: "errors", help: "packets that the device found damaged (ierrors)", source: .port { $0.errors }),
+    Counter(name: "fragments", help: "fragments among the packets", source: .engine { $0.fragments }),
+    discard(.notIP, help: "frames without an IP packet"),
+    discard(.linkTruncated, help: "captures that end in a link-layer or tunnel header"),
+    discard(.tooManyHeaders, help: "frames with too many headers around the IP packet"),
+    discard(.ipHeaderInvalid, help: "impossible IP version or header length"),
+    discard(.ipTruncated, help: "captures that end in an IP header"),
+    discard(.transportTruncated, help: "captures that end in a TCP, UDP, UDP-Lite or SCTP header"),
+    discard(.tcpHeaderInvalid, help: "TCP header length or options that contradict each other"),
     Counter(name: "flows made", help: "flow records started", source: .engine { $0.flowsMade }),
-    Counter(name: "in table", help: "flow records in the table now", source: .engine { $0.flowsInTable }),
-    Counter(name: "idle", help: "ended by the inactive timeout (reason 1)", source: .engine { $0.exportedIdle }),
-    Counter(name: "active", help: "cut by the active timeout (reason 2)", source: .engine { $0.exportedActive }),
-    Counter(name: "ended", help: "ended by FIN or RST (reason 3)", source: .engine { $0.exportedEnded }),
-    Counter(name: "forced", help: "ended by a flush (reason 4)", source: .engine { $0.exportedForced }),
-    Counter(name: "no room", help: "ended for lack of room (reason 5)", source: .engine { $0.exportedNoRoom }),
+    Counter(name: "in table", help: "flow records in the table now", source: .engine { $0.inTable }),
+    ended("idle", .idleTimeout, help: "ended by the inactive timeout (reason 1)"),
+    ended("active", .activeTimeout, help: "cut by the active timeout (reason 2)"),
+    ended("ended", .endOfFlow, help: "ended by FIN or RST (reason 3)"),
+    ended("forced", .forced, help: "ended by a flush (reason 4)"),
+    ended("no room", .lackOfResources, help: "ended for lack of room (reason 5)"),
+    Counter(
+      name: "packets in flows", help: "packets counted in the records that ended",
+      source: .engine { $0.endedPackets }),
     Counter(name: "table full", help: "packets that found no record free", source: .engine { $0.tableFull }),
     Counter(
-      name: "ring full", help: "records lost because the export lcore was too slow", source: .lcore { $0.ringFull }),
+      name: "slab full", help: "blocks that plugins had to do without", source: .engine { $0.slabFull }),
+    Counter(
+      name: "ring full", help: "records lost because the export lcore was too slow",
+      source: .lcore { $0.ringFull }),
     Counter(name: "exported", help: "records exported", source: .export { $0.records }),
     Counter(name: "messages", help: "IPFIX messages sent", source: .export { $0.messages }),
     Counter(name: "message bytes", help: "bytes sent", source: .export { $0.bytes }),
     Counter(name: "export dropped", help: "records that no collector took", source: .export { $0.dropped }),
   ]
+}
+
+extension CounterTable {
+  /// The counter of frames that belong to no flow for `reason`.
+  private static func discard(_ reason: DiscardReason, help: String) -> Counter {
+    Counter(name: reason.name, help: help, source: .engine { $0.discarded[Int(reason.rawValue)] })
+  }
+
+  /// The counter of records that ended with `reason`.
+  private static func ended(_ name: String, _ reason: FlowEndReason, help: String) -> Counter {
+    Counter(name: name, help: help, source: .engine { $0.ended[Int(reason.rawValue)] })
+  }
 }
 
 /// All counters at one moment.

@@ -1,5 +1,7 @@
 // What the export lcore and the offline loop ask of an exporter, and nothing more.
 
+import FlowCore
+
 /// What an exporter counted; written by its lcore only, read by the control lcore.
 struct ExportCounters: BitwiseCopyable, Sendable {
   /// Records that were exported.
@@ -51,7 +53,9 @@ final class NullExporter: RecordExporting {
 enum ExporterFactory {
   /// - Parameter live: whether a slow output drops (live) or waits (offline).
   /// - Throws: `Failure`, with status 64 for an URL that means nothing.
-  static func make(_ options: Options, live: Bool) throws(Failure) -> any RecordExporting {
+  static func make(_ options: Options, schema: RecordSchema, live: Bool) throws(Failure)
+    -> any RecordExporting
+  {
     NullExporter()
   }
 }

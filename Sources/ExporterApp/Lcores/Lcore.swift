@@ -32,6 +32,7 @@ enum Lcore {
   /// "lcore 2 on CPU 0", for the map printed at start.
   static func describe(_ lcore: UInt32) -> String {
     let cpus = cpus(lcore)
-    return "lcore \(lcore) on CPU\(cpus.count == 1 ? "" : "s") " + cpus.map(String.init).joined(separator: ",")
+    return "lcore \(lcore) on CPU\(cpus.count == 1 ? "" : "s") "
+      + cpus.map(String.init).joined(separator: ",")
   }
 }

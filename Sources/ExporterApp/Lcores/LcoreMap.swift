@@ -57,7 +57,8 @@ struct LcoreMap: Equatable, Sendable {
     var assigned: [UInt32: [QueueID]] = [:]
     var notes: [String] = []
     if let config {
-      assigned = try Self.explicit(config, control: main, export: others[0], workers: workerLcores, ports: ports)
+      assigned = try Self.explicit(
+        config, control: main, export: others[0], workers: workerLcores, ports: ports)
       if queues != nil { notes.append("--config gives the queues, --queues is not used") }
     } else {
       let counts = try Self.counts(ports: ports, workers: workerLcores.count, queues: queues, notes: &notes)
@@ -107,7 +108,8 @@ struct LcoreMap: Equatable, Sendable {
       throw .usage(
         "\(total) RX queue\(total == 1 ? "" : "s") on \(ports.count) port\(ports.count == 1 ? "" : "s") need "
           + "\(total) worker lcores, there \(workers == 1 ? "is 1" : "are \(workers)"): give EAL \(total + 2) lcores "
-          + "(as -l 0-\(total + 1)), lower --queues, or let an lcore poll several with --config '(port,queue,lcore),…'")
+          + "(as -l 0-\(total + 1)), lower --queues, or let an lcore poll several with --config '(port,queue,lcore),…'"
+      )
     }
     return counts
   }
@@ -130,7 +132,8 @@ struct LcoreMap: Equatable, Sendable {
       }
       guard workers.contains(entry.lcore) else {
         let role =
-          entry.lcore == control ? "which controls" : entry.lcore == export ? "which exports" : "which EAL did not start"
+          entry.lcore == control
+          ? "which controls" : entry.lcore == export ? "which exports" : "which EAL did not start"
         throw .usage("--config names lcore \(entry.lcore), \(role): the worker lcores are \(choices)")
       }
       assigned[entry.lcore, default: []].append(QueueID(port: entry.port, queue: entry.queue))
@@ -138,10 +141,12 @@ struct LcoreMap: Equatable, Sendable {
     for port in ports {
       let numbers = Set(config.entries.filter { $0.port == port.port }.map(\.queue))
       guard let highest = numbers.max() else {
-        throw .usage("--config leaves port \(port.port) (\(port.name)) without a queue: add (\(port.port),0,lcore)")
+        throw .usage(
+          "--config leaves port \(port.port) (\(port.name)) without a queue: add (\(port.port),0,lcore)")
       }
       if let gap = (0...highest).first(where: { !numbers.contains($0) }) {
-        throw .usage("--config leaves queue \(gap) of port \(port.port) without an lcore: its packets would be lost")
+        throw .usage(
+          "--config leaves queue \(gap) of port \(port.port) without an lcore: its packets would be lost")
       }
     }
     return assigned.mapValues { $0.sorted { ($0.port, $0.queue) < ($1.port, $1.queue) } }

@@ -33,7 +33,8 @@ struct WorkerLoop {
 
   /// Takes `worker` over for the rest of the process.
   init(
-    run: UnsafeMutablePointer<RunState>, worker: FlowWorker, link: WorkerLink, queues: [QueueID], shared: Bool,
+    run: UnsafeMutablePointer<RunState>, worker: FlowWorker, link: WorkerLink, queues: [QueueID],
+    shared: Bool,
     hertz: UInt64, receiveOnly: Bool
   ) {
     self.run = run
@@ -116,7 +117,8 @@ struct WorkerLoop {
     worker._withUnsafeGuaranteedRef { worker in
       let finished = worker.finished
       if finished > 0 {
-        let sent = Int(martlet_ring_enqueue(link.records, worker.outbox, UInt32(truncatingIfNeeded: finished)))
+        let sent = Int(
+          martlet_ring_enqueue(link.records, worker.outbox, UInt32(truncatingIfNeeded: finished)))
         if sent < finished {
           link.counters.pointee.ringFull &+= UInt64(finished &- sent)
           worker.recycle(worker.outbox + sent, count: finished &- sent)

@@ -56,7 +56,9 @@ private struct KeptCapture {
     guard port.driver == "net_pcap", arguments.contains("infinite_rx=1") else { return }
     for argument in arguments where argument.hasPrefix("rx_pcap=") {
       var error = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
-      guard let capture = pcap_open_offline(String(argument.dropFirst("rx_pcap=".count)), &error) else { continue }
+      guard let capture = pcap_open_offline(String(argument.dropFirst("rx_pcap=".count)), &error) else {
+        continue
+      }
       defer { pcap_close(capture) }
       var header: UnsafeMutablePointer<pcap_pkthdr>?
       var bytes: UnsafePointer<UInt8>?

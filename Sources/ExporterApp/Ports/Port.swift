@@ -28,7 +28,8 @@ struct Port {
       var info = martlet_port_info()
       let status = martlet_port_info_get(id, &info)
       guard status == 0 else {
-        throw .general("port \(id) does not say what it can do: \(errorText(-status)); leave it out with -b ADDR")
+        throw .general(
+          "port \(id) does not say what it can do: \(errorText(-status)); leave it out with -b ADDR")
       }
       ports.append(
         Port(
@@ -126,11 +127,13 @@ struct Port {
     setup.rss_functions = wanted & info.rss_functions
     if setup.rss_functions == 0 {
       warnings.append(
-        "\(title) has no RSS: its queues hold what the device puts there, and a flow in two of them makes two records")
+        "\(title) has no RSS: its queues hold what the device puts there, and a flow in two of them makes two records"
+      )
       return []
     }
     guard info.hash_key_size > 0 else {
-      warnings.append("\(title) does not take an RSS key: the directions of a flow may reach different lcores")
+      warnings.append(
+        "\(title) does not take an RSS key: the directions of a flow may reach different lcores")
       return []
     }
     let key = RSSKey.symmetric(length: Int(info.hash_key_size))
