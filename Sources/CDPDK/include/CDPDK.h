@@ -5,6 +5,10 @@
 // CDPDK.c. Only stable API is used; what differs between 22.11, 23.11 and 24.11 is guarded here.
 #ifndef CDPDK_H
 #define CDPDK_H
+// cpu_set_t, which DPDK's rte_cpuset_t is; Swift's importer defines this itself.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -7,7 +7,7 @@ enum OutputCapture {
   ///
   /// For the single-threaded parts of start and end only. Where no such file can be made `body` runs anyway.
   static func during(_ body: () -> Void) -> String {
-    fflush(stdout)
+    fflush(nil)
     guard let file = tmpfile() else {
       body()
       return ""
@@ -18,7 +18,7 @@ enum OutputCapture {
     dup2(descriptor, STDOUT_FILENO)
     dup2(descriptor, STDERR_FILENO)
     body()
-    fflush(stdout)
+    fflush(nil)
     restore(saved.0, as: STDOUT_FILENO)
     restore(saved.1, as: STDERR_FILENO)
     return contents(of: descriptor)
