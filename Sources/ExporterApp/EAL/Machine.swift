@@ -30,7 +30,9 @@ struct Machine {
     ]
 
     /// Whether it is a NIC in the kernel's hands.
-    var isKernelNIC: Bool { classNumber >> 16 == 2 && driver.map { !Self.usableDrivers.contains($0) } ?? false }
+    var isKernelNIC: Bool {
+      classNumber >> 16 == 2 && driver.map { !Self.usableDrivers.contains($0) } ?? false
+    }
   }
 
   /// The machine this runs on.
