@@ -33,7 +33,8 @@ struct EAL: ~Copyable {
     }
     guard status >= 0 else {
       let machine = Machine.current
-      throw EALDiagnosis(log: startLog, arguments: arguments, machine: machine).failure(errorNumber: errorNumber)
+      throw EALDiagnosis(log: startLog, arguments: arguments, machine: machine).failure(
+        errorNumber: errorNumber)
     }
     // EAL stops at the first word that is not an option and leaves the rest to the application.
     if status < count - 1 {

@@ -30,7 +30,9 @@ struct Machine {
     ]
 
     /// Whether it is a NIC in the kernel's hands.
-    var isKernelNIC: Bool { classNumber >> 16 == 2 && driver.map { !Self.usableDrivers.contains($0) } ?? false }
+    var isKernelNIC: Bool {
+      classNumber >> 16 == 2 && driver.map { !Self.usableDrivers.contains($0) } ?? false
+    }
   }
 
   /// The machine this runs on.
@@ -49,7 +51,8 @@ struct Machine {
     for address in SystemFiles.names(in: "/sys/bus/pci/devices") {
       let path = "/sys/bus/pci/devices/\(address)"
       let number = UInt32(SystemFiles.text(path + "/class").dropFirst(2), radix: 16) ?? 0
-      machine.pciDevices[address] = PCIDevice(driver: SystemFiles.linkTarget(path + "/driver"), classNumber: number)
+      machine.pciDevices[address] = PCIDevice(
+        driver: SystemFiles.linkTarget(path + "/driver"), classNumber: number)
     }
     return machine
   }
