@@ -48,7 +48,7 @@ let package = Package(
     .target(name: "CIntrinsics", cSettings: [.unsafeFlags(plainFlags)]),
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
     .systemLibrary(name: "CMessageDigest", pkgConfig: "libmd", providers: [.apt(["libmd-dev"])]),
-    .target(name: "CDPDK", cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(clangFlags)]),
+    .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
     .target(name: "IPFIX", swiftSettings: strict + [withFlags(plainFlags)]),
     .target(
       name: "FlowCore", dependencies: ["IPFIX", "CIntrinsics", "CMessageDigest"],
