@@ -34,12 +34,12 @@ enum Live {
     let map = try LcoreMap(
       main: Lcore.main, others: Lcore.others, ports: ports.map(\.limits), queues: options.queues,
       config: options.config)
-    map.warnings.forEach(Console.warning)
+    for warning in map.warnings { Console.warning(warning) }
     var started: [Port] = []
-    defer { started.forEach { $0.close() } }
+    defer { for port in started { port.close() } }
     for port in ports {
       let sockets = map.sockets(of: port)
-      try port.start(sockets: sockets).forEach(Console.warning)
+      for warning in try port.start(sockets: sockets) { Console.warning(warning) }
       started.append(port)
     }
 

@@ -77,6 +77,13 @@ struct EALDiagnosis {
           "no hugepages are reserved: run 'sudo ./hugepages-setup.sh --pages 512', or start with --no-huge -m 512"
         )
       }
+      if let directory = EALArguments(arguments).hugeDirectory, !machine.hugetlbfsMounts.contains(directory) {
+        return .general(
+          "--huge-dir \(directory) is not a mounted hugetlbfs: "
+            + (machine.hugetlbfsMounts.isEmpty
+              ? "run 'sudo ./hugepages-setup.sh --pages \(machine.hugepages)', which mounts one"
+              : "leave it out, or give \(machine.hugetlbfsMounts.joined(separator: " or "))"))
+      }
       if has("no mounted hugetlbfs") {
         return .general(
           "\(machine.hugepages) hugepages are reserved, but no hugetlbfs is mounted: run "
@@ -127,7 +134,9 @@ struct EALDiagnosis {
       }
       if line.contains("failed to initialize"), let name = line.words(after: "failed to initialize ") {
         let reason = index > 0 ? lines[index - 1].withoutFunction : "its driver gave no reason"
-        if !machine.isRoot, reason.contains("not permitted") || reason.contains("denied") {
+        // These two open sockets that an ordinary user may not; their drivers do not say so.
+        let isPrivileged = name.hasPrefix("net_af_packet") || name.hasPrefix("net_tap")
+        if !machine.isRoot, isPrivileged || reason.contains("not permitted") || reason.contains("denied") {
           return .general("no permission for the virtual device \(name) (\(reason)): run as root")
         }
         return .general("the virtual device \(name) did not start: \(reason)")
@@ -153,7 +162,8 @@ struct EALDiagnosis {
           "NIC \(address) is bound to no driver: run 'sudo dpdk-devbind.py --bind=vfio-pci \(address)'")
       }
     }
-    guard eal.allowedDevices.isEmpty, eal.virtualDevices.isEmpty else { return nil }
+    let isAsking = eal.allowedDevices.isEmpty && eal.virtualDevices.isEmpty
+    guard isAsking, !arguments.contains("--no-pci") else { return nil }
     let nics = machine.pciDevices.filter(\.value.isKernelNIC).sorted { $0.key < $1.key }
     guard let (address, device) = nics.first, let driver = device.driver else { return nil }
     return .general(
