@@ -42,7 +42,7 @@ let package = Package(
   name: "martlet",
   products: [.executable(name: "martlet", targets: ["ExporterApp"])],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
   targets: [
     .target(name: "CIntrinsics", cSettings: [.unsafeFlags(plainFlags)]),
@@ -61,7 +61,9 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict + [withFlags(clangFlags)],
-      linkerSettings: [.unsafeFlags(pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") })]),
+      linkerSettings: [
+        .unsafeFlags(pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") })
+      ]),
     .testTarget(
       name: "IPFIXTests", dependencies: ["IPFIX"], swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
