@@ -121,7 +121,7 @@ struct TimeSeries: FlowPlugin {
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
-    let count = Double(flow.packets)
+    let count = Double(max(flow.packets, 1))
     let variance = max(0, state.lengths.second / count)
     let meanSquare = variance + state.lengths.mean * state.lengths.mean
     let longestGap = Double(state.longestGap)
