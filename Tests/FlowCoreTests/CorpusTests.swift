@@ -7,7 +7,10 @@ import Testing
   /// Capture name and the plugins to enable; the peer's expected lines hold for them.
   static let functional: [(name: String, plugins: [String])] = [
     ("basic", []),
+    ("ovpn", ["ovpn"]),
     ("pstats", ["pstats"]),
+    ("ssadetector", ["ssadetector"]),
+    ("wg", ["wg"]),
   ]
 
   @Test(.enabled(if: Corpus.directory != nil, "needs ../shared/corpus"), arguments: functional)

@@ -15,12 +15,15 @@ protocol PluginRegistry {
 
 /// Martlet's own plugins. A new plugin is one line here.
 enum BuiltInPlugins: PluginRegistry {
-  static let count = 1
+  static let count = 23
 
   @inline(__always)
   static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
     switch number {
     case 0: visitor.visit(PacketSequence.self)
+    case 20: visitor.visit(OpenVPN.self)
+    case 21: visitor.visit(WireGuard.self)
+    case 22: visitor.visit(SSADetector.self)
     default: break
     }
   }
