@@ -48,6 +48,7 @@ let package = Package(
     .target(name: "CIntrinsics", cSettings: [.unsafeFlags(plainFlags)]),
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
     .systemLibrary(name: "CMessageDigest", pkgConfig: "libmd", providers: [.apt(["libmd-dev"])]),
+    .target(name: "CSockets"),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
     .target(name: "IPFIX", swiftSettings: strict + [withFlags(plainFlags)]),
     .target(
@@ -56,7 +57,7 @@ let package = Package(
     .executableTarget(
       name: "ExporterApp",
       dependencies: [
-        "FlowCore", "IPFIX", "CDPDK", "CPcap",
+        "FlowCore", "IPFIX", "CDPDK", "CPcap", "CSockets",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict + [withFlags(clangFlags)],

@@ -10,7 +10,7 @@ enum Live {
   /// - Throws: what kept it from starting, or an output that failed for good.
   static func run(eal arguments: [String], options: Options) throws(Failure) {
     let schema = try RecordSchema(options)
-    let exporter = try ExporterFactory.make(options, schema: schema, live: true)
+    let exporter = try Exports(options, schema: schema, live: true)
     let signals = Signals()
     let eal = try EAL(arguments)
     do {

@@ -107,3 +107,13 @@ public struct OutputBuffer: ~Copyable {
   @inline(__always)
   static func digit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 + nibble : 0x57 + nibble }
 }
+
+/// A field writer that makes lines of text in a buffer: JSON, CSV or the table.
+public protocol LineWriter: FieldWriter, ~Copyable {
+  /// The finished lines, and the current one.
+  var output: OutputBuffer { get set }
+  /// Starts a record.
+  mutating func begin()
+  /// Ends a record and its line.
+  mutating func end()
+}
