@@ -147,13 +147,30 @@ def timeouts(source, target):
 def plain_section(source, target):
     data = open(source, "rb").read()
     order = "<" if data[8:12] == struct.pack("<I", 0x1A2B3C4D) else ">"
+
+    def block(kind, body):
+        size = struct.pack(order + "I", 12 + len(body))
+        return struct.pack(order + "I", kind) + size + body + size
+
+    def without(options, unwanted):
+        kept, at = b"", 0
+        while at + 4 <= len(options):
+            code, length = struct.unpack(order + "HH", options[at:at + 4])
+            end = at + 4 + (length + 3) // 4 * 4
+            if code not in unwanted:
+                kept += options[at:end]
+            at = end
+        return kept
+
     out, at = b"", 0
     while at < len(data):
         kind, size = struct.unpack(order + "II", data[at:at + 8])
-        block = data[at:at + size]
+        body = data[at + 8:at + size - 4]
         if kind == 0x0A0D0D0A:                      # section header: its options name CPU, kernel and program
-            block = block[:4] + struct.pack(order + "I", 28) + block[8:24] + struct.pack(order + "I", 28)
-        out += block
+            body = body[:16]
+        elif kind == 1:                             # interface: if_os and if_hardware
+            body = body[:8] + without(body[8:], (12, 15))
+        out += block(kind, body)
         at += size
     open(target, "wb").write(out)
 

@@ -62,14 +62,14 @@ cleanup() {
     local status=$? namespace pid
     trap - EXIT INT TERM
     for namespace in "$CLIENT" "$SERVER"; do
-        ip netns list 2>/dev/null | grep -qw "^$namespace" || continue
+        [ -e "/run/netns/$namespace" ] || continue
         for pid in $(ip netns pids "$namespace"); do
             kill "$pid" 2>/dev/null || true
         done
     done
     sleep 0.3
     for namespace in "$CLIENT" "$SERVER"; do
-        ip netns list 2>/dev/null | grep -qw "^$namespace" || continue
+        [ -e "/run/netns/$namespace" ] || continue
         for pid in $(ip netns pids "$namespace"); do
             kill -KILL "$pid" 2>/dev/null || true
         done
@@ -174,7 +174,7 @@ await() {
     done
 }
 
-listens() { ip netns exec "$SERVER" ss -H -ln"$1" "sport = :$2" | grep -q .; }
+listens() { [ -n "$(ip netns exec "$SERVER" ss -H -ln"$1" "sport = :$2")" ]; }
 
 make_network() {
     say "Making the namespaces $CLIENT and $SERVER"
@@ -234,8 +234,8 @@ start_servers() {
     mkdir -p "$WORK/www" "$WORK/nginx"
     printf '<!doctype html><title>Martlet</title><p>The bird that never sits down.</p>\n' > "$WORK/www/index.html"
     # Text that does not shrink to nothing, yet is the same in every run.
-    seq 1 8000 | head -c 26000 > "$WORK/www/long.txt"
-    seq 1 3000 | head -c 9000 > "$WORK/www/nine.txt"
+    head -c 26000 <(seq 1 8000) > "$WORK/www/long.txt"
+    head -c 9000 <(seq 1 3000) > "$WORK/www/nine.txt"
     cat > "$WORK/nginx.conf" <<END
 daemon off; user root; worker_processes 1; pid $WORK/nginx/pid; error_log $WORK/log/nginx-error;
 events { worker_connections 64; }

@@ -43,7 +43,7 @@ final class UDPTransport: MessageTransport {
   func send(_ batch: MessageBatch, now: Moment, announcement: () -> [UInt8]) {
     // Once templates were lost a new session must begin with them, which is up to `tick`.
     if socket < 0 && !templatesAreDoubtful { openSocket(now) }
-    if socket < 0, case .wait(let seconds) = policy { waitForAddress(seconds) }
+    if socket < 0, !templatesAreDoubtful, case .wait(let seconds) = policy { waitForAddress(seconds) }
     guard socket >= 0 else {
       templatesAreDoubtful = true
       counters.lostRecords += UInt64(batch.records)
