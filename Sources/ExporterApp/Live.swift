@@ -9,9 +9,10 @@ enum Live {
   ///
   /// - Throws: what kept it from starting, or an output that failed for good.
   static func run(eal arguments: [String], options: Options) throws(Failure) {
+    // First, because every thread that starts later (EAL's, the exporters') inherits the mask.
+    let signals = Signals()
     let schema = try RecordSchema(options)
     let exporter = try Exports(options, schema: schema, live: true)
-    let signals = Signals()
     let eal = try EAL(arguments)
     do {
       try serve(eal, options: options, schema: schema, exporter: exporter, signals: signals)

@@ -33,7 +33,7 @@ enum CounterReport {
       worker.loop.received == 0 || worker.loop.nanoseconds == 0
         ? "-" : fixed(Double(worker.loop.nanoseconds) / Double(worker.loop.received), digits: 1)
     }
-    if costs.contains(where: { $0 != "-" }) { rows.append(["ns per packet"] + costs) }
+    if costs.contains(where: { $0 != "-" }) { rows.append(["CPU ns per packet"] + costs) }
     var text = table(rows)
     if !snapshot.ports.isEmpty {
       rows = [["counter"] + snapshot.ports.map { "port \($0.port)" }]
