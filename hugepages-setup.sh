@@ -254,7 +254,8 @@ total_on() {
 
 # The memory that could become hugepages on a node, in kB: free, or given back without loss.
 available_on() {
-    if [ -n "$1" ]; then
+    # With one node the kernel's own estimate is the better one.
+    if [ ${#KNOWN[@]} -gt 1 ]; then
         awk '$3 == "MemFree:" || $3 == "Active(file):" || $3 == "Inactive(file):" || $3 == "SReclaimable:" { sum += $4 }
             END { printf "%d\n", sum }' "$NODES/node$1/meminfo"
     else
@@ -290,7 +291,7 @@ reserve() {
         fi
         set_pages "$node" "$PAGES" || {
             put_back "$index" "${before[@]}"
-            fail "the kernel refuses to set $(pool "$node" "$KILOBYTES")/nr_hugepages; in a container run this on the host, and reserve pages of 1G at boot (hugepagesz=1G hugepages=$PAGES)"
+            fail "the kernel refuses to set $(pool "$node" "$KILOBYTES")/nr_hugepages; in a container run this on the host, else reserve at boot (hugepagesz=$SIZE hugepages=$PAGES)"
         }
         [ "$DRY" = no ] || continue
         now=$(total_on "$node")
@@ -328,12 +329,13 @@ is_mount_point() {
     findmnt --mountpoint "$1" >/dev/null 2>&1
 }
 
-# Mounts hugetlbfs unless pages of this size are mounted where they are wanted (anywhere, without --mount).
-mount_hugetlbfs() {
-    local directory=$MOUNT options made=''
+# Decides where to mount, before anything is changed: MOUNT_AT stays empty when pages of this size are mounted
+# where they are wanted (anywhere, without --mount).
+plan_mount() {
+    local directory=$MOUNT options
+    MOUNT_AT=
     if [ -z "$directory" ]; then
-        if directory=$(mounted_for "$KILOBYTES"); then
-            echo "pages of $SIZE are mounted at $directory already"
+        if MOUNTED=$(mounted_for "$KILOBYTES"); then
             return 0
         fi
         directory=$DEFAULT_MOUNT
@@ -347,7 +349,7 @@ mount_hugetlbfs() {
             fail "$directory is a mount of something else; choose another directory with --mount"
         options=$(findmnt -n -o OPTIONS --mountpoint "$directory" | tail -1)
         case ",$options," in
-            *",$(mount_option "$KILOBYTES"),"*) echo "pages of $SIZE are mounted at $directory already"; return 0 ;;
+            *",$(mount_option "$KILOBYTES"),"*) MOUNTED=$directory; return 0 ;;
         esac
         fail "$directory holds pages of another size; choose another directory for $SIZE with --mount"
     fi
@@ -357,15 +359,25 @@ mount_hugetlbfs() {
     if [ -d "$directory" ] && [ -n "$(ls -A "$directory" 2>/dev/null)" ]; then
         fail "$directory is not empty, and a mount would hide what is in it; choose another directory with --mount"
     fi
-    if [ ! -d "$directory" ]; then
-        run mkdir -p "$directory" 2>/dev/null || fail "cannot make the directory $directory; choose another with --mount"
+    MOUNT_AT=$directory
+}
+
+mount_hugetlbfs() {
+    local made=''
+    if [ -z "$MOUNT_AT" ]; then
+        echo "pages of $SIZE are mounted at $MOUNTED already"
+        return 0
+    fi
+    if [ ! -d "$MOUNT_AT" ]; then
+        run mkdir -p "$MOUNT_AT" 2>/dev/null ||
+            fail "the pages are reserved, but the directory $MOUNT_AT cannot be made; choose another with --mount"
         made='new '
     fi
-    run mount -t hugetlbfs -o "$(mount_option "$KILOBYTES")" none "$directory" 2>/dev/null ||
-        fail "cannot mount hugetlbfs at $directory; in a container mount it on the host and pass it in, or start martlet with --in-memory"
+    run mount -t hugetlbfs -o "$(mount_option "$KILOBYTES")" none "$MOUNT_AT" 2>/dev/null ||
+        fail "the pages are reserved, but hugetlbfs cannot be mounted at $MOUNT_AT; in a container mount it on the host and pass it in, or start martlet with --in-memory"
     [ "$DRY" = no ] || return 0
-    echo "$made$directory" >> "$OUR_MOUNTS"
-    echo "pages of $SIZE are mounted at $directory now"
+    echo "$made$MOUNT_AT" >> "$OUR_MOUNTS"
+    echo "pages of $SIZE are mounted at $MOUNT_AT now"
 }
 
 release() {
@@ -415,6 +427,7 @@ unmount_ours() {
 case $ACTION in
     reserve)
         check_memory
+        plan_mount
         reserve
         mount_hugetlbfs
         ;;

@@ -82,7 +82,8 @@ struct BurstStatistics: FlowPlugin {
     let place = (base &+ Int(direction.kept)) &* Self.size
     var burst =
       direction.packets == 0
-      ? Burst(packets: 0, bytes: 0, start: packet.time, duration: 0) : flow.trailing.load(Burst.self, at: place)
+      ? Burst(packets: 0, bytes: 0, start: packet.time, duration: 0)
+      : flow.trailing.load(Burst.self, at: place)
     direction.packets &+= 1
     burst.packets = direction.packets
     burst.bytes = burst.bytes.addingClamped(UInt32(truncatingIfNeeded: packet.payloadLength))
