@@ -23,6 +23,9 @@ import Testing
     // The peer reads four bytes at the MSS option's two: `HeaderPluginTests`.
     ("basicplus", ["basicplus"], ["cesnet:tcpMss", "cesnet:tcpMssRev"]),
     ("vlan", ["vlan"], []),
+    ("ovpn", ["ovpn"], []),
+    ("ssadetector", ["ssadetector"], []),
+    ("wg", ["wg"], []),
   ]
 
   @Test(.enabled(if: Corpus.directory != nil, "needs ../shared/corpus"), arguments: functional)

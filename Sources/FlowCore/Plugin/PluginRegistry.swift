@@ -15,7 +15,7 @@ protocol PluginRegistry {
 
 /// Martlet's own plugins. A new plugin is one line here.
 enum BuiltInPlugins: PluginRegistry {
-  static let count = 10
+  static let count = 13
 
   @inline(__always)
   static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
@@ -30,6 +30,9 @@ enum BuiltInPlugins: PluginRegistry {
     case 7: visitor.visit(VLANIdentifier.self)
     case 8: visitor.visit(MPLSLabel.self)
     case 9: visitor.visit(FlowIdentifier.self)
+    case 10: visitor.visit(OpenVPN.self)
+    case 11: visitor.visit(WireGuard.self)
+    case 12: visitor.visit(SSADetector.self)
     default: break
     }
   }

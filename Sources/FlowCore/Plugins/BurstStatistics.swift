@@ -10,9 +10,10 @@ struct BurstStatistics: FlowPlugin {
   struct Burst: BitwiseCopyable {
     var packets: UInt32
     var bytes: UInt32
-    /// Milliseconds since the flow began (both truncated), enough for 24 days each way.
-    var start: Int32
-    var stop: Int32
+    /// Nanoseconds since 1970.
+    var start: UInt64
+    /// Microseconds from `start` to the last packet, both truncated; at most 71 minutes.
+    var duration: UInt32
   }
 
   struct Direction: BitwiseCopyable {
@@ -79,20 +80,15 @@ struct BurstStatistics: FlowPlugin {
     direction.last = packet.time
     guard direction.kept < Self.limit else { return }
     let place = (base &+ Int(direction.kept)) &* Self.size
-    let time = milliseconds(packet.time, since: flow.first)
     var burst =
       direction.packets == 0
-      ? Burst(packets: 0, bytes: 0, start: time, stop: 0) : flow.trailing.load(Burst.self, at: place)
+      ? Burst(packets: 0, bytes: 0, start: packet.time, duration: 0)
+      : flow.trailing.load(Burst.self, at: place)
     direction.packets &+= 1
     burst.packets = direction.packets
     burst.bytes = burst.bytes.addingClamped(UInt32(truncatingIfNeeded: packet.payloadLength))
-    burst.stop = time
+    burst.duration = UInt32(clamping: Int64(packet.time / 1000) &- Int64(burst.start / 1000))
     flow.trailing.store(burst, at: place)
-  }
-
-  @inline(__always)
-  private func milliseconds(_ time: UInt64, since first: UInt64) -> Int32 {
-    Int32(clamping: Int64(time / 1_000_000) &- Int64(first / 1_000_000))
   }
 
   // MARK: Fields
@@ -113,22 +109,22 @@ struct BurstStatistics: FlowPlugin {
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
     let bursts = flow.trailing
-    let first = Int64(flow.first / 1_000_000)
     func burst(_ number: Int) -> Burst { bursts.load(Burst.self, at: number * Self.size) }
-    func nanoseconds(_ time: Int32) -> UInt64 {
-      UInt64(bitPattern: (first &+ Int64(time)) &* 1_000_000)
+    func stop(_ number: Int) -> UInt64 {
+      let burst = burst(number)
+      return burst.start &+ UInt64(burst.duration) &* 1000
     }
     // libfds calls counts and bytes unsigned16; four octets each are what the peer sends.
     let forward = Int(state.forward.kept)
     writer.list(Self.sourcePackets, count: forward) { burst($0).packets }
     writer.list(Self.sourceBytes, count: forward) { burst($0).bytes }
-    writer.times(Self.sourceStart, count: forward) { nanoseconds(burst($0).start) }
-    writer.times(Self.sourceStop, count: forward) { nanoseconds(burst($0).stop) }
+    writer.times(Self.sourceStart, count: forward) { burst($0).start }
+    writer.times(Self.sourceStop, count: forward) { stop($0) }
     let reverse = Int(state.reverse.kept)
     writer.list(Self.destinationPackets, count: reverse) { burst(Self.limit + $0).packets }
     writer.list(Self.destinationBytes, count: reverse) { burst(Self.limit + $0).bytes }
-    writer.times(Self.destinationStart, count: reverse) { nanoseconds(burst(Self.limit + $0).start) }
-    writer.times(Self.destinationStop, count: reverse) { nanoseconds(burst(Self.limit + $0).stop) }
+    writer.times(Self.destinationStart, count: reverse) { burst(Self.limit + $0).start }
+    writer.times(Self.destinationStop, count: reverse) { stop(Self.limit + $0) }
   }
 }
 
