@@ -63,7 +63,7 @@ import Testing
 
   /// Bytes for each flow: state and trailing bytes. More of them is a decision, not an accident.
   @Test(arguments: [
-    ("pstats", 248), ("pstats:skipdup", 280), ("pstats:packets=255", 2048), ("phists", 144), ("bstats", 512),
+    ("pstats", 248), ("pstats:skipdup", 280), ("pstats:packets=255", 2048), ("phists", 144), ("bstats", 632),
     ("nettisa", 88),
     ("idpcontent", 15), ("basicplus", 30), ("icmp", 3), ("vlan", 0), ("mpls", 4), ("flowhash", 0),
   ])

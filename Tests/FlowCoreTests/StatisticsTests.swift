@@ -75,12 +75,12 @@ import Testing
     let record = try #require(try Capture.run(packets, "bstats").first)
     #expect(record["cesnet:burstSrcPackets"] == .numbers([3, 4]))
     #expect(record["cesnet:burstSrcBytes"] == .numbers([7, 480]))
-    let milliseconds: UInt64 = 1_000_000
+    let microseconds: UInt64 = 1000
     #expect(
-      record["cesnet:burstSrcTimeStart"] == .times([Self.start, Self.start + 8_000 * milliseconds]))
+      record["cesnet:burstSrcTimeStart"] == .times([Self.start, Self.start + 8_000_500 * microseconds]))
     #expect(
       record["cesnet:burstSrcTimeStop"]
-        == .times([Self.start + 1_999 * milliseconds, Self.start + 8_900 * milliseconds]))
+        == .times([Self.start + 1_999_998 * microseconds, Self.start + 8_900_900 * microseconds]))
     #expect(record["cesnet:burstDstPackets"] == .numbers([]))
     #expect(record["cesnet:burstDstTimeStop"] == .times([]))
   }

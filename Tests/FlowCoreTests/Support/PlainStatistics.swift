@@ -59,10 +59,8 @@ enum PlainStatistics {
       let bursts = runs.filter { $0.count >= 3 }.prefix(15)
       record["cesnet:burst\(name)Packets"] = .numbers(bursts.map(\.count))
       record["cesnet:burst\(name)Bytes"] = .numbers(bursts.map { $0.map(\.payload.count).reduce(0, +) })
-      let milliseconds: UInt64 = 1_000_000
-      record["cesnet:burst\(name)TimeStart"] = .times(bursts.map { $0[0].time / milliseconds * milliseconds })
-      record["cesnet:burst\(name)TimeStop"] = .times(
-        bursts.map { $0.last!.time / milliseconds * milliseconds })
+      record["cesnet:burst\(name)TimeStart"] = .times(bursts.map { $0[0].time })
+      record["cesnet:burst\(name)TimeStop"] = .times(bursts.map { $0.last!.time })
     }
     return record
   }
