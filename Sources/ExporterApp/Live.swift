@@ -9,9 +9,10 @@ enum Live {
   ///
   /// - Throws: what kept it from starting, or an output that failed for good.
   static func run(eal arguments: [String], options: Options) throws(Failure) {
-    let schema = try RecordSchema(options)
-    let exporter = try ExporterFactory.make(options, schema: schema, live: true)
+    // First, because every thread that starts later (EAL's, the exporters') inherits the mask.
     let signals = Signals()
+    let schema = try RecordSchema(options)
+    let exporter = try Exports(options, schema: schema, live: true)
     let eal = try EAL(arguments)
     do {
       try serve(eal, options: options, schema: schema, exporter: exporter, signals: signals)
@@ -34,12 +35,12 @@ enum Live {
     let map = try LcoreMap(
       main: Lcore.main, others: Lcore.others, ports: ports.map(\.limits), queues: options.queues,
       config: options.config)
-    map.warnings.forEach(Console.warning)
+    for warning in map.warnings { Console.warning(warning) }
     var started: [Port] = []
-    defer { started.forEach { $0.close() } }
+    defer { for port in started { port.close() } }
     for port in ports {
       let sockets = map.sockets(of: port)
-      try port.start(sockets: sockets).forEach(Console.warning)
+      for warning in try port.start(sockets: sockets) { Console.warning(warning) }
       started.append(port)
     }
 

@@ -174,6 +174,9 @@ public struct MessageStream: ~Copyable {
   /// True when records wait in a message that is not finished.
   public var hasOpenMessage: Bool { position > messageStart + Self.headerLength }
 
+  /// Data records in the message that is not finished.
+  public var openRecords: UInt64 { UInt64(recordsInMessage) }
+
   /// Tells the time and repeats the templates when they are older than the configured refresh (RFC 7011 section 8.4).
   ///
   /// - Parameter now: seconds since 1970; may jump.

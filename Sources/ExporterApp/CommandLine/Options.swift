@@ -41,12 +41,12 @@ struct Options: ParsableCommand {
   var export: [String] = []
 
   @Option(
-    help: ArgumentHelp("A flow that goes on is exported after S seconds.", valueName: "S"),
+    help: ArgumentHelp("A flow that goes on is exported after S seconds (300).", valueName: "S"),
     transform: Seconds.init)
   var activeTimeout = Seconds(nanoseconds: 300_000_000_000)
 
   @Option(
-    help: ArgumentHelp("A flow without packets ends after S seconds.", valueName: "S"),
+    help: ArgumentHelp("A flow without packets ends after S seconds (30).", valueName: "S"),
     transform: Seconds.init)
   var inactiveTimeout = Seconds(nanoseconds: 30_000_000_000)
 
@@ -66,21 +66,24 @@ struct Options: ParsableCommand {
   var config: QueueMap?
 
   @Option(
-    help: ArgumentHelp("IPFIX observation domain.", valueName: "N"),
+    help: ArgumentHelp("IPFIX observation domain (1).", valueName: "N"),
     transform: { UInt32(try Bounded.parse($0, in: 0...Int(UInt32.max))) })
   var odid: UInt32 = 1
 
   @Option(
-    help: ArgumentHelp("Largest IPFIX message in bytes.", valueName: "N"),
+    help: ArgumentHelp("Largest IPFIX message in bytes (1458).", valueName: "N"),
     transform: { try Bounded.parse($0, in: 512...65535) })
   var mtu = 1458
 
   @Option(
-    help: ArgumentHelp("UDP: templates are sent again after S seconds.", valueName: "S"),
+    help: ArgumentHelp("UDP: templates are sent again after S seconds (600).", valueName: "S"),
     transform: Seconds.init)
   var templateRefresh = Seconds(nanoseconds: 600_000_000_000)
 
-  @Option(help: "Which flowStart and flowEnd elements IPFIX carries (nfdump 1.7 reads ms only).")
+  @Option(
+    help: ArgumentHelp(
+      "Which flowStart and flowEnd elements IPFIX carries (nfdump 1.7 reads ms only).", valueName: "ms|us|ns")
+  )
   var timestamps = TimestampPrecision.microseconds
 
   @Option(

@@ -33,12 +33,14 @@ enum CounterReport {
       worker.loop.received == 0 || worker.loop.nanoseconds == 0
         ? "-" : fixed(Double(worker.loop.nanoseconds) / Double(worker.loop.received), digits: 1)
     }
-    if costs.contains(where: { $0 != "-" }) { rows.append(["ns per packet"] + costs) }
+    if costs.contains(where: { $0 != "-" }) { rows.append(["CPU ns per packet"] + costs) }
     var text = table(rows)
     if !snapshot.ports.isEmpty {
       rows = [["counter"] + snapshot.ports.map { "port \($0.port)" }]
       for counter in CounterTable.all {
-        if case .port = counter.source { rows.append([counter.name] + snapshot.values(counter).map(String.init)) }
+        if case .port = counter.source {
+          rows.append([counter.name] + snapshot.values(counter).map(String.init))
+        }
       }
       text += table(rows)
     }
@@ -52,7 +54,9 @@ enum CounterReport {
   /// The first column to the left, the others to the right.
   private static func table(_ rows: [[String]]) -> String {
     let columns = rows.map(\.count).max() ?? 0
-    let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+    let widths = (0..<columns).map { column in
+      rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
+    }
     return rows.map { row in
       let cells = row.enumerated().map { column, cell in
         let padding = String(repeating: " ", count: widths[column] - cell.count)

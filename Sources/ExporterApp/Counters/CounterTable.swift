@@ -85,6 +85,12 @@ enum CounterTable {
       source: .lcore { $0.ringFull }),
     Counter(name: "exported", help: "records exported", source: .export { $0.records }),
     Counter(name: "messages", help: "IPFIX messages sent", source: .export { $0.messages }),
+    Counter(
+      name: "templates", help: "template records sent, repetitions included", source: .export { $0.templates }
+    ),
+    Counter(
+      name: "oversize", help: "records longer than --mtu, each in a message of its own",
+      source: .export { $0.oversize }),
     Counter(name: "message bytes", help: "bytes sent", source: .export { $0.bytes }),
     Counter(name: "export dropped", help: "records that no collector took", source: .export { $0.dropped }),
   ]

@@ -33,7 +33,8 @@ struct EAL: ~Copyable {
     }
     guard status >= 0 else {
       let machine = Machine.current
-      throw EALDiagnosis(log: startLog, arguments: arguments, machine: machine).failure(errorNumber: errorNumber)
+      throw EALDiagnosis(log: startLog, arguments: arguments, machine: machine).failure(
+        errorNumber: errorNumber)
     }
     // EAL stops at the first word that is not an option and leaves the rest to the application.
     if status < count - 1 {
@@ -44,7 +45,12 @@ struct EAL: ~Copyable {
   }
 
   /// Gives hugepages and run-time files back. Ports must be closed.
-  func stop() { _ = OutputCapture.during { rte_eal_cleanup() } }
+  func stop() {
+    let files = HugepageFiles(arguments: EALArguments(arguments), mounts: Machine.current.hugetlbfsMounts)
+    let primary = rte_eal_process_type() == RTE_PROC_PRIMARY
+    _ = OutputCapture.during { rte_eal_cleanup() }
+    if primary { files.remove() }
+  }
 }
 
 /// The EAL arguments that change what Martlet itself does.
@@ -69,8 +75,11 @@ struct EALArguments {
     values(short: nil, long: "--vdev").map { String($0.prefix { $0 != "," }) }
   }
 
-  /// Whether EAL may run without hugepages.
-  var noHuge: Bool { arguments.contains("--no-huge") }
+  /// `--file-prefix`, which keeps several DPDK programs apart.
+  var filePrefix: String? { values(short: nil, long: "--file-prefix").last }
+
+  /// `--huge-dir`, the only hugetlbfs to use.
+  var hugeDirectory: String? { values(short: nil, long: "--huge-dir").last }
 
   /// The values of an option in its forms `-aX`, `-a X`, `--allow X`, `--allow=X`.
   private func values(short: String?, long: String) -> [String] {

@@ -32,7 +32,9 @@ struct EALDiagnosis {
 
   private var lcoreFailure: Failure? {
     for line in lines {
-      guard line.hasSuffix("unavailable"), line.hasPrefix("lcore ") || line.hasPrefix("core ") else { continue }
+      guard line.hasSuffix("unavailable"), line.hasPrefix("lcore ") || line.hasPrefix("core ") else {
+        continue
+      }
       let number = line.split(separator: " ")[1]
       return .usage(
         "lcore \(number) has no CPU here (CPUs: \(machine.cpus)): choose lcores from these, or let lcores share "
@@ -72,7 +74,15 @@ struct EALDiagnosis {
     if has("Cannot get hugepage information") {
       if machine.hugepages == 0 {
         return .general(
-          "no hugepages are reserved: run 'sudo ./hugepages-setup.sh --pages 512', or start with --no-huge -m 512")
+          "no hugepages are reserved: run 'sudo ./hugepages-setup.sh --pages 512', or start with --no-huge -m 512"
+        )
+      }
+      if let directory = EALArguments(arguments).hugeDirectory, !machine.hugetlbfsMounts.contains(directory) {
+        return .general(
+          "--huge-dir \(directory) is not a mounted hugetlbfs: "
+            + (machine.hugetlbfsMounts.isEmpty
+              ? "run 'sudo ./hugepages-setup.sh --pages \(machine.hugepages)', which mounts one"
+              : "leave it out, or give \(machine.hugetlbfsMounts.joined(separator: " or "))"))
       }
       if has("no mounted hugetlbfs") {
         return .general(
@@ -84,7 +94,8 @@ struct EALDiagnosis {
           + "'sudo ./hugepages-setup.sh --pages \(machine.hugepages + 512)', or start with --no-huge -m 512")
     }
     if !has("Permission denied"),
-      has("Not enough memory available") || has("couldn't allocate memory due to") || has("Cannot allocate memory")
+      has("Not enough memory available") || has("couldn't allocate memory due to")
+        || has("Cannot allocate memory")
         || has("Requested:") || has("error allocating rte services array")
     {
       return .general(
@@ -97,7 +108,8 @@ struct EALDiagnosis {
   private var permissionFailure: Failure? {
     if has("Is another primary process running") || has("Cannot create lock") {
       return .general(
-        "another DPDK program runs with the same file prefix: give this one its own, as --file-prefix=martlet2")
+        "another DPDK program runs with the same file prefix: give this one its own, as --file-prefix=martlet2"
+      )
     }
     guard has("Permission denied") || has("Operation not permitted") else { return nil }
     if !machine.isRoot, has("hugepage") {
@@ -105,21 +117,26 @@ struct EALDiagnosis {
         "no permission to use the hugepages: run as root, or as this user without hugepages with "
           + "--no-huge --no-shconf --no-telemetry --no-pci -m 512")
     }
-    let why = lines.first { $0.contains("Permission denied") || $0.contains("not permitted") } ?? "no permission"
+    let why =
+      lines.first { $0.contains("Permission denied") || $0.contains("not permitted") } ?? "no permission"
     return .general("no permission (\(why)): run as root" + (machine.isRoot ? " with CAP_SYS_ADMIN" : ""))
   }
 
   /// A device that its driver could not open: the driver's own line is the best there is.
   private var deviceFailure: Failure? {
     for (index, line) in lines.enumerated() {
-      if let name = line.quoted(after: "Unable to parse device ") ?? line.quoted(after: "failed to parse device ") {
+      if let name = line.quoted(after: "Unable to parse device ")
+        ?? line.quoted(after: "failed to parse device ")
+      {
         return .general(
           "no driver for the virtual device \(name): it is one of net_pcap, net_af_packet, net_tap, net_ring, "
             + "net_null, net_memif, … with a number, as --vdev=net_pcap0,rx_pcap=FILE")
       }
       if line.contains("failed to initialize"), let name = line.words(after: "failed to initialize ") {
         let reason = index > 0 ? lines[index - 1].withoutFunction : "its driver gave no reason"
-        if !machine.isRoot, reason.contains("not permitted") || reason.contains("denied") {
+        // These two open sockets that an ordinary user may not; their drivers do not say so.
+        let isPrivileged = name.hasPrefix("net_af_packet") || name.hasPrefix("net_tap")
+        if !machine.isRoot, isPrivileged || reason.contains("not permitted") || reason.contains("denied") {
           return .general("no permission for the virtual device \(name) (\(reason)): run as root")
         }
         return .general("the virtual device \(name) did not start: \(reason)")
@@ -145,7 +162,8 @@ struct EALDiagnosis {
           "NIC \(address) is bound to no driver: run 'sudo dpdk-devbind.py --bind=vfio-pci \(address)'")
       }
     }
-    guard eal.allowedDevices.isEmpty, eal.virtualDevices.isEmpty else { return nil }
+    let isAsking = eal.allowedDevices.isEmpty && eal.virtualDevices.isEmpty
+    guard isAsking, !arguments.contains("--no-pci") else { return nil }
     let nics = machine.pciDevices.filter(\.value.isKernelNIC).sorted { $0.key < $1.key }
     guard let (address, device) = nics.first, let driver = device.driver else { return nil }
     return .general(
@@ -156,7 +174,9 @@ struct EALDiagnosis {
   /// The log's lines without "EAL: " and the program's name.
   private var lines: [Substring] {
     log.split(whereSeparator: \.isNewline).map { line in
-      for prefix in ["EAL: ", "martlet: "] where line.hasPrefix(prefix) { return line.dropFirst(prefix.count) }
+      for prefix in ["EAL: ", "martlet: "] where line.hasPrefix(prefix) {
+        return line.dropFirst(prefix.count)
+      }
       return line
     }
   }
@@ -172,13 +192,17 @@ struct EALDiagnosis {
 extension Substring {
   /// What stands in quotes right after `marker`, or nil.
   fileprivate func quoted(after marker: String) -> String? {
-    guard let rest = tail(after: marker), let quote = rest.first, quote == "'" || quote == "\"" else { return nil }
+    guard let rest = tail(after: marker), let quote = rest.first, quote == "'" || quote == "\"" else {
+      return nil
+    }
     let inner = rest.dropFirst()
     return inner.firstIndex(of: quote).map { String(inner[..<$0]) }
   }
 
   /// The word right after `marker`, or nil.
-  fileprivate func words(after marker: String) -> String? { tail(after: marker).map { String($0.prefix { $0 != " " }) } }
+  fileprivate func words(after marker: String) -> String? {
+    tail(after: marker).map { String($0.prefix { $0 != " " }) }
+  }
 
   /// The line without a driver's "function(): " in front.
   fileprivate var withoutFunction: Substring { tail(after: "(): ") ?? self }

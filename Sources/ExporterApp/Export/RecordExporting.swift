@@ -1,7 +1,5 @@
 // What the export lcore and the offline loop ask of an exporter, and nothing more.
 
-import FlowCore
-
 /// What an exporter counted; written by its lcore only, read by the control lcore.
 struct ExportCounters: BitwiseCopyable, Sendable {
   /// Records that were exported.
@@ -10,6 +8,10 @@ struct ExportCounters: BitwiseCopyable, Sendable {
   var messages: UInt64 = 0
   /// Bytes that left.
   var bytes: UInt64 = 0
+  /// Records longer than --mtu that went out in a message of their own.
+  var oversize: UInt64 = 0
+  /// Templates sent, repetitions included.
+  var templates: UInt64 = 0
   /// Records that could not be delivered.
   var dropped: UInt64 = 0
 }
@@ -27,35 +29,4 @@ protocol RecordExporting: AnyObject {
   var counters: UnsafePointer<ExportCounters> { get }
   /// What went wrong for good (a file that could not be written), or nil; asked after `finish`.
   var failure: String? { get }
-}
-
-/// An exporter without an output: counts records and forgets them.
-final class NullExporter: RecordExporting {
-  private let storage: UnsafeMutablePointer<ExportCounters>
-
-  init() {
-    storage = .allocate(capacity: 1)
-    storage.initialize(to: ExportCounters())
-  }
-
-  deinit { storage.deallocate() }
-
-  func export(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
-    storage.pointee.records &+= UInt64(count)
-  }
-  func tick(now: UInt64) {}
-  func finish() {}
-  var counters: UnsafePointer<ExportCounters> { UnsafePointer(storage) }
-  var failure: String? { nil }
-}
-
-/// Makes the exporter for the options; the exporters' own code replaces the body.
-enum ExporterFactory {
-  /// - Parameter live: whether a slow output drops (live) or waits (offline).
-  /// - Throws: `Failure`, with status 64 for an URL that means nothing.
-  static func make(_ options: Options, schema: RecordSchema, live: Bool) throws(Failure)
-    -> any RecordExporting
-  {
-    NullExporter()
-  }
 }

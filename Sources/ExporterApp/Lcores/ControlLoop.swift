@@ -40,13 +40,13 @@ struct ControlLoop {
 
   /// Sleeps until a signal or the end of `duration`; a line of counters every `stats`.
   func sleep(stats: Seconds?, duration: Seconds?) {
-    let start = Self.monotonic()
+    let start = Clock.monotonic()
     let end = duration.map { start + $0.nanoseconds } ?? UInt64.max
     let interval = stats.flatMap { $0.nanoseconds == 0 ? nil : $0.nanoseconds }
     var previous = (time: start, counters: snapshot())
     var nextLine = interval.map { start + $0 } ?? UInt64.max
     while true {
-      let now = Self.monotonic()
+      let now = Clock.monotonic()
       if now >= end { return }
       if now >= nextLine, let interval {
         let counters = snapshot()
@@ -80,11 +80,5 @@ struct ControlLoop {
     snapshot.ports = ports.map { ($0, PortCounters(port: $0)) }
     snapshot.export = exporter.counters.pointee
     return snapshot
-  }
-
-  private static func monotonic() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
   }
 }

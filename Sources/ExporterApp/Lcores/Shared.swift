@@ -17,7 +17,7 @@ struct LcoreCounters: BitwiseCopyable, Sendable {
   var linearised: UInt64 = 0
   /// Records lost because the export lcore did not keep up.
   var ringFull: UInt64 = 0
-  /// Nanoseconds since the loop started; written when it ends.
+  /// CPU time of the loop in nanoseconds, polling included; written when it ends.
   var nanoseconds: UInt64 = 0
 }
 

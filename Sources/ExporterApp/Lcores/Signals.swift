@@ -5,7 +5,7 @@ import Glibc
 struct Signals {
   private var set = sigset_t()
 
-  /// Blocks the signals. Before EAL starts, because its threads inherit the mask.
+  /// Blocks the signals; before any other thread exists, because threads inherit the mask.
   init() {
     sigemptyset(&set)
     sigaddset(&set, SIGINT)

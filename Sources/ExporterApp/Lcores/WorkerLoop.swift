@@ -56,9 +56,9 @@ struct WorkerLoop {
 
   /// Runs until the run stops, then flushes every flow.
   mutating func main() {
-    let start = clock.now()
+    let start = Clock.thread()
     if receiveOnly { receiveOnlyLoop() } else { loop() }
-    link.counters.pointee.nanoseconds = clock.now() &- start
+    link.counters.pointee.nanoseconds = Clock.thread() &- start
     worker._withUnsafeGuaranteedRef { flush($0) }
     run.pointee.finishedWorkers.add(1, ordering: .releasing)
   }

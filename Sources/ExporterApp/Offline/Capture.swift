@@ -43,7 +43,8 @@ struct Capture: ~Copyable {
       let type = pcap_datalink_val_to_name(number).map { String(cString: $0) } ?? "number \(number)"
       pcap_close(handle)
       throw .general(
-        "\(name): link type \(type) is not supported: capture as Ethernet, Linux cooked (any), raw IP, loopback or PPP")
+        "\(name): link type \(type) is not supported: capture as Ethernet, Linux cooked (any), raw IP, loopback or PPP"
+      )
     }
     self.handle = handle
     self.linkType = linkType
@@ -63,7 +64,8 @@ struct Capture: ~Copyable {
       let time = UInt64(clamping: stamp.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: stamp.tv_usec)
       let captured = Int(header.pointee.caplen)
       return .packet(
-        Packet(bytes: bytes, captured: captured, wire: max(header.pointee.len, header.pointee.caplen), time: time))
+        Packet(
+          bytes: bytes, captured: captured, wire: max(header.pointee.len, header.pointee.caplen), time: time))
     case -2: return .end
     default: return .damaged(String(cString: pcap_geterr(handle)))
     }

@@ -13,7 +13,7 @@ enum Offline {
   /// - Throws: the last capture that could not be read to its end; the ones before it were reported.
   static func run(_ options: Options) throws(Failure) {
     let schema = try RecordSchema(options)
-    let exporter = try ExporterFactory.make(options, schema: schema, live: false)
+    let exporter = try Exports(options, schema: schema, live: false)
     let worker = try FlowWorker(options, schema: schema, number: 0, live: false, memory: PlainMemory())
     handleSignals()
     var reader = OfflineReader(worker: worker, exporter: exporter, stats: options.stats)
@@ -57,14 +57,14 @@ struct OfflineReader: ~Copyable {
   /// The latest time of a packet.
   private var now: UInt64 = 0
   private let interval: UInt64?
-  private let start = Clock.system()
+  private let start = Clock.thread()
   private var lastLine: (time: UInt64, counters: CounterSnapshot)
 
   init(worker: FlowWorker, exporter: any RecordExporting, stats: Seconds?) {
     self.worker = worker
     self.exporter = exporter
     interval = stats.flatMap { $0.nanoseconds == 0 ? nil : $0.nanoseconds }
-    lastLine = (start, CounterSnapshot())
+    lastLine = (Clock.monotonic(), CounterSnapshot())
   }
 
   /// Processes a capture up to its end or its damage.
@@ -97,7 +97,7 @@ struct OfflineReader: ~Copyable {
       handOver()
     }
     exporter.finish()
-    counters.nanoseconds = Clock.system() &- start
+    counters.nanoseconds = Clock.thread() &- start
   }
 
   /// All counters, the capture in the place of an lcore.
@@ -129,7 +129,7 @@ struct OfflineReader: ~Copyable {
   }
 
   private mutating func printLine(every interval: UInt64) {
-    let time = Clock.system()
+    let time = Clock.monotonic()
     guard time &- lastLine.time >= interval, time > lastLine.time else { return }
     let counters = snapshot
     let seconds = Double(time - lastLine.time) / 1e9

@@ -31,10 +31,13 @@ struct PacketPools {
           "mbufs_port\(port.id)_socket\(socket)", UInt32(count), UInt32(Self.cache), dataRoom, socket)
       else {
         let megabytes = (count * (Int(dataRoom) + 192)) >> 20
+        let remedy =
+          rte_eal_has_hugepages() != 0
+          ? "run 'sudo ./hugepages-setup.sh --pages N' with \(megabytes / 2 + 64) pages of 2 MB more"
+          : "raise EAL's -m by \(megabytes + 64)"
         throw .general(
           "no memory for \(count) packet buffers (\(megabytes) MB) of \(port.title) on socket \(socket) "
-            + "(\(String(cString: martlet_error_text(martlet_errno())))): raise -m, or run "
-            + "'sudo ./hugepages-setup.sh --pages N' with \(megabytes / 2 + 64) pages of 2 MB more")
+            + "(\(String(cString: martlet_error_text(martlet_errno())))): \(remedy)")
       }
       pools[socket] = pool
     }

@@ -288,7 +288,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   /// When the sweep has to look at `record`, on the worker's clock.
   @inline(__always)
   private func dueTime(_ record: UnsafeMutablePointer<FlowRecord>) -> UInt64 {
-    timeouts.deadline(record.pointee) &+ UInt64(record.pointee.lag) &* 1_000_000
+    timeouts.deadline(record.pointee) &+ record.pointee.lagNanoseconds
   }
 
   /// Zeroes the plugins' states and calls their `create`.

@@ -36,6 +36,13 @@ public struct BasicList: Sendable, Equatable {
   public var field: FieldSpecifier
   /// The entries in order.
   public var entries: [FieldValue]
+
+  /// A list; pure data.
+  public init(semantic: UInt8, field: FieldSpecifier, entries: [FieldValue]) {
+    self.semantic = semantic
+    self.field = field
+    self.entries = entries
+  }
 }
 
 /// One field of a decoded data record.

@@ -5,7 +5,7 @@
 /// Columns are fixed; a record's fields come in column order, and columns between them stay empty. A record that lacks a
 /// plugin calls `skip(columns:)` in its place, which is needed only where two plugins have an element in common.
 /// Lists are JSON arrays in a quoted cell. Fields that have no column from here on are left out and counted.
-public struct CSVRecordWriter: FieldWriter, ~Copyable {
+public struct CSVRecordWriter: LineWriter, ~Copyable {
   /// The finished rows, and the current one.
   public var output: OutputBuffer
   /// Fields that had no column.

@@ -3,7 +3,7 @@
 /// Writes records as lines of JSON (RFC 8259) into its buffer.
 ///
 /// Only what a record has appears. Call `begin()`, let the record write its fields, call `end()`.
-public struct JSONRecordWriter: FieldWriter, ~Copyable {
+public struct JSONRecordWriter: LineWriter, ~Copyable {
   /// The finished lines, and the current one.
   public var output: OutputBuffer
   private var isFirst = true

@@ -72,14 +72,6 @@ extension OutputBuffer {
     for byte in bytes { appendHexadecimal(byte) }
   }
 
-  /// ISO 8601 in UTC with six decimals, truncated: `2015-10-20T07:09:33.611190Z`.
-  public mutating func append(time nanoseconds: UInt64) {
-    appendDate(nanoseconds)
-    append(UInt8(ascii: "T"))
-    appendTimeOfDay(nanoseconds)
-    append(UInt8(ascii: "Z"))
-  }
-
   /// `2015-10-20`, the date in UTC (proleptic Gregorian calendar).
   mutating func appendDate(_ nanoseconds: UInt64) {
     // Days are counted from 0000-03-01, so that the leap day ends a year and a month's first day is linear in its
@@ -96,18 +88,6 @@ extension OutputBuffer {
     appendDecimal(month < 10 ? month + 3 : month - 9, width: 2)
     append(UInt8(ascii: "-"))
     appendDecimal(day, width: 2)
-  }
-
-  /// `07:09:33.611190`, the time of day in UTC.
-  mutating func appendTimeOfDay(_ nanoseconds: UInt64) {
-    let seconds = nanoseconds / 1_000_000_000 % 86400
-    appendDecimal(seconds / 3600, width: 2)
-    append(UInt8(ascii: ":"))
-    appendDecimal(seconds / 60 % 60, width: 2)
-    append(UInt8(ascii: ":"))
-    appendDecimal(seconds % 60, width: 2)
-    append(UInt8(ascii: "."))
-    appendDecimal(nanoseconds % 1_000_000_000 / 1000, width: 6)
   }
 
   /// A JSON array of numbers, `[1,-1]`, whose bit patterns `entry` gives. Not generic, because writers are called from

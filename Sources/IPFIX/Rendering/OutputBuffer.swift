@@ -6,14 +6,22 @@ public struct OutputBuffer: ~Copyable {
   private var capacity: Int
   /// Bytes in the buffer.
   public private(set) var count = 0
+  /// The last second that was written as a time, and its text up to the decimal point: the times of one record mostly
+  /// share it, and the calendar is most of the work.
+  private var cachedSecond = UInt64.max
+  private let cachedText: UnsafeMutableRawPointer
 
   /// An empty buffer with room for `capacity` bytes.
   public init(capacity: Int = 1 << 16) {
     self.capacity = max(capacity, 64)
     memory = .allocate(byteCount: self.capacity, alignment: 64)
+    cachedText = .allocate(byteCount: 32, alignment: 8)
   }
 
-  deinit { memory.deallocate() }
+  deinit {
+    memory.deallocate()
+    cachedText.deallocate()
+  }
 
   /// The bytes; valid until the buffer is changed.
   public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: count) }
@@ -25,6 +33,7 @@ public struct OutputBuffer: ~Copyable {
   mutating func truncate(to newCount: Int) { count = min(count, max(newCount, 0)) }
 
   /// Makes `length` bytes at the end part of the buffer and returns where they start; the caller fills them.
+  @inline(__always)
   private mutating func extend(_ length: Int) -> UnsafeMutableRawPointer {
     if capacity - count < length { grow(length) }
     let place = memory + count
@@ -46,7 +55,8 @@ public struct OutputBuffer: ~Copyable {
 
   /// Appends the UTF-8 of a literal.
   public mutating func append(_ text: StaticString) {
-    text.withUTF8Buffer { append(UnsafeRawBufferPointer($0)) }
+    guard text.hasPointerRepresentation else { return }
+    append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
   /// Appends bytes as they are.
@@ -67,27 +77,68 @@ public struct OutputBuffer: ~Copyable {
     extend(times).initializeMemory(as: UInt8.self, repeating: byte, count: times)
   }
 
-  /// Appends decimal digits, with leading zeros up to `width` digits.
+  /// Appends decimal digits, with leading zeros up to `width` digits, at most 20.
   public mutating func appendDecimal(_ value: UInt64, width: Int = 1) {
-    var digits = width
+    if value < 10 && width == 1 { return append(0x30 + UInt8(truncatingIfNeeded: value)) }
+    var digits = 1
     var limit: UInt64 = 10
-    // The table of powers is the loop itself: values in records are mostly short.
-    var reached = 1
     while value >= limit {
-      reached += 1
-      let (next, overflow) = limit.multipliedReportingOverflow(by: 10)
-      if overflow { break }
-      limit = next
+      digits += 1
+      // 10^19 is the last power of ten below 2^64.
+      if digits == 20 { break }
+      limit *= 10
     }
-    digits = max(digits, reached)
-    let place = extend(digits)
+    let count = max(digits, min(width, 20))
+    Self.storeDecimal(value, at: extend(count), width: count)
+  }
+
+  /// Stores exactly `width` digits, two for each division.
+  @inline(__always)
+  private static func storeDecimal(_ value: UInt64, at place: UnsafeMutableRawPointer, width: Int) {
     var rest = value
-    var index = digits
-    while index > 0 {
-      index -= 1
-      place.storeBytes(of: UInt8(truncatingIfNeeded: 0x30 + rest % 10), toByteOffset: index, as: UInt8.self)
-      rest /= 10
+    var index = width
+    while index >= 2 {
+      index -= 2
+      let pair = rest % 100
+      rest /= 100
+      // The tens digit is the low byte, because it comes first in memory.
+      let text = 0x3030 + UInt16(truncatingIfNeeded: pair / 10 | (pair % 10) << 8)
+      place.storeBytes(of: text.littleEndian, toByteOffset: index, as: UInt16.self)
     }
+    if index == 1 { place.storeBytes(of: UInt8(truncatingIfNeeded: 0x30 + rest % 10), as: UInt8.self) }
+  }
+
+  /// Appends ISO 8601 in UTC with six decimals, truncated: `2015-10-20T07:09:33.611190Z`.
+  public mutating func append(time nanoseconds: UInt64) {
+    let second = nanoseconds / 1_000_000_000
+    if second != cachedSecond {
+      let start = count
+      appendDate(nanoseconds)
+      append(UInt8(ascii: "T"))
+      appendTimeOfDay(nanoseconds)
+      // Nanoseconds in 64 bits end in the year 2554, so the date has always ten characters.
+      cachedText.copyMemory(from: memory + start, byteCount: 20)
+      cachedSecond = second
+      count = start
+    }
+    let place = extend(27)
+    place.copyMemory(from: cachedText, byteCount: 20)
+    Self.storeDecimal((nanoseconds - second * 1_000_000_000) / 1000, at: place + 20, width: 6)
+    place.storeBytes(of: UInt8(ascii: "Z"), toByteOffset: 26, as: UInt8.self)
+  }
+
+  /// Appends `07:09:33.611190`, the time of day in UTC of nanoseconds since 1970, truncated.
+  mutating func appendTimeOfDay(_ nanoseconds: UInt64) {
+    let seconds = nanoseconds / 1_000_000_000
+    let ofDay = seconds % 86400
+    let place = extend(15)
+    Self.storeDecimal(ofDay / 3600, at: place, width: 2)
+    place.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 2, as: UInt8.self)
+    Self.storeDecimal(ofDay / 60 % 60, at: place + 3, width: 2)
+    place.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 5, as: UInt8.self)
+    Self.storeDecimal(ofDay % 60, at: place + 6, width: 2)
+    place.storeBytes(of: UInt8(ascii: "."), toByteOffset: 8, as: UInt8.self)
+    Self.storeDecimal((nanoseconds - seconds * 1_000_000_000) / 1000, at: place + 9, width: 6)
   }
 
   /// Appends a number with its sign if it is negative.
@@ -106,4 +157,14 @@ public struct OutputBuffer: ~Copyable {
   /// The lower-case hexadecimal digit of a value below 16.
   @inline(__always)
   static func digit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 + nibble : 0x57 + nibble }
+}
+
+/// A field writer that makes lines of text in a buffer: JSON, CSV or the table.
+public protocol LineWriter: FieldWriter, ~Copyable {
+  /// The finished lines, and the current one.
+  var output: OutputBuffer { get set }
+  /// Starts a record.
+  mutating func begin()
+  /// Ends a record and its line.
+  mutating func end()
 }

@@ -6,7 +6,7 @@
 ///     2015-10-20 07:09:33.611190     0.123456  TCP        192.0.2.1:51234 → 198.51.100.7:443              12  ...
 ///
 /// The basic fields fill the columns; everything else follows as `name=value`. Empty strings and lists are left out.
-public struct TextRecordWriter: FieldWriter, ~Copyable {
+public struct TextRecordWriter: LineWriter, ~Copyable {
   /// The finished lines; the current line appears when it ends.
   public var output: OutputBuffer
   /// `name=value` of the current record.
@@ -81,7 +81,7 @@ public struct TextRecordWriter: FieldWriter, ~Copyable {
   public init(capacity: Int = 1 << 17) {
     output = OutputBuffer(capacity: capacity)
     output.append(
-      "start (UTC)                       duration  proto                  source   destination            ")
+      "start (UTC)                       duration  proto                 source   destination            ")
     output.append("packets →  packets ←    octets →    octets ←  flags →   flags ←   end     fields\n")
   }
 
