@@ -107,7 +107,7 @@ private typealias Build = FrameBuilder
   }
 
   @Test func pseudoWire() throws {
-    // A control word, then a whole frame: whose addresses and tag are the packet's.
+    // A control word, then a whole frame, whose MAC addresses are the packet's. The VLAN is the outermost one.
     let inner = Build.ethernet(0x0800, Self.udp4, from: Build.serverMAC, to: Build.clientMAC)
     let control: [UInt8] = [0, 0, 0, 7]
     let one = Self.label(16, bottom: true)
@@ -118,9 +118,10 @@ private typealias Build = FrameBuilder
     let tagged = Build.ethernet(0x8100, Build.vlan(9, 0x86DD, Self.udp6))
     expectUDP(
       try self.packet(Build.ethernet(0x8100, Build.vlan(5, 0x8847, three + control + tagged))),
-      version6: true, vlan: 9)
+      version6: true, vlan: 5)
+    expectUDP(try self.packet(Build.ethernet(0x8847, three + control + tagged)), version6: true, vlan: 9)
     expectUDP(
-      try self.packet(Build.ethernet(0x8100, Build.vlan(5, 0x8847, three + control + inner))), vlan: 0,
+      try self.packet(Build.ethernet(0x8100, Build.vlan(5, 0x8847, three + control + inner))), vlan: 5,
       macs: (2, 1))
     // Neither IP nor a control word.
     #expect(reason(Build.ethernet(0x8847, one + [0x10, 0, 0, 0] + inner)) == .notIP)

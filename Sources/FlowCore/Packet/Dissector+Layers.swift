@@ -28,9 +28,7 @@ extension Dissector {
       for _ in 0..<Dissector.maximumHeaders {
         switch layer {
         case .ethernet:
-          //  | destination 6 | source 6 | EtherType 2 |: in TRILL and pseudo-wires a network of its own, whose
-          // addresses and VLAN win over those of the network that carries it
-          vlan = nil
+          //  | destination 6 | source 6 | EtherType 2 |
           packet.macAddresses = .ethernet
           packet.linkOffset = UInt32(cursor.position)
           try cursor.skip(12)
@@ -69,6 +67,7 @@ extension Dissector {
           //  | version 2, reserved 2, multi-destination 1, options length 5, hops 6 | egress 16 | ingress 16 |
           let first = try cursor.unsigned16()
           try cursor.skip(4 + 4 * Int(first >> 6 & 0x1F))
+          vlan = nil
           layer = .ethernet
         case .ip:
           guard cursor.remaining > 0 else { throw Truncated() }
