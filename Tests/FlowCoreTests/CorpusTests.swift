@@ -8,6 +8,7 @@ import Testing
   static let functional: [(name: String, plugins: [String])] = [
     ("basic", []),
     ("pstats", ["pstats"]),
+    ("tls", ["tls"]),
   ]
 
   @Test(.enabled(if: Corpus.directory != nil, "needs ../shared/corpus"), arguments: functional)

@@ -15,12 +15,13 @@ protocol PluginRegistry {
 
 /// Martlet's own plugins. A new plugin is one line here.
 enum BuiltInPlugins: PluginRegistry {
-  static let count = 1
+  static let count = 2
 
   @inline(__always)
   static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
     switch number {
     case 0: visitor.visit(PacketSequence.self)
+    case 1: visitor.visit(TLSPlugin.self)
     default: break
     }
   }

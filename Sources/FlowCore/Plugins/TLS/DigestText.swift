@@ -3,7 +3,7 @@ import CMessageDigest
 
 /// A message digest of libmd.
 protocol DigestAlgorithm {
-  associatedtype Context: BitwiseCopyable
+  associatedtype Context
   associatedtype Digest: BitwiseCopyable
   static var empty: Digest { get }
   static func begin() -> Context
@@ -72,9 +72,10 @@ struct DigestText<Algorithm: DigestAlgorithm> {
 
   /// A number in four hexadecimal digits.
   mutating func appendHexadecimal(_ number: UInt16) {
-    for shift in [12, 8, 4, 0] as InlineArray<4, UInt16> {
-      append(hexadecimalDigit(UInt8(truncatingIfNeeded: number >> shift)))
-    }
+    append(hexadecimalDigit(UInt8(truncatingIfNeeded: number >> 12)))
+    append(hexadecimalDigit(UInt8(truncatingIfNeeded: number >> 8)))
+    append(hexadecimalDigit(UInt8(truncatingIfNeeded: number >> 4)))
+    append(hexadecimalDigit(UInt8(truncatingIfNeeded: number)))
   }
 
   private mutating func flush() {
