@@ -78,6 +78,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       let now = step == 0 ? clock.now : clock.advance(to: packets[index].time)
       account(packets + index, now: now)
     }
+    // Frames that belong to no flow move the clock too, but only once the packets before them were accounted.
+    if step != 0, count > 0 { _ = clock.advance(to: times[count &- 1]) }
     sweep()
   }
 
@@ -96,7 +98,6 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       bytes &+= UInt64(frame.wire)
       if let reason = dissector.dissect(frame, time: times[index &* step], into: &packets[dissected]) {
         counters.pointee.discarded[Int(reason.rawValue)] &+= 1
-        if step != 0 { _ = clock.advance(to: times[index &* step]) }
       } else {
         table.bucket(table.bucketIndex(packets[dissected].hash)).prefetch()
         dissected &+= 1
@@ -287,7 +288,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   /// When the sweep has to look at `record`, on the worker's clock.
   @inline(__always)
   private func dueTime(_ record: UnsafeMutablePointer<FlowRecord>) -> UInt64 {
-    timeouts.deadline(record.pointee) &+ UInt64(record.pointee.lag) &* 1_000_000
+    timeouts.deadline(record.pointee) &+ record.pointee.lagNanoseconds
   }
 
   /// Zeroes the plugins' states and calls their `create`.

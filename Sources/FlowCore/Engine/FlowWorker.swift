@@ -81,6 +81,7 @@ public final class FlowWorker {
   /// The counters; other threads may read them while the worker runs, and see values of different packets.
   public var counters: WorkerCounters {
     var counters = countersMemory.pointee
+    counters.fragments = engine.dissector.fragmentCount
     counters.inTable = counters.flowsMade &- counters.ended.total
     return counters
   }

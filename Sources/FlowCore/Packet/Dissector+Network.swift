@@ -96,6 +96,7 @@ extension Dissector {
     packet.transportOffset = UInt32(start)
     packet.tcpFlags = 0
     var headerLength = 0
+    if fragment.more || fragment.offset > 0 { fragmentCount &+= 1 }
     if fragment.offset == 0 {
       switch protocolNumber {
       case 6:

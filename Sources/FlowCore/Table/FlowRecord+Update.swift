@@ -16,10 +16,11 @@ extension FlowRecord {
     last = packet.time
   }
 
-  /// Notes by how much the packet's time is behind the worker's clock, in whole milliseconds.
+  /// Notes by how much the packet's time is behind the worker's clock, in seconds rounded up: a sweep may then
+  /// come late by a second, but never before the packet's own time says so.
   @inline(never)
   mutating func setLag(_ nanoseconds: UInt64) {
-    lag = UInt32(clamping: nanoseconds / 1_000_000)
+    lag = UInt32(clamping: nanoseconds / 1_000_000_000 &+ (nanoseconds % 1_000_000_000 == 0 ? 0 : 1))
     isLagging = lag != 0
   }
 

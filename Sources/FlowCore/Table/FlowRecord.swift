@@ -42,14 +42,15 @@ struct FlowRecord: BitwiseCopyable {
   var blocks: UInt32 = 0
   /// The plugins (bit = slot) whose fields are exported.
   var presence: UInt32 = 0
-  /// By how many milliseconds the packet's own time was behind the worker's clock: other than 0 only where a capture's
-  /// time goes backwards.
+  /// By how many seconds, rounded up, the last packet's own time was behind the worker's clock: other than 0 only where a
+  /// capture's time goes backwards.
   var lag: UInt32 = 0
 
   static let size = 128
 
   init(key: Key) { self.key = key }
 
+  @inline(__always) var lagNanoseconds: UInt64 { UInt64(lag) &* 1_000_000_000 }
   @inline(__always) var sourceMAC: UInt64 { sourceMACAndWorker & 0xFFFF_FFFF_FFFF }
   @inline(__always) var worker: Int { Int(sourceMACAndWorker >> 48) }
 }
@@ -86,7 +87,7 @@ struct Timeouts: BitwiseCopyable {
   func hasExpired(_ record: FlowRecord, time: UInt64, clock: UInt64) -> Bool {
     let deadline = deadline(record)
     guard clock >= deadline else { return false }
-    return time >= deadline || clock >= deadline &+ UInt64(record.lag) &* 1_000_000
+    return time >= deadline || clock >= deadline &+ record.lagNanoseconds
   }
 
   /// The reason that an expired record ends with: that of the timeout that came first.

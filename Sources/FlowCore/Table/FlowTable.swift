@@ -129,8 +129,6 @@ struct FlowTable: ~Copyable {
 struct Bucket: BitwiseCopyable {
   fileprivate let line: UnsafeMutableRawPointer
 
-  fileprivate init(line: UnsafeMutableRawPointer) { self.line = line }
-
   @inline(__always) func prefetch() { martlet_prefetch(line) }
 
   /// The places (bit = lane) whose signature is `signature`; 0 gives the free ones.
