@@ -91,13 +91,14 @@ stage() {
     status=${PIPESTATUS[0]}
     closing=$(grep -E "$pattern" "$LOG/$name" | tail -n 1 | sed 's/^[^[:alnum:]=]*//')
     [ "$status" = 0 ] || FAILED=1
+    [ -n "$closing" ] || { [ "$status" = 0 ] && closing="nothing to complain about"; }
     CLOSING+=("$(printf '%-10s  status %s  %4d s  %s' "$name" "$status" $((SECONDS - start)) "$closing")")
 }
 
 for name in "${CHOSEN[@]}"; do
     case $name in
-        format) stage format '.' swift format lint --strict --recursive Sources Tests Package.swift ;;
-        build) stage build '.' swift build -c release ;;
+        format) stage format 'error:|warning:' swift format lint --strict --recursive Sources Tests Package.swift ;;
+        build) stage build 'error:|Compiling|complete' swift build -c release ;;
         unit) stage unit 'Test run with|error:' swift test ;;
         end-to-end)
             if [ -x .build-venv/bin/pytest ]; then
