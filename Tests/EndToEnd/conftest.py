@@ -39,7 +39,7 @@ def loopback_sniffer(tmp_path):
     def start(port):
         path = tmp_path / f"lo-{port}.pcap"
         process = subprocess.Popen(
-            ["tcpdump", "-i", "lo", "-U", "-s", "0", "-B", "16384", "-w", str(path), f"udp port {port}"],
+            ["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-s", "0", "-B", "16384", "-w", str(path), f"udp port {port}"],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         line = process.stderr.readline()
         while line and b"listening" not in line:

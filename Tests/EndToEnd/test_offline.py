@@ -22,8 +22,8 @@ DAMAGED = {
     "empty.pcap", "foreign.pcap", "huge-record.pcap", "truncated-file-header.pcap", "truncated-in-header.pcap",
     "truncated-in-packet.pcap", "truncated.pcapng",
 }
-#: Link types that martlet does not have: a refusal is right, a crash is not.
-FOREIGN_LINKS = {"link-chdlc.pcap", "link-user0.pcap"}
+#: Link types that martlet does not have, or several in one file, which libpcap refuses: an error is right, a crash not.
+FOREIGN_LINKS = {"link-chdlc.pcap", "link-user0.pcap", "merged.pcapng", "two-interfaces.pcapng"}
 
 
 def name_of(path):
@@ -58,7 +58,11 @@ def test_every_packet_is_accounted_for_and_runs_repeat(path, tmp_path):
 
 
 #: tshark decodes IP where martlet must not or the other way round; each with its reason.
-TSHARK_DIFFERS = {}
+TSHARK_DIFFERS = {
+    # tshark only guesses whether a pseudo-wire has a control word, and takes the wrong guess for six frames:
+    # all but the two ARP frames hold IP.
+    "mpls.pcap": 113,
+}
 
 
 @pytest.mark.skipif(not have("tshark"), reason="needs tshark")
@@ -272,7 +276,7 @@ def test_an_unreadable_file_gives_one_line(nobody):
 
 
 def test_live_without_permission_says_what_to_do(nobody):
-    status, _, err = as_nobody(nobody, "-l", "0", "--lcores", "0@0,1@1,2@0", "--no-pci", "--vdev=net_null0", "--")
+    status, _, err = as_nobody(nobody, "--lcores", "0@0,1@1,2@0", "--no-pci", "--vdev=net_null0", "--")
     assert status not in (0, 64)
     lines = [line for line in err.splitlines() if line.startswith("martlet: ") and "warning" not in line]
     assert len(lines) == 1, err
