@@ -146,11 +146,11 @@ def memory():
 class Live:
     """martlet on virtual devices, until `stop`."""
 
-    def __init__(self, eal, options, lcores=ONE_QUEUE, mem=None, prefix=(), directory="/tmp"):
+    def __init__(self, eal, options, lcores=ONE_QUEUE, mem=None, prefix=(), directory="/tmp", binary=MARTLET):
         self.file_prefix = file_prefix()
         self.log = Path(directory) / f"{self.file_prefix}.log"
         command = [
-            *prefix, MARTLET, *lcores, *(memory() if mem is None else mem), "--no-pci",
+            *prefix, binary, *lcores, *(memory() if mem is None else mem), "--no-pci",
             "--file-prefix", self.file_prefix, *eal, "--", *map(str, options)]
         self.output = open(self.log, "wb")
         self.process = subprocess.Popen(
