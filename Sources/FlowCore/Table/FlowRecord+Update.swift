@@ -16,11 +16,13 @@ extension FlowRecord {
     last = packet.time
   }
 
-  /// Notes by how much the packet's time is behind the worker's clock, in whole milliseconds.
+  /// Notes by how much the packet's time is behind the worker's clock; returns whether that changed.
   @inline(never)
-  mutating func setLag(_ nanoseconds: UInt64) {
-    lag = UInt32(clamping: nanoseconds / 1_000_000)
+  mutating func setLag(_ nanoseconds: UInt64) -> Bool {
+    let before = lag
+    lag = UInt32(clamping: (nanoseconds &+ 1 << 29 &- 1) >> 29)
     isLagging = lag != 0
+    return lag != before
   }
 
   /// Notes the addresses of the flow's first packet.

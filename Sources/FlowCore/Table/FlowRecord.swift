@@ -42,8 +42,8 @@ struct FlowRecord: BitwiseCopyable {
   var blocks: UInt32 = 0
   /// The plugins (bit = slot) whose fields are exported.
   var presence: UInt32 = 0
-  /// By how many milliseconds the packet's own time was behind the worker's clock: other than 0 only where a capture's
-  /// time goes backwards.
+  /// By how much the last packet's own time was behind the worker's clock, in units of 2^29 ns rounded up: other than 0
+  /// only where a capture's time goes backwards. It reaches over 73 years, because a capture may follow a newer one.
   var lag: UInt32 = 0
 
   static let size = 128
@@ -51,6 +51,10 @@ struct FlowRecord: BitwiseCopyable {
   init(key: Key) { self.key = key }
 
   @inline(__always) var sourceMAC: UInt64 { sourceMACAndWorker & 0xFFFF_FFFF_FFFF }
+  /// When the record has to leave the table on the worker's clock, if `deadline` is that on the clock of its packets.
+  @inline(__always)
+  func dueTime(_ deadline: UInt64) -> UInt64 { deadline &+ UInt64(lag) << 29 }
+
   @inline(__always) var worker: Int { Int(sourceMACAndWorker >> 48) }
 }
 
@@ -86,7 +90,7 @@ struct Timeouts: BitwiseCopyable {
   func hasExpired(_ record: FlowRecord, time: UInt64, clock: UInt64) -> Bool {
     let deadline = deadline(record)
     guard clock >= deadline else { return false }
-    return time >= deadline || clock >= deadline &+ UInt64(record.lag) &* 1_000_000
+    return time >= deadline || clock >= record.dueTime(deadline)
   }
 
   /// The reason that an expired record ends with: that of the timeout that came first.
