@@ -76,7 +76,7 @@ struct Capture {
         Frame(bytes: $1, captured: UInt32($0.bytes.count), wire: UInt32($0.wire))
       }
       worker.process(views, count: views.count, times: slice.map(\.time))
-      copies.forEach { $0.deallocate() }
+      for copy in copies { copy.deallocate() }
       collect()
     }
     while worker.flush() { collect() }
