@@ -20,6 +20,7 @@ struct FragmentTable: ~Copyable {
   /// One first fragment: one cache line.
   private struct Entry: BitwiseCopyable {
     var addresses: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+    /// On the worker's clock, which never goes back: else entries from before a jump back would never grow old.
     var time: UInt64 = 0
     var identification: UInt32 = 0
     var ports: UInt32 = 0
@@ -65,28 +66,38 @@ struct FragmentTable: ~Copyable {
   func note(_ packet: Packet, identification: UInt32, hashing: FlowHash) {
     let wanted = addresses(packet)
     let first = firstEntry(wanted, identification, hashing)
-    var oldest = first
-    for index in first..<first + FragmentTable.ways where entries[index].time < entries[oldest].time {
-      oldest = index
+    let tag = tag(packet)
+    var place = first
+    for index in first..<first + FragmentTable.ways {
+      // A datagram that is there already keeps its place: the newest is the one seen last, also where time goes back.
+      if isEntry(index, wanted, identification, tag) {
+        place = index
+        break
+      }
+      if entries[index].time < entries[place].time { place = index }
     }
-    entries[oldest] = Entry(
-      addresses: wanted, time: packet.time, identification: identification,
-      ports: UInt32(truncatingIfNeeded: packet.key.rest >> 32), tag: tag(packet))
+    entries[place] = Entry(
+      addresses: wanted, time: packet.clock, identification: identification,
+      ports: UInt32(truncatingIfNeeded: packet.key.rest >> 32), tag: tag)
   }
 
-  /// The ports of the newest first fragment of `packet`'s datagram, if that was seen in the last three seconds.
+  /// The ports of the last first fragment of `packet`'s datagram, if that was seen in the last three seconds.
   func ports(of packet: Packet, identification: UInt32, hashing: FlowHash) -> UInt32? {
     let wanted = addresses(packet)
     let first = firstEntry(wanted, identification, hashing)
-    var newest: Entry?
-    for index in first..<first + FragmentTable.ways {
-      let entry = entries[index]
-      guard entry.identification == identification, entry.addresses == wanted, entry.tag == tag(packet) else {
-        continue
-      }
-      if newest.map({ entry.time > $0.time }) ?? true { newest = entry }
+    let tag = tag(packet)
+    for index in first..<first + FragmentTable.ways where isEntry(index, wanted, identification, tag) {
+      guard packet.clock <= entries[index].time &+ FragmentTable.lifetime else { return nil }
+      return entries[index].ports
     }
-    guard let newest, packet.time <= newest.time &+ FragmentTable.lifetime else { return nil }
-    return newest.ports
+    return nil
+  }
+
+  @inline(__always)
+  private func isEntry(
+    _ index: Int, _ addresses: (UInt64, UInt64, UInt64, UInt64), _ identification: UInt32, _ tag: UInt64
+  ) -> Bool {
+    entries[index].identification == identification && entries[index].tag == tag
+      && entries[index].addresses == addresses
   }
 }

@@ -61,6 +61,8 @@ struct Packet: BitwiseCopyable {
   var hash: UInt64
   /// When the packet was received, nanoseconds since 1970.
   var time: UInt64
+  /// What the worker's clock showed when the packet was received.
+  var clock: UInt64
   /// IPv4 total length, or IPv6 payload length + 40: from the header, not from the capture.
   var octets: UInt32
   /// The record whose signature matched when the burst was looked at; 0 when none did.

@@ -16,13 +16,14 @@ extension FlowRecord {
     last = packet.time
   }
 
-  /// Notes by how much the packet's time is behind the worker's clock, in seconds rounded up: a sweep may then
-  /// come late by a second, but never before the packet's own time says so.
+  /// Notes by how much the packet's time is behind the worker's clock; returns whether that changed.
   @inline(never)
-  mutating func setLag(clock: UInt64, time: UInt64) {
+  mutating func setLag(clock: UInt64, time: UInt64) -> Bool {
     let nanoseconds = clock > time ? clock &- time : 0
-    lag = UInt32(clamping: nanoseconds / 1_000_000_000 &+ (nanoseconds % 1_000_000_000 == 0 ? 0 : 1))
+    let before = lag
+    lag = UInt32(clamping: (nanoseconds &+ 1 << 29 &- 1) >> 29)
     isLagging = lag != 0
+    return lag != before
   }
 
   /// Notes the addresses of the flow's first packet.

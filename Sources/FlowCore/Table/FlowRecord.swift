@@ -42,16 +42,19 @@ struct FlowRecord: BitwiseCopyable {
   var blocks: UInt32 = 0
   /// The plugins (bit = slot) whose fields are exported.
   var presence: UInt32 = 0
-  /// By how many seconds, rounded up, the last packet's own time was behind the worker's clock: other than 0 only where a
-  /// capture's time goes backwards.
+  /// By how much the last packet's own time was behind the worker's clock, in units of 2^29 ns rounded up: other than 0
+  /// only where a capture's time goes backwards. It reaches over 73 years, because a capture may follow a newer one.
   var lag: UInt32 = 0
 
   static let size = 128
 
   init(key: Key) { self.key = key }
 
-  @inline(__always) var lagNanoseconds: UInt64 { UInt64(lag) &* 1_000_000_000 }
   @inline(__always) var sourceMAC: UInt64 { sourceMACAndWorker & 0xFFFF_FFFF_FFFF }
+  /// When the record has to leave the table on the worker's clock, if `deadline` is that on the clock of its packets.
+  @inline(__always)
+  func dueTime(_ deadline: UInt64) -> UInt64 { deadline &+ UInt64(lag) << 29 }
+
   @inline(__always) var worker: Int { Int(sourceMACAndWorker >> 48) }
 }
 
@@ -81,12 +84,12 @@ struct Timeouts: BitwiseCopyable {
     min(record.last &+ inactive, record.first &+ active)
   }
 
-  /// Whether `record` has timed out for a packet received at `time` while the worker's clock shows `clock`, which is
-  /// never behind. Where a capture goes back in time the two differ; then either may end the flow.
+  /// Whether `record` has timed out for a packet received at `time` while the worker's clock shows `clock`.
+  /// Where a capture's time jumps the two differ; then either may end the flow.
   @inline(__always)
   func hasExpired(_ record: FlowRecord, time: UInt64, clock: UInt64) -> Bool {
     let deadline = deadline(record)
-    return time >= deadline || clock >= deadline &+ record.lagNanoseconds
+    return time >= deadline || clock >= record.dueTime(deadline)
   }
 
   /// The reason that an expired record ends with: that of the timeout that came first.

@@ -16,6 +16,8 @@ struct FlowTable: ~Copyable {
   static let tickShift: UInt64 = 27
   /// The farthest a `due` may lie ahead: half of its range, less a margin for a late sweep.
   static let farthestTicks: UInt64 = 0x7000
+  /// The longest time between two sweeps of a bucket after which its `due` can still be told from the next round's.
+  static let longestRest: UInt64 = (0x8000 - farthestTicks - 1) << tickShift - 1_000_000_000
 
   /// Twice as many places as records and more: with two flows for eight places a bucket overflows once in 4000.
   let bucketCount: UInt64

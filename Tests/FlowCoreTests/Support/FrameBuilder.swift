@@ -195,6 +195,9 @@ struct SeededGenerator: RandomNumberGenerator {
     return word ^ word >> 31
   }
 
+  /// True in one of `count` cases.
+  mutating func oneIn(_ count: Int) -> Bool { Int.random(in: 0..<count, using: &self) == 0 }
+
   /// `count` random bytes.
   mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) } }
 }

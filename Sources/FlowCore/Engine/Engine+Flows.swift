@@ -1,0 +1,177 @@
+// How flows begin and end: the part of the pipeline that a packet of a known flow does not reach.
+extension Engine {
+  // MARK: Beginning
+
+  /// Makes the flow whose first packet this is.
+  @inline(never)
+  mutating func makeFlow(_ packet: UnsafeMutablePointer<Packet>, now: UInt64) {
+    let hash = packet.pointee.hash
+    let bucket = table.bucket(table.bucketIndex(hash))
+    var freeLanes = bucket.lanes(matching: 0)
+    if freeLanes == 0 || table.count >= table.limit {
+      evict(from: table.bucketIndex(hash))
+      freeLanes = bucket.lanes(matching: 0)
+    }
+    guard freeLanes != 0, finished < Self.outboxCapacity, let index = table.takeRecord() else {
+      counters.pointee.tableFull &+= 1
+      return
+    }
+    let record = table.record(index)
+    record.pointee = FlowRecord(key: packet.pointee.key)
+    record.pointee.index = index
+    record.pointee.first = packet.pointee.time
+    record.pointee.noteAddresses(packet.pointee, worker: worker)
+    record.pointee.count(packet.pointee, isForward: true)
+    if now != packet.pointee.time { _ = record.pointee.setLag(clock: now, time: packet.pointee.time) }
+    table.insert(
+      index, in: bucket, lane: freeLanes.trailingZeroBitCount, signature: FlowTable.signature(hash),
+      deadline: dueTime(record), clock: now)
+    counters.pointee.flowsMade &+= 1
+    startPlugins(record, PacketView(packet: UnsafePointer(packet), isForward: true), hash: hash)
+  }
+
+  /// When the sweep has to look at `record`, on the worker's clock.
+  @inline(__always)
+  func dueTime(_ record: UnsafeMutablePointer<FlowRecord>) -> UInt64 {
+    record.pointee.dueTime(timeouts.deadline(record.pointee))
+  }
+
+  /// A packet's time is behind the clock, or was: the record may be due earlier than its bucket says, so that the sweep
+  /// has to look again.
+  @inline(never)
+  func noteLag(
+    _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>, now: UInt64
+  ) {
+    guard record.pointee.setLag(clock: now, time: packet.pointee.time) else { return }
+    if let (bucket, lane) = place(of: record, hash: packet.pointee.hash) {
+      bucket.setDue(lane, FlowTable.due(0, clock: now))
+    }
+  }
+
+  /// Zeroes the plugins' states and calls their `create`.
+  @inline(__always)
+  private mutating func startPlugins(
+    _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView, hash: UInt64
+  ) {
+    guard allSlots != 0 else { return }
+    var rest = allSlots
+    while rest != 0 {
+      let slot = stage.slots[rest.trailingZeroBitCount]
+      (UnsafeMutableRawPointer(record) + Int(slot.stateOffset)).initializeMemory(
+        as: UInt8.self, repeating: 0, count: Int(slot.stateSize))
+      rest &= rest &- 1
+    }
+    record.pointee.interest = allSlots
+    if run(.create, mask: allSlots, record, view).contains(.flush) {
+      endFlow(record, hash: hash, reason: .forced)
+    }
+  }
+
+  /// Ends `record` for `reason` and makes a new flow of the packet.
+  @inline(never)
+  mutating func restart(
+    _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>, reason: FlowEndReason,
+    now: UInt64
+  ) {
+    endFlow(record, hash: packet.pointee.hash, reason: reason)
+    makeFlow(packet, now: now)
+  }
+
+  /// A plugin wants the packet in a record of its own: the old one is exported, and a new one of the same flow and
+  /// direction, which begins where the old one ended, gets the packet.
+  @inline(never)
+  mutating func continueInNewRecord(
+    _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>, isForward: Bool,
+    now: UInt64
+  ) {
+    var next = FlowRecord(key: record.pointee.key)
+    next.first = record.pointee.last
+    next.sourceHigh = record.pointee.sourceHigh
+    next.sourceLow = record.pointee.sourceLow
+    next.destinationHigh = record.pointee.destinationHigh
+    next.destinationLow = record.pointee.destinationLow
+    next.sourceMACAndWorker = record.pointee.sourceMACAndWorker
+    next.destinationMAC = record.pointee.destinationMAC
+    let hash = packet.pointee.hash
+    endFlow(record, hash: hash, reason: .forced)
+    let bucket = table.bucket(table.bucketIndex(hash))
+    let freeLanes = bucket.lanes(matching: 0)
+    guard freeLanes != 0, finished < Self.outboxCapacity, let index = table.takeRecord() else {
+      counters.pointee.tableFull &+= 1
+      return
+    }
+    next.index = index
+    next.count(packet.pointee, isForward: isForward)
+    if now != packet.pointee.time { _ = next.setLag(clock: now, time: packet.pointee.time) }
+    let newRecord = table.record(index)
+    newRecord.pointee = next
+    table.insert(
+      index, in: bucket, lane: freeLanes.trailingZeroBitCount, signature: FlowTable.signature(hash),
+      deadline: dueTime(newRecord), clock: now)
+    counters.pointee.flowsMade &+= 1
+    startPlugins(newRecord, PacketView(packet: UnsafePointer(packet), isForward: isForward), hash: hash)
+  }
+
+  // MARK: End
+
+  /// Takes `record` out of its bucket and hands it out.
+  mutating func endFlow(
+    _ record: UnsafeMutablePointer<FlowRecord>, hash: UInt64, reason: FlowEndReason
+  ) {
+    if let (bucket, lane) = place(of: record, hash: hash) { end(record, bucket, lane: lane, reason: reason) }
+  }
+
+  /// Where a record that is in the table stands.
+  @inline(__always)
+  private func place(of record: UnsafeMutablePointer<FlowRecord>, hash: UInt64) -> (Bucket, lane: Int)? {
+    let bucket = table.bucket(table.bucketIndex(hash))
+    var lanes = bucket.lanes(matching: FlowTable.signature(hash))
+    while lanes != 0 {
+      let lane = lanes.trailingZeroBitCount
+      if bucket.recordIndex(lane) == record.pointee.index { return (bucket, lane) }
+      lanes &= lanes &- 1
+    }
+    return nil
+  }
+
+  /// Takes the record at `lane` out of the table, finishes its plugins and puts it into the outbox.
+  mutating func end(
+    _ record: UnsafeMutablePointer<FlowRecord>, _ bucket: Bucket, lane: Int, reason: FlowEndReason
+  ) {
+    table.remove(bucket, lane: lane)
+    record.pointee.endReason = reason
+    // No packet can match a key with this mark, should its number still stand in a packet as candidate.
+    record.pointee.key.rest |= Key.departed
+    var rest = allSlots
+    while rest != 0 {
+      let bit = rest & (0 &- rest)
+      let view = PacketView(packet: UnsafePointer(packets), isForward: true)
+      if run(.finish, mask: bit, record, view).contains(.done) { record.pointee.presence |= bit }
+      rest &= rest &- 1
+    }
+    counters.pointee.ended[Int(reason.rawValue)] &+= 1
+    counters.pointee.endedPackets &+=
+      UInt64(record.pointee.forwardPackets) &+ UInt64(record.pointee.reversePackets)
+    outbox[finished] = UnsafeMutableRawPointer(record)
+    finished &+= 1
+  }
+
+  /// Ends the least recently seen flow of a bucket, or of the next one that has any.
+  private mutating func evict(from index: UInt64) {
+    guard finished < Self.outboxCapacity else { return }
+    for step in 0..<64 {
+      let bucket = table.bucket((index &+ UInt64(step)) % table.bucketCount)
+      var lanes = ~bucket.lanes(matching: 0) & 0xFF
+      var oldest: (lane: Int, last: UInt64)?
+      while lanes != 0 {
+        let lane = lanes.trailingZeroBitCount
+        let last = table.record(bucket.recordIndex(lane)).pointee.last
+        if oldest.map({ last < $0.last }) ?? true { oldest = (lane, last) }
+        lanes &= lanes &- 1
+      }
+      guard let oldest else { continue }
+      end(table.record(bucket.recordIndex(oldest.lane)), bucket, lane: oldest.lane, reason: .lackOfResources)
+      return
+    }
+  }
+}
