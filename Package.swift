@@ -64,6 +64,17 @@ let package = Package(
       linkerSettings: [
         .unsafeFlags(pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") })
       ]),
+    .target(
+      name: "CEngine", path: "Benchmarks/EngineBench/CEngine",
+      cSettings: [.unsafeFlags(plainFlags + ["-O3"])]),
+    .executableTarget(
+      name: "engine-bench",
+      dependencies: [
+        "FlowCore", "CEngine", "CIntrinsics",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Benchmarks/EngineBench", exclude: ["CEngine"],
+      swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "IPFIXTests", dependencies: ["IPFIX"], swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(

@@ -1,0 +1,377 @@
+// A plain C flow engine with the same table, hash, record and passes as Sources/FlowCore/Engine: no plugins, Ethernet
+// with IPv4 without options and TCP or UDP only. Written as one would write it by hand for DPDK.
+#include "CEngine.h"
+#include <immintrin.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { BURST = 32, WAYS = 8, OUTBOX = 1024, TICK_SHIFT = 27, FARTHEST = 0x7000 };
+static const uint64_t SWEEP_PERIOD = 500000000;
+
+typedef struct {
+  uint64_t addresses, rest;
+} flow_key;
+
+typedef struct {
+  flow_key key;
+  uint64_t last, first;
+  uint32_t forward_packets, reverse_packets;
+  uint64_t forward_octets, reverse_octets;
+  uint8_t forward_flags, reverse_flags, lagging, end_reason;
+  uint32_t interest;
+  uint64_t source_high, source_low, destination_high, destination_low;
+  uint64_t source_mac, destination_mac;
+  uint32_t index, blocks, presence, lag;
+} record;
+_Static_assert(sizeof(record) == 128, "two cache lines");
+
+typedef struct {
+  uint16_t signature[WAYS];
+  uint32_t index[WAYS];
+  uint16_t due[WAYS];
+} bucket;
+_Static_assert(sizeof(bucket) == 64, "one cache line");
+
+typedef struct {
+  flow_key key;
+  uint64_t hash, time;
+  uint32_t octets, candidate;
+  uint8_t flags, ttl, mac, fragment;
+  uint32_t mpls;
+  const uint8_t *frame;
+  uint32_t captured, wire, link, network, transport, payload, payload_length, payload_captured;
+} packet;
+
+struct c_engine {
+  bucket *buckets;
+  record *records;
+  uint32_t *free_list;
+  uint64_t bucket_count, free_count, count, limit, capacity;
+  uint64_t inactive, active, secrets[4];
+  uint64_t sweep_step, swept_to, sweep_bucket;
+  uint64_t packets_seen, bytes_seen, discarded, table_full, flows_made, ended[6], ended_packets;
+  uint32_t finished;
+  record *outbox[OUTBOX];
+  packet packets[BURST];
+};
+
+static void *map(size_t bytes) {
+  void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return NULL;
+  madvise(memory, bytes, MADV_HUGEPAGE);
+  return memory;
+}
+
+c_engine *c_engine_make(uint64_t flows, uint64_t inactive, uint64_t active, uint64_t seed) {
+  c_engine *e = calloc(1, sizeof(c_engine));
+  e->limit = flows;
+  e->capacity = flows + 8192 + OUTBOX;
+  e->bucket_count = (flows + 1) / 2 < 8 ? 8 : (flows + 1) / 2;
+  e->buckets = map(e->bucket_count * sizeof(bucket));
+  e->records = map((e->capacity + 1) * sizeof(record));
+  e->free_list = map(e->capacity * 4);
+  if (!e->buckets || !e->records || !e->free_list) {
+    c_engine_free(e);
+    return NULL;
+  }
+  for (uint64_t i = 0; i < e->capacity; i++) e->free_list[i] = (uint32_t)(e->capacity - i);
+  e->free_count = e->capacity;
+  e->inactive = inactive;
+  e->active = active;
+  for (int i = 0; i < 4; i++) {
+    seed += 0x9E3779B97F4A7C15;
+    uint64_t w = seed;
+    w = (w ^ w >> 30) * 0xBF58476D1CE4E5B9;
+    w = (w ^ w >> 27) * 0x94D049BB133111EB;
+    e->secrets[i] = w ^ w >> 31;
+  }
+  e->secrets[0] |= 1;
+  e->sweep_step = (SWEEP_PERIOD << 20) / e->bucket_count;
+  return e;
+}
+
+void c_engine_free(c_engine *e) {
+  if (e->buckets) munmap(e->buckets, e->bucket_count * sizeof(bucket));
+  if (e->records) munmap(e->records, (e->capacity + 1) * sizeof(record));
+  if (e->free_list) munmap(e->free_list, e->capacity * 4);
+  free(e);
+}
+
+uint64_t c_engine_flows_made(const c_engine *e) { return e->flows_made; }
+uint64_t c_engine_discarded(const c_engine *e) { return e->discarded; }
+uint64_t c_engine_ended(const c_engine *e, uint32_t reason) { return e->ended[reason]; }
+
+static inline uint16_t load16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return __builtin_bswap16(v); }
+static inline uint32_t load32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
+static inline uint64_t load64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
+
+static inline uint64_t hash_key(const c_engine *e, flow_key key) {
+  uint64_t source = (key.addresses >> 32) << 16 | key.rest >> 48;
+  uint64_t destination = (key.addresses << 32) >> 16 | ((key.rest >> 32) & 0xFFFF);
+  uint64_t low = source < destination ? source : destination;
+  uint64_t high = source < destination ? destination : source;
+  unsigned __int128 product =
+      (unsigned __int128)(low ^ e->secrets[0] ^ (key.rest << 32 & 0xFFFF000000000000)) *
+      (high ^ e->secrets[1] ^ key.rest << 48);
+  return (uint64_t)(product >> 64) ^ (uint64_t)product;
+}
+
+static inline bucket *bucket_of(c_engine *e, uint64_t hash) {
+  return e->buckets + ((hash >> 32) * e->bucket_count >> 32);
+}
+
+static inline uint16_t signature_of(uint64_t hash) { return (uint16_t)hash ? (uint16_t)hash : 1; }
+
+static inline uint32_t matches(const bucket *b, uint16_t signature) {
+  __m128i equal = _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)b->signature), _mm_set1_epi16((short)signature));
+  return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
+}
+
+static inline uint32_t due_lanes(const bucket *b, uint16_t tick) {
+  __m128i zero = _mm_setzero_si128();
+  __m128i free_lanes = _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)b->signature), zero);
+  __m128i ahead = _mm_cmpgt_epi16(
+      _mm_sub_epi16(_mm_load_si128((const __m128i *)b->due), _mm_set1_epi16((short)tick)), zero);
+  return ~(uint32_t)_mm_movemask_epi8(_mm_packs_epi16(_mm_or_si128(free_lanes, ahead), zero)) & 0xFF;
+}
+
+static inline int dissect(c_engine *e, const c_frame *frame, uint64_t now, packet *p) {
+  const uint8_t *b = frame->bytes;
+  if (frame->captured < 54 || load32(b + 12) >> 8 != 0x080045) return 0;
+  uint16_t fragment = load16(b + 20);
+  if (fragment & 0x3FFF) return 0;
+  uint32_t total = load16(b + 16), headers;
+  uint8_t protocol = b[23];
+  if (protocol == 6) {
+    uint16_t word = load16(b + 46);
+    uint32_t words = word >> 12;
+    if (words != 5 && (words != 8 || frame->captured < 66 || load32(b + 54) != 0x0101080A)) return 0;
+    p->flags = (uint8_t)word;
+    headers = 20 + words * 4;
+  } else if (protocol == 17) {
+    p->flags = 0;
+    headers = 28;
+  } else {
+    return 0;
+  }
+  p->time = now;
+  p->frame = b;
+  p->captured = frame->captured;
+  p->wire = frame->wire;
+  p->mpls = 0;
+  p->link = 0;
+  p->mac = 1;
+  p->octets = total;
+  p->ttl = b[22];
+  p->fragment = (uint8_t)(fragment >> 13);
+  p->network = 14;
+  p->transport = 34;
+  p->payload = 14 + headers;
+  uint32_t length = total > headers ? total - headers : 0;
+  p->payload_length = length;
+  uint32_t captured = frame->captured - p->payload;
+  p->payload_captured = length < captured ? length : captured;
+  p->key.addresses = load64(b + 26);
+  p->key.rest = (uint64_t)load32(b + 34) << 32 | (uint64_t)protocol << 8;
+  p->hash = hash_key(e, p->key);
+  return 1;
+}
+
+static inline flow_key reversed(flow_key key) {
+  uint32_t ports = (uint32_t)(key.rest >> 32);
+  return (flow_key){key.addresses << 32 | key.addresses >> 32,
+                    (uint64_t)(ports << 16 | ports >> 16) << 32 | (key.rest & 0xFFFFFFFF)};
+}
+
+static inline int same(flow_key a, flow_key b) { return a.addresses == b.addresses && a.rest == b.rest; }
+
+/// 1 forward, 0 reverse, -1 another flow.
+static inline int direction(const packet *p, const record *r) {
+  if (same(r->key, p->key)) return 1;
+  return same(r->key, reversed(p->key)) ? 0 : -1;
+}
+
+static inline uint64_t deadline(const c_engine *e, const record *r) {
+  uint64_t idle = r->last + e->inactive, old = r->first + e->active;
+  return idle < old ? idle : old;
+}
+
+static inline uint8_t timeout_reason(const c_engine *e, const record *r) {
+  if (r->last + e->inactive > r->first + e->active) return 2;
+  return (r->forward_flags | r->reverse_flags) & 5 ? 3 : 1;
+}
+
+static void end_record(c_engine *e, record *r, bucket *b, int lane, uint8_t reason) {
+  b->signature[lane] = 0;
+  e->count--;
+  r->end_reason = reason;
+  r->key.rest |= 0xFF;
+  e->ended[reason]++;
+  e->ended_packets += (uint64_t)r->forward_packets + r->reverse_packets;
+  e->outbox[e->finished++] = r;
+}
+
+static inline void count(record *r, const packet *p, int forward) {
+  if (forward) {
+    r->forward_packets++;
+    r->forward_octets += p->octets;
+    r->forward_flags |= p->flags;
+  } else {
+    r->reverse_packets++;
+    r->reverse_octets += p->octets;
+    r->reverse_flags |= p->flags;
+  }
+  r->last = p->time;
+}
+
+static uint16_t due_tick(uint64_t at, uint64_t clock) {
+  uint64_t now = clock >> TICK_SHIFT, tick = (at >> TICK_SHIFT) + 1;
+  if (tick < now) tick = now;
+  return (uint16_t)(tick < now + FARTHEST ? tick : now + FARTHEST);
+}
+
+static void evict(c_engine *e, uint64_t index) {
+  if (e->finished >= OUTBOX) return;
+  for (int step = 0; step < 64; step++) {
+    bucket *b = e->buckets + (index + step) % e->bucket_count;
+    int oldest = -1;
+    for (uint32_t lanes = ~matches(b, 0) & 0xFF; lanes; lanes &= lanes - 1) {
+      int lane = __builtin_ctz(lanes);
+      if (oldest < 0 || e->records[b->index[lane]].last < e->records[b->index[oldest]].last) oldest = lane;
+    }
+    if (oldest < 0) continue;
+    end_record(e, e->records + b->index[oldest], b, oldest, 5);
+    return;
+  }
+}
+
+static __attribute__((noinline)) void make_flow(c_engine *e, const packet *p, uint64_t now) {
+  bucket *b = bucket_of(e, p->hash);
+  uint32_t lanes = matches(b, 0);
+  if (!lanes || e->count >= e->limit) {
+    evict(e, b - e->buckets);
+    lanes = matches(b, 0);
+  }
+  if (!lanes || e->finished >= OUTBOX || !e->free_count) {
+    e->table_full++;
+    return;
+  }
+  uint32_t index = e->free_list[--e->free_count];
+  record *r = e->records + index;
+  memset(r, 0, sizeof *r);
+  r->key = p->key;
+  r->index = index;
+  r->first = p->time;
+  r->destination_mac = (uint64_t)load32(p->frame) << 16 | load16(p->frame + 4);
+  r->source_mac = (uint64_t)load32(p->frame + 6) << 16 | load16(p->frame + 10);
+  count(r, p, 1);
+  int lane = __builtin_ctz(lanes);
+  b->signature[lane] = signature_of(p->hash);
+  b->index[lane] = index;
+  b->due[lane] = due_tick(deadline(e, r), now);
+  e->count++;
+  e->flows_made++;
+}
+
+static __attribute__((noinline)) void restart(c_engine *e, const packet *p, record *r, uint8_t reason, uint64_t now) {
+  bucket *b = bucket_of(e, p->hash);
+  for (uint32_t lanes = matches(b, signature_of(p->hash)); lanes; lanes &= lanes - 1) {
+    int lane = __builtin_ctz(lanes);
+    if (b->index[lane] != r->index) continue;
+    end_record(e, r, b, lane, reason);
+    break;
+  }
+  make_flow(e, p, now);
+}
+
+static inline void count_known(c_engine *e, const packet *p, record *r, int forward, uint64_t now) {
+  if (now >= deadline(e, r)) {
+    restart(e, p, r, timeout_reason(e, r), now);
+    return;
+  }
+  if (p->flags & 2 && (forward ? r->forward_flags : r->reverse_flags) & 5) {
+    restart(e, p, r, 3, now);
+    return;
+  }
+  count(r, p, forward);
+}
+
+static __attribute__((noinline)) void search(c_engine *e, const packet *p, uint64_t now) {
+  bucket *b = bucket_of(e, p->hash);
+  for (uint32_t lanes = matches(b, signature_of(p->hash)); lanes; lanes &= lanes - 1) {
+    record *r = e->records + b->index[__builtin_ctz(lanes)];
+    int forward = direction(p, r);
+    if (forward >= 0) {
+      count_known(e, p, r, forward, now);
+      return;
+    }
+  }
+  make_flow(e, p, now);
+}
+
+static __attribute__((noinline)) void sweep(c_engine *e, uint64_t now) {
+  if (now - e->swept_to >= SWEEP_PERIOD) e->swept_to = now - SWEEP_PERIOD;
+  uint64_t wanted = ((now - e->swept_to) << 20) / e->sweep_step;
+  if (wanted > 512) wanted = 512;
+  if (wanted > e->bucket_count) wanted = e->bucket_count;
+  uint16_t tick = (uint16_t)(now >> TICK_SHIFT);
+  uint64_t visited = 0;
+  for (; visited < wanted && e->finished + WAYS <= OUTBOX; visited++) {
+    bucket *b = e->buckets + e->sweep_bucket;
+    for (uint32_t lanes = due_lanes(b, tick); lanes; lanes &= lanes - 1) {
+      int lane = __builtin_ctz(lanes);
+      record *r = e->records + b->index[lane];
+      uint64_t due = deadline(e, r);
+      if (now >= due) end_record(e, r, b, lane, timeout_reason(e, r));
+      else b->due[lane] = due_tick(due, now);
+    }
+    if (++e->sweep_bucket == e->bucket_count) e->sweep_bucket = 0;
+  }
+  e->swept_to += (visited * e->sweep_step) >> 20;
+}
+
+uint32_t c_engine_process(c_engine *e, const c_frame *frames, uint32_t frame_count, uint64_t now) {
+  e->finished = 0;
+  uint32_t dissected = 0;
+  uint64_t bytes = 0;
+  packet *packets = e->packets;
+  for (uint32_t i = 0; i < frame_count; i++) {
+    bytes += frames[i].wire;
+    packet *p = packets + dissected;
+    if (!dissect(e, frames + i, now, p)) {
+      e->discarded++;
+      continue;
+    }
+    __builtin_prefetch(bucket_of(e, p->hash), 1, 3);
+    dissected++;
+  }
+  e->packets_seen += frame_count;
+  e->bytes_seen += bytes;
+  for (uint32_t i = 0; i < dissected; i++) {
+    packet *p = packets + i;
+    bucket *b = bucket_of(e, p->hash);
+    uint32_t lanes = matches(b, signature_of(p->hash));
+    p->candidate = lanes ? b->index[__builtin_ctz(lanes)] : 0;
+    if (lanes) __builtin_prefetch(e->records + p->candidate, 1, 3);
+  }
+  for (uint32_t i = 0; i < dissected; i++) {
+    packet *p = packets + i;
+    if (p->candidate) {
+      record *r = e->records + p->candidate;
+      int forward = direction(p, r);
+      if (forward >= 0) {
+        count_known(e, p, r, forward, now);
+        continue;
+      }
+    }
+    search(e, p, now);
+  }
+  if (now - e->swept_to >= e->sweep_step >> 20) sweep(e, now);
+  return e->finished;
+}
+
+void c_engine_recycle(c_engine *e) {
+  for (uint32_t i = 0; i < e->finished; i++) e->free_list[e->free_count++] = e->outbox[i]->index;
+  e->finished = 0;
+}
