@@ -26,7 +26,8 @@ enum TLSBuilder {
 
   /// A ClientHello's body; `extensions` nil leaves the whole block out, `cookie` is DTLS's.
   static func clientHello(
-    version: Int = 0x0303, ciphers: [Int] = [0x1301, 0xC02F], extensions: [UInt8]? = [], cookie: [UInt8]? = nil
+    version: Int = 0x0303, ciphers: [Int] = [0x1301, 0xC02F], extensions: [UInt8]? = [],
+    cookie: [UInt8]? = nil
   ) -> [UInt8] {
     join(
       word(version), [UInt8](repeating: 0x5A, count: 32), field8([]), cookie.map(field8) ?? [],

@@ -61,11 +61,12 @@ import Testing
   }
 
   /// The ALPN examples of JA4.md.
-  @Test(arguments: [
-    ([0x68, 0x32], "h2"), ([0xAB], "ab"), ([0x20], "20"), ([0xAB, 0xCD], "ad"), ([0x20, 0x61], "21"),
-    ([0x30, 0xAB], "3b"), ([0x61, 0x20], "60"), ([0x30, 0x31, 0xAB, 0xCD], "3d"),
-    ([0x30, 0xAB, 0xCD, 0x31], "01"), ([0x61], "aa"), ([], "00"),
-  ] as [([UInt8], String)])
+  @Test(
+    arguments: [
+      ([0x68, 0x32], "h2"), ([0xAB], "ab"), ([0x20], "20"), ([0xAB, 0xCD], "ad"), ([0x20, 0x61], "21"),
+      ([0x30, 0xAB], "3b"), ([0x61, 0x20], "60"), ([0x30, 0x31, 0xAB, 0xCD], "3d"),
+      ([0x30, 0xAB, 0xCD, 0x31], "01"), ([0x61], "aa"), ([], "00"),
+    ] as [([UInt8], String)])
   func ja4ShowsTheProtocol(name: [UInt8], shown: String) throws {
     let list = TLSBuilder.list(16, TLSBuilder.field16(TLSBuilder.field8(name)))
     let text = try record(hello([list])).text("cesnet:tlsJa4")
@@ -82,12 +83,14 @@ import Testing
   @Test func ja4sIsFoxIOs() throws {
     let new = TLSBuilder.serverHello(extensions: other(0x33) + TLSBuilder.list(43, [3, 4]))
     #expect(
-      try record(hello([]), TLSBuilder.message(2, new)).text("martlet:tlsJa4s") == "t130200_1301_234ea6891581")
+      try record(hello([]), TLSBuilder.message(2, new)).text("martlet:tlsJa4s") == "t130200_1301_234ea6891581"
+    )
     let old = TLSBuilder.serverHello(
       cipher: 0xCCA9,
       extensions: [other(0), other(0xFF01), other(0x0B), TLSBuilder.protocols(["h2"])].flatMap { $0 })
     #expect(
-      try record(hello([]), TLSBuilder.message(2, old)).text("martlet:tlsJa4s") == "t1204h2_cca9_1428ce7b4018")
+      try record(hello([]), TLSBuilder.message(2, old)).text("martlet:tlsJa4s") == "t1204h2_cca9_1428ce7b4018"
+    )
   }
 
   // MARK: JA3

@@ -161,14 +161,16 @@ import Testing
     (
       15222,
       [
-        (true, "<?xml version='1.0'?><stream:stream to='a'>"), (false, "<?xml version='1.0'?><stream:stream>"),
+        (true, "<?xml version='1.0'?><stream:stream to='a'>"),
+        (false, "<?xml version='1.0'?><stream:stream>"),
         (false, "<stream:features/>"), (true, "<starttls/>"), (false, "<proceed/>"),
       ]
     ),
     (3128, [(true, "CONNECT a:443 HTTP/1.1\r\n\r\n"), (false, "HTTP/1.1 200 OK\r\n\r\n")]),
   ]
 
-  @Test(arguments: conversations.indices, [0, 1, 5, 700]) func helloAfterOtherProtocols(index: Int, cut: Int) throws
+  @Test(arguments: conversations.indices, [0, 1, 5, 700]) func helloAfterOtherProtocols(index: Int, cut: Int)
+    throws
   {
     let (port, lines) = Self.conversations[index]
     var conversation = Conversation(.tcp, serverPort: port)

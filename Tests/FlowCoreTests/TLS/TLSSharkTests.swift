@@ -43,7 +43,8 @@ import Testing
     "ndpi/tls_multiple_synack_different_seq.pcapng", "ndpi/tls_with_huge_ch.pcapng",
   ]
 
-  @Test(.enabled(if: Corpus.directory != nil && program != nil, "needs ../shared/corpus and tshark"),
+  @Test(
+    .enabled(if: Corpus.directory != nil && program != nil, "needs ../shared/corpus and tshark"),
     arguments: captures)
   func hellosAreThoseOfTshark(name: String) throws {
     let path = "\(Corpus.directory!)/\(name)"
@@ -62,7 +63,8 @@ import Testing
     let servers = Set(
       hellos.filter { $0.fields[0] == "2" }.map { Line(fields: [$0.fields[2], $0.fields[4], $0.fields[6]]) })
     var found: (clients: Set<Line>, servers: Set<Line>) = ([], [])
-    for record in records where record["cesnet:tlsJa4"] != nil && record.number("iana:protocolIdentifier") == 6 {
+    for record in records
+    where record["cesnet:tlsJa4"] != nil && record.number("iana:protocolIdentifier") == 6 {
       let ports = [
         Int(record.number("iana:sourceTransportPort")), Int(record.number("iana:destinationTransportPort")),
       ]
