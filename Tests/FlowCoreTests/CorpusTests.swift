@@ -12,7 +12,7 @@ import Testing
     ("phists", ["phists"], []),
     ("bstats", ["bstats"], []),
     // The peer's deviation rounds the mean down, its kurtosis takes distances from a mean that still moves, and its time
-    // distribution subtracts a payload length from a time: `TimeSeriesTests`, `StatisticsPropertyTests`.
+    // distribution subtracts a payload length from a time: `StatisticsTests`, `StatisticsPropertyTests`.
     (
       "nettisa", ["nettisa"],
       [

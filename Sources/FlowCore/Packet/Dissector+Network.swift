@@ -55,7 +55,7 @@ extension Dissector {
     chain: while true {
       let length: Int
       switch next {
-      case 0, 43, 60, 135, 139, 140:
+      case 0, 43, 60, 135:
         //  | next header 8 | length in 8-octet units, not counting the first 8 |
         guard header.count - offset >= 2 else { return .ipTruncated }
         length = 8 * (Int(header[offset + 1]) + 1)

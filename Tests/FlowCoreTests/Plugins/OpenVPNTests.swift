@@ -49,7 +49,7 @@ import Testing
         (transport == .tcp ? FrameBuilder.word(UInt16(step.message.count)) : []) + step.message
       conversation.send(payload, captured: captured?[index], byClient: step.byClient)
     }
-    let records = try conversation.capture.run(plugins: ["ovpn"]).records
+    let records = try conversation.run(plugins: ["ovpn"])
     try #require(records.count == 1)
     return records[0]["cesnet:OVPNConfLevel"] == nil ? nil : Int(records[0].number("cesnet:OVPNConfLevel"))
   }
@@ -172,7 +172,7 @@ import Testing
   @Test func otherProtocolsHaveNoOpcodes() throws {
     let frame = FrameBuilder.ethernet(0x0800, FrameBuilder.ipv4(47, Self.data(600)))
     let frames = (0..<30).map { CapturedFrame(bytes: frame, wire: frame.count, time: 1_000_000_000 + $0) }
-    let records = try Capture(frames: frames).run(plugins: ["ovpn"]).records
+    let records = try Capture(frames: frames).run(plugins: ["ovpn"], configuration: .small).records
     #expect(records.map { $0.number("cesnet:OVPNConfLevel") } == [0])
   }
 
@@ -270,7 +270,7 @@ import Testing
         model.see(
           transport, forward: step.byClient, captured: Array(payload.prefix(captured)), length: payload.count)
       }
-      let records = try conversation.capture.run(plugins: ["ovpn"]).records
+      let records = try conversation.run(plugins: ["ovpn"])
       try #require(records.count == 1)
       let confidence =
         records[0]["cesnet:OVPNConfLevel"] == nil ? nil : Int(records[0].number("cesnet:OVPNConfLevel"))
@@ -292,7 +292,7 @@ import Testing
         conversation.client([0, 0] + step.message, captured: length)
         conversation.server(Array(([0, 0] + step.message).prefix(length)))
       }
-      #expect(try conversation.capture.run(plugins: ["ovpn"]).records.count == 1)
+      #expect(try conversation.run(plugins: ["ovpn"]).count == 1)
     }
   }
 
@@ -308,7 +308,7 @@ import Testing
         conversation.send(payload, byClient: byClient)
         model.see(transport, forward: byClient, captured: payload, length: payload.count)
       }
-      let records = try conversation.capture.run(plugins: ["ovpn"]).records
+      let records = try conversation.run(plugins: ["ovpn"])
       #expect(records.map { Int($0.number("cesnet:OVPNConfLevel")) } == [model.confidence])
     }
   }

@@ -105,6 +105,11 @@ struct Conversation {
   /// The capture so far.
   var capture: Capture { Capture(frames: frames) }
 
+  /// Runs the capture so far through a small worker, which is made much faster than one of full size.
+  func run(plugins: [String] = [], configuration: FlowConfiguration = .small) throws -> [Record] {
+    try capture.run(plugins: plugins, configuration: configuration).records
+  }
+
   /// The client sends `payload`, of which `captured` bytes are captured (all if nil).
   mutating func client(
     _ payload: [UInt8] = [], flags: UInt8 = 0x18, captured: Int? = nil, sequence: UInt32? = nil
@@ -161,6 +166,18 @@ struct Conversation {
     let kept = captured.map { frame.count - payload.count + min($0, payload.count) } ?? frame.count
     frames.append(CapturedFrame(bytes: Array(frame.prefix(kept)), wire: max(60, frame.count), time: time))
     time += pace
+  }
+}
+
+extension FlowConfiguration {
+  /// A worker for 1024 flows with 1 MiB for blocks.
+  static var small: FlowConfiguration {
+    var configuration = FlowConfiguration()
+    configuration.flows = 1024
+    configuration.recordsUnderWay = 1024
+    configuration.slabBytes = 1 << 20
+    configuration.fragmentSets = 64
+    return configuration
   }
 }
 
