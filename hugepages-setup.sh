@@ -279,14 +279,14 @@ check_memory() {
 
 # Sets every chosen node to PAGES. If one of them gets fewer, all go back to what they had.
 reserve() {
-    local node before=() now index
+    local node before=() after=() now index
     for node in "${CHOSEN[@]}"; do
         before+=("$(total_on "$node")")
     done
     for index in "${!CHOSEN[@]}"; do
         node=${CHOSEN[index]}
         if [ "${before[index]}" -eq "$PAGES" ]; then
-            echo "$(place "$node") has $PAGES pages of $SIZE already"
+            after+=("$(place "$node") has $PAGES pages of $SIZE already")
             continue
         fi
         set_pages "$node" "$PAGES" || {
@@ -306,8 +306,10 @@ reserve() {
             fail "$(place "$node") could give only $now of $PAGES pages of $SIZE, because its memory is in pieces or in use; nothing was changed, use --pages $now, end some programs, or reserve at boot (hugepagesz=$SIZE hugepages=$PAGES)"
         fi
         check_in_use "$node" "$PAGES" "$now"
-        echo "$(place "$node") has $now pages of $SIZE now (before: ${before[index]})"
+        after+=("$(place "$node") has $now pages of $SIZE now (before: ${before[index]})")
     done
+    # Only now is it sure that nothing has to be put back.
+    [ ${#after[@]} -eq 0 ] || printf '%s\n' "${after[@]}"
 }
 
 # put_back INDEX BEFORE…: the nodes up to that index as they were.

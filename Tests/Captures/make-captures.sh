@@ -5,7 +5,7 @@
 #     sudo Tests/Captures/make-captures.sh [--no-install] [THEME…]
 #
 # Nothing leaves the machine: the namespaces have no route but the one to each other (10.77.0.0/16
-# and fd77::/16). The only downloads are Debian packages and three Python packages, before the
+# and fd77::/16). The only downloads are Debian and PyPI packages, before the
 # traffic starts. Keys and certificates are made for one run and thrown away with it.
 set -euo pipefail
 

@@ -60,6 +60,9 @@ struct EALDiagnosis {
       if line.contains(" requires an argument"), let option = line.quoted(after: "option ") {
         return .usage("EAL's option \(option) needs a value")
       }
+      if line.hasPrefix("Option "), line.contains(" is ignored, because ") {
+        return .usage("EAL takes only one of its lists of lcores: \(line)")
+      }
       if line.contains("is not compatible with") || line.contains("cannot be specified together")
         || line.contains("cannot be used together") || line.hasPrefix("invalid parameter")
         || line.hasPrefix("invalid ")

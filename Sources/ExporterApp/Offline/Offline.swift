@@ -72,6 +72,7 @@ struct OfflineReader: ~Copyable {
   /// - Throws: the damage, after everything before it was processed.
   mutating func read(_ capture: consuming Capture, until stop: borrowing Atomic<Bool>) throws(Failure) {
     worker.linkType = capture.linkType
+    let before = counters.received
     defer { process() }
     while !stop.load(ordering: .relaxed) {
       switch capture.next() {
@@ -83,7 +84,7 @@ struct OfflineReader: ~Copyable {
         // A read that a signal interrupted is an end, not damage.
         if stop.load(ordering: .relaxed) { return }
         throw .general(
-          "\(capture.name) is damaged or cut after packet \(counters.received + UInt64(burst.count)): \(reason); "
+          "\(capture.name) is damaged or cut after packet \(counters.received + UInt64(burst.count) - before): \(reason); "
             + "what was before it is exported")
       }
     }

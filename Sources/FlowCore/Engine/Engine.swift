@@ -32,6 +32,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   private var sweepBucket: UInt64 = 0
   private var sweptTo: UInt64 = 0
   private var flushBucket: UInt64 = 0
+  /// When the last frame was received.
+  private var lastTime: UInt64 = 0
 
   init(_ configuration: FlowConfiguration, layout: StateLayout<Registry>, worker: Int, memory: any FlowMemory)
     throws(FlowSetupError)
@@ -79,7 +81,10 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       account(packets + index, now: now)
     }
     // Frames that belong to no flow move the clock too, but only once the packets before them were accounted.
-    if step != 0, count > 0 { _ = clock.advance(to: times[count &- 1]) }
+    if count > 0 {
+      lastTime = times[(count &- 1) &* step]
+      if step != 0 { _ = clock.advance(to: lastTime) }
+    }
     sweep()
   }
 
@@ -211,7 +216,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
         return
       }
     }
-    if now >= timeouts.deadline(record.pointee),
+    if max(now, packet.pointee.time) >= timeouts.deadline(record.pointee),
       timeouts.hasExpired(record.pointee, time: packet.pointee.time, clock: now)
     {
       restart(packet, record, reason: timeouts.reason(record.pointee), now: now)
@@ -228,7 +233,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     }
     record.pointee.count(packet.pointee, isForward: isForward)
     if now != packet.pointee.time || record.pointee.isLagging {
-      record.pointee.setLag(now &- packet.pointee.time)
+      record.pointee.setLag(clock: now, time: packet.pointee.time)
     }
     if record.pointee.interest != 0,
       run(.update, mask: record.pointee.interest, record, view).contains(.flush)
@@ -277,7 +282,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     record.pointee.first = packet.pointee.time
     record.pointee.noteAddresses(packet.pointee, worker: worker)
     record.pointee.count(packet.pointee, isForward: true)
-    if now != packet.pointee.time { record.pointee.setLag(now &- packet.pointee.time) }
+    if now != packet.pointee.time { record.pointee.setLag(clock: now, time: packet.pointee.time) }
     table.insert(
       index, in: bucket, lane: freeLanes.trailingZeroBitCount, signature: FlowTable.signature(hash),
       deadline: dueTime(record), clock: now)
@@ -345,7 +350,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     }
     next.index = index
     next.count(packet.pointee, isForward: isForward)
-    if now != packet.pointee.time { next.setLag(now &- packet.pointee.time) }
+    if now != packet.pointee.time { next.setLag(clock: now, time: packet.pointee.time) }
     let newRecord = table.record(index)
     newRecord.pointee = next
     table.insert(
@@ -473,7 +478,10 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       var lanes = ~bucket.lanes(matching: 0) & 0xFF
       while lanes != 0 {
         let lane = lanes.trailingZeroBitCount
-        end(table.record(bucket.recordIndex(lane)), bucket, lane: lane, reason: .forced)
+        let record = table.record(bucket.recordIndex(lane))
+        // A capture may end before its clock believed the last jump: what has timed out by then says so.
+        let hasExpired = timeouts.hasExpired(record.pointee, time: lastTime, clock: clock.now)
+        end(record, bucket, lane: lane, reason: hasExpired ? timeouts.reason(record.pointee) : .forced)
         lanes &= lanes &- 1
       }
       flushBucket &+= 1

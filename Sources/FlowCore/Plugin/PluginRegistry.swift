@@ -15,7 +15,7 @@ protocol PluginRegistry {
 
 /// Martlet's own plugins. A new plugin is one line here.
 enum BuiltInPlugins: PluginRegistry {
-  static let count = 13
+  static let count = 14
 
   @inline(__always)
   static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
@@ -33,6 +33,7 @@ enum BuiltInPlugins: PluginRegistry {
     case 10: visitor.visit(OpenVPN.self)
     case 11: visitor.visit(WireGuard.self)
     case 12: visitor.visit(SSADetector.self)
+    case 13: visitor.visit(TLSPlugin.self)
     default: break
     }
   }

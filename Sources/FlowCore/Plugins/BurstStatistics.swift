@@ -12,8 +12,9 @@ struct BurstStatistics: FlowPlugin {
     var bytes: UInt32
     /// Nanoseconds since 1970.
     var start: UInt64
-    /// Microseconds from `start` to the last packet, both truncated; at most 71 minutes.
-    var duration: UInt32
+    /// Microseconds from `start` to the last packet, both truncated; at most 35 minutes, and negative where a
+    /// capture goes back in time.
+    var duration: Int32
   }
 
   struct Direction: BitwiseCopyable {
@@ -87,7 +88,7 @@ struct BurstStatistics: FlowPlugin {
     direction.packets &+= 1
     burst.packets = direction.packets
     burst.bytes = burst.bytes.addingClamped(UInt32(truncatingIfNeeded: packet.payloadLength))
-    burst.duration = UInt32(clamping: Int64(packet.time / 1000) &- Int64(burst.start / 1000))
+    burst.duration = Int32(clamping: Int64(packet.time / 1000) &- Int64(burst.start / 1000))
     flow.trailing.store(burst, at: place)
   }
 
@@ -112,7 +113,7 @@ struct BurstStatistics: FlowPlugin {
     func burst(_ number: Int) -> Burst { bursts.load(Burst.self, at: number * Self.size) }
     func stop(_ number: Int) -> UInt64 {
       let burst = burst(number)
-      return burst.start &+ UInt64(burst.duration) &* 1000
+      return burst.start &+ UInt64(bitPattern: Int64(burst.duration) &* 1000)
     }
     // libfds calls counts and bytes unsigned16; four octets each are what the peer sends.
     let forward = Int(state.forward.kept)

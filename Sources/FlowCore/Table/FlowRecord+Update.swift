@@ -19,7 +19,8 @@ extension FlowRecord {
   /// Notes by how much the packet's time is behind the worker's clock, in seconds rounded up: a sweep may then
   /// come late by a second, but never before the packet's own time says so.
   @inline(never)
-  mutating func setLag(_ nanoseconds: UInt64) {
+  mutating func setLag(clock: UInt64, time: UInt64) {
+    let nanoseconds = clock > time ? clock &- time : 0
     lag = UInt32(clamping: nanoseconds / 1_000_000_000 &+ (nanoseconds % 1_000_000_000 == 0 ? 0 : 1))
     isLagging = lag != 0
   }

@@ -86,7 +86,6 @@ struct Timeouts: BitwiseCopyable {
   @inline(__always)
   func hasExpired(_ record: FlowRecord, time: UInt64, clock: UInt64) -> Bool {
     let deadline = deadline(record)
-    guard clock >= deadline else { return false }
     return time >= deadline || clock >= deadline &+ record.lagNanoseconds
   }
 

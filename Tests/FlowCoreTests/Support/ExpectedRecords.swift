@@ -40,16 +40,8 @@ struct ExpectedRecords {
       return abs(one - other) <= (isExact ? 0 : max(1e-3, 1e-3 * max(abs(one), abs(other))))
     case (.list(let one), .list(let other)):
       return one.count == other.count
-        && zip(one, other).allSatisfy { same(key, inMilliseconds($0), inMilliseconds($1)) }
+        && zip(one, other).allSatisfy { same(key, $0, $1) }
     default: return one == other
-    }
-  }
-
-  /// Times in lists are milliseconds on the wire, in the expected lines microseconds.
-  private static func inMilliseconds(_ value: FieldValue) -> FieldValue {
-    switch value {
-    case .text(let text) where text.hasSuffix("Z"): .text("\(text.dropLast(4))")
-    default: value
     }
   }
 
