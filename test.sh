@@ -58,7 +58,7 @@ reserve_hugepages() {
     free=$(awk '/HugePages_Free/ { print $2 }' /proc/meminfo)
     if [ "${free:-0}" -ge 128 ]; then
         echo "$free free hugepages"
-    elif [ -x hugepages-setup.sh ] && as_root ./hugepages-setup.sh 256; then
+    elif [ -x hugepages-setup.sh ] && as_root ./hugepages-setup.sh --pages 256; then
         :
     else
         echo "no hugepages: tests that need them are skipped, the others use --no-huge"

@@ -25,8 +25,8 @@ struct ClientHello: BitwiseCopyable {
   ///     version 2 | random 32 | n 1, session id n | DTLS: n 1, cookie n | n 2, cipher suites n | n 1, compressions n
   ///     | n 2, extensions n (may be missing as a whole)
   ///
-  /// Throws where one of these lengths leads past the end, or an extension's past the extensions' end. What an
-  /// extension holds is read as far as it makes sense.
+  /// Throws where one of these lengths leads past the end. Extensions, and what they hold, are read as far as they make
+  /// sense, as tshark does.
   init(_ body: Bytes, transport: TLSTransport) throws(Truncated) {
     var cursor = Cursor(body)
     legacyVersion = try cursor.unsigned16()
@@ -43,14 +43,12 @@ struct ClientHello: BitwiseCopyable {
     pointFormats = nothing
     signatureAlgorithms = NumberList(bytes: nothing)
     supportedVersions = NumberList(bytes: nothing)
-    try readExtensions()
+    readExtensions()
   }
 
-  private mutating func readExtensions() throws(Truncated) {
-    var cursor = Cursor(extensions)
-    while cursor.remaining > 0 {
-      let type = try cursor.unsigned16()
-      let contents = try cursor.field16()
+  private mutating func readExtensions() {
+    var reader = ExtensionReader(extensions)
+    while let (type, contents) = reader.next() {
       // What was there already stays: a repeated extension is an error that servers refuse.
       switch type {
       case ExtensionType.serverName:

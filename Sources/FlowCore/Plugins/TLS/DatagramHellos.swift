@@ -57,7 +57,9 @@ extension HandshakeStream {
     // A message under way is known by its number and length; another one takes its place.
     let message = UInt32(fragment.number) << 16 | UInt32(fragment.length)
     if phase != .collecting || next != message {
-      guard HandshakeBuffer.begin(&block, room: fragment.offset + fragment.body.count, &flow) else { return nil }
+      guard HandshakeBuffer.begin(&block, room: fragment.offset + fragment.body.count, &flow) else {
+        return nil
+      }
       next = message
       phase = .collecting
     }

@@ -26,10 +26,8 @@ struct ServerHello: BitwiseCopyable {
     extensions = cursor.remaining == 0 ? body.prefix(0) : try cursor.field16()
     version = legacyVersion
     chosenProtocol = body.prefix(0)
-    var list = Cursor(extensions)
-    while list.remaining > 0 {
-      let type = try list.unsigned16()
-      let contents = try list.field16()
+    var reader = ExtensionReader(extensions)
+    while let (type, contents) = reader.next() {
       if type == ExtensionType.supportedVersions, contents.count == 2 {
         version = contents.load(UInt16.self, at: 0)
       } else if type == ExtensionType.protocols, chosenProtocol.isEmpty {
