@@ -64,6 +64,9 @@ let package = Package(
       linkerSettings: [
         .unsafeFlags(pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") })
       ]),
+    .executableTarget(
+      name: "export-bench", dependencies: ["FlowCore", "IPFIX", "CSockets"], path: "Benchmarks/ExportBench",
+      swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "IPFIXTests", dependencies: ["IPFIX"], swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
