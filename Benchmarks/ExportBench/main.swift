@@ -76,6 +76,7 @@ func run(_ name: String, _ set: RecordSet, target: Double) {
   report("IPFIX to memory", bytes: bytes, measure { set.encodeAll() })
   let before = sink.counts
   report("IPFIX to loopback UDP", bytes: bytes, target: target, measure { set.encodeAll { sink.send($0) } })
+  report("the same, UDP_SEGMENT", bytes: bytes, measure { set.encodeAll { sink.sendSegmented($0) } })
   usleep(100_000)
   let after = sink.counts
   let received = Double(after.received - before.received) / Double(max(1, after.sent - before.sent))
