@@ -60,13 +60,15 @@ final class Exports: RecordExporting {
   }
 
   func export(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
+    for exporter in ipfix {
+      exporter.withStream { schema.append(records, count: count, to: &$0) }
+    }
+    guard !json.isEmpty || !csv.isEmpty || !text.isEmpty else {
+      storage.pointee.records &+= UInt64(count)
+      return
+    }
     for index in 0..<count {
       guard let record = records[index] else { continue }
-      for exporter in ipfix {
-        exporter.append(
-          key: schema.key(record), describe: { schema.describe(record, into: &$0) },
-          encode: { schema.encode(record, into: &$0) })
-      }
       for exporter in json { exporter.append { schema.render(record, into: &$0) } }
       for exporter in csv { exporter.append { schema.render(record, into: &$0) } }
       for exporter in text { exporter.append { schema.render(record, into: &$0) } }
