@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -14,8 +13,8 @@ import time
 
 import pytest
 from harness import (
-    CAPTURES, MARTLET, NO_HUGE, ONE_QUEUE, TWO_QUEUES, Live, UDPCollector, free_hugepages, free_port, have, is_root,
-    json_packets_and_octets, memory, number, offline, packets_and_octets, read_pcap, stats_lines, totals, unaccounted)
+    CAPTURES, MARTLET, NO_HUGE, TWO_QUEUES, Live, UDPCollector, free_hugepages, free_port, have, is_root,
+    json_packets_and_octets, number, offline, packets_and_octets, read_pcap, stats_lines, unaccounted)
 
 pytestmark = [
     pytest.mark.skipif(not is_root(), reason="live tests need root"),
