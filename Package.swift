@@ -42,12 +42,13 @@ let package = Package(
   name: "martlet",
   products: [.executable(name: "martlet", targets: ["ExporterApp"])],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
   targets: [
     .target(name: "CIntrinsics", cSettings: [.unsafeFlags(plainFlags)]),
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
     .systemLibrary(name: "CMessageDigest", pkgConfig: "libmd", providers: [.apt(["libmd-dev"])]),
+    .target(name: "CSockets"),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
     .target(name: "IPFIX", swiftSettings: strict + [withFlags(plainFlags)]),
     .target(
@@ -56,11 +57,13 @@ let package = Package(
     .executableTarget(
       name: "ExporterApp",
       dependencies: [
-        "FlowCore", "IPFIX", "CDPDK", "CPcap",
+        "FlowCore", "IPFIX", "CDPDK", "CPcap", "CSockets",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict + [withFlags(clangFlags)],
-      linkerSettings: [.unsafeFlags(pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") })]),
+      linkerSettings: [
+        .unsafeFlags(pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") })
+      ]),
     .target(
       name: "CEngine", path: "Benchmarks/EngineBench/CEngine",
       cSettings: [.unsafeFlags(plainFlags + ["-O3"])]),

@@ -1,1 +1,78 @@
+// The accessors that run once at start: structs with bit-fields, filled field by field.
 #include "CDPDK.h"
+
+struct rte_ring *martlet_ring_create(const char *name, unsigned count, int socket) {
+  return rte_ring_create(name, count, socket, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
+}
+
+int martlet_port_info_get(uint16_t port, struct martlet_port_info *info) {
+  struct rte_eth_dev_info device;
+  int status = rte_eth_dev_info_get(port, &device);
+  if (status != 0) return status;
+  memset(info, 0, sizeof(*info));
+  info->driver = device.driver_name ? device.driver_name : "?";
+  info->device = device.device ? rte_dev_name(device.device) : "?";
+  const struct rte_devargs *arguments = device.device ? rte_dev_devargs(device.device) : NULL;
+  info->arguments = arguments && arguments->args ? arguments->args : "";
+  info->socket = rte_eth_dev_socket_id(port);
+  info->max_rx_queues = device.max_rx_queues;
+  info->max_tx_queues = device.max_tx_queues;
+  info->min_mtu = device.min_mtu;
+  info->max_mtu = device.max_mtu;
+  info->max_rx_pktlen = device.max_rx_pktlen;
+  info->min_rx_bufsize = device.min_rx_bufsize;
+  info->preferred_rx_descriptors = device.default_rxportconf.ring_size;
+  info->max_rx_segments = device.rx_desc_lim.nb_seg_max;
+  info->hash_key_size = device.hash_key_size;
+  info->rss_functions = device.flow_type_rss_offloads;
+  info->can_scatter = (device.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
+  return 0;
+}
+
+int martlet_port_configure(uint16_t port, const struct martlet_port_setup *setup) {
+  struct rte_eth_conf conf;
+  memset(&conf, 0, sizeof(conf));
+  conf.rxmode.mtu = setup->mtu;
+  if (setup->scatter) conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_SCATTER;
+  if (setup->rss_functions != 0) {
+    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    conf.rx_adv_conf.rss_conf.rss_hf = setup->rss_functions;
+    conf.rx_adv_conf.rss_conf.rss_key = setup->rss_key;
+    conf.rx_adv_conf.rss_conf.rss_key_len = setup->rss_key_length;
+  }
+  return rte_eth_dev_configure(port, setup->rx_queues, setup->tx_queues, &conf);
+}
+
+int martlet_rx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, int socket, bool scatter,
+                           struct rte_mempool *pool) {
+  struct rte_eth_dev_info device;
+  int status = rte_eth_dev_info_get(port, &device);
+  if (status != 0) return status;
+  struct rte_eth_rxconf conf = device.default_rxconf;
+  conf.offloads = scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0;
+  return rte_eth_rx_queue_setup(port, queue, descriptors, (unsigned)socket, &conf, pool);
+}
+
+int martlet_tx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, int socket) {
+  return rte_eth_tx_queue_setup(port, queue, descriptors, (unsigned)socket, NULL);
+}
+
+uint16_t martlet_next_port(uint16_t port) {
+  if (port >= RTE_MAX_ETHPORTS) return RTE_MAX_ETHPORTS;
+  return (uint16_t)rte_eth_find_next_owned_by(port, RTE_ETH_DEV_NO_OWNER);
+}
+
+uint16_t martlet_port_limit(void) { return RTE_MAX_ETHPORTS; }
+
+uint64_t martlet_flow_hash_functions(void) {
+  return RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP;
+}
+
+struct rte_mempool *martlet_mbuf_pool_create(const char *name, unsigned count, unsigned cache, uint16_t data_room,
+                                             int socket) {
+  return rte_pktmbuf_pool_create(name, count, cache, 0, data_room, socket);
+}
+
+uint16_t martlet_mbuf_headroom(void) { return RTE_PKTMBUF_HEADROOM; }
+
+uint16_t martlet_mbuf_data_room(void) { return RTE_MBUF_DEFAULT_DATAROOM; }

@@ -1,1 +1,13 @@
-import FlowCore
+// Martlet's first page: which life to lead, and how a failure ends it.
+import Glibc
+
+do throws(Failure) {
+  switch try Invocation(Array(CommandLine.arguments.dropFirst())) {
+  case .answer(let text): Console.raw(text, to: STDOUT_FILENO)
+  case .offline(let options): try Offline.run(options)
+  case .live(let eal, let options): try Live.run(eal: eal, options: options)
+  }
+} catch {
+  Console.line(error.description)
+  exit(error.status)
+}

@@ -31,4 +31,12 @@ public protocol FieldWriter: ~Copyable {
     _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry)
   /// A basicList of times: `entry` gives nanoseconds since 1970; the element's dateTime type decides the encoding.
   mutating func times(_ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64)
+  /// The next `columns` fields of the fixed order are absent from this record; only tables care.
+  mutating func skip(columns: Int)
+}
+
+extension FieldWriter where Self: ~Copyable {
+  /// Nothing to do where absent fields leave no trace.
+  @inlinable @inline(__always)
+  public mutating func skip(columns: Int) {}
 }

@@ -4,18 +4,44 @@ import Testing
 @testable import FlowCore
 
 @Suite struct CorpusTests {
-  /// Capture name and the plugins to enable; the peer's expected lines hold for them.
-  static let functional: [(name: String, plugins: [String])] = [
-    ("basic", []),
-    ("pstats", ["pstats"]),
+  /// Capture name, the plugins to enable, for which the peer's expected lines hold, and the fields that are not compared
+  /// because the peer is wrong about them: each is tested against values calculated by hand where the comment says.
+  static let functional: [(name: String, plugins: [String], ignoring: Set<String>)] = [
+    ("basic", [], []),
+    ("pstats", ["pstats"], []),
+    ("phists", ["phists"], []),
+    ("bstats", ["bstats"], []),
+    // The peer's deviation rounds the mean down, its kurtosis takes distances from a mean that still moves, and its time
+    // distribution subtracts a payload length from a time: `StatisticsTests`, `StatisticsPropertyTests`.
+    (
+      "nettisa", ["nettisa"],
+      [
+        "cesnet:ntsStdevPacketPayload", "cesnet:ntsKurtosisPacketPayload", "cesnet:ntsTimeDistribution",
+      ]
+    ),
+    ("idpcontent", ["idpcontent"], []),
+    // The peer reads four bytes at the MSS option's two: `HeaderPluginTests`.
+    ("basicplus", ["basicplus"], ["cesnet:tcpMss", "cesnet:tcpMssRev"]),
+    ("vlan", ["vlan"], []),
+    ("ovpn", ["ovpn"], []),
+    ("ssadetector", ["ssadetector"], []),
+    ("wg", ["wg"], []),
+    // The capture leaps five years ahead and back twice: Martlet ends the flows at the leap, the peer has not got round to it.
+    (
+      "tls", ["tls"],
+      [
+        "iana:octetDeltaCount", "iana:packetDeltaCount", "iana@reverse:octetDeltaCount",
+        "iana@reverse:packetDeltaCount",
+      ]
+    ),
   ]
 
   @Test(.enabled(if: Corpus.directory != nil, "needs ../shared/corpus"), arguments: functional)
-  func recordsMatchThePeers(name: String, plugins: [String]) throws {
+  func recordsMatchThePeers(name: String, plugins: [String], ignoring: Set<String>) throws {
     let expected = try #require(ExpectedRecords(name))
     let capture = try #require(Capture(path: "\(Corpus.directory!)/functional/\(name).pcap"))
     let (records, _) = try capture.run(plugins: plugins)
-    #expect(expected.unmet(by: records) == [])
+    #expect(expected.unmet(by: records, ignoring: ignoring) == [])
   }
 
   @Test(

@@ -1,20 +1,151 @@
 // DPDK for Swift: the headers and static-inline accessors for what Swift's importer cannot express
 // (over-aligned structs, macros, bit-fields, inline driver calls). No logic lives here.
+//
+// Hot calls are static inline, so that they inline into Swift's loops; what runs once at start is in
+// CDPDK.c. Only stable API is used; what differs between 22.11, 23.11 and 24.11 is guarded here.
 #ifndef CDPDK_H
 #define CDPDK_H
-#include <rte_eal.h>
-#include <rte_ethdev.h>
-#include <rte_mbuf.h>
-#include <rte_ring.h>
-#include <rte_lcore.h>
-#include <rte_errno.h>
-#include <rte_launch.h>
+// cpu_set_t, which DPDK's rte_cpuset_t is; Swift's importer defines this itself.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
+#include <rte_common.h>
+#include <rte_cycles.h>
+#include <rte_dev.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_pause.h>
+#include <rte_prefetch.h>
+#include <rte_ring.h>
+#include <rte_version.h>
+
+// Receiving: mbufs are OpaquePointer in Swift, because struct rte_mbuf is over-aligned.
+
+/// Receives at most `count` mbufs from a queue; returns how many.
 static inline uint16_t martlet_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count) {
   return rte_eth_rx_burst(port, queue, mbufs, count);
 }
+/// The first byte of the mbuf's first segment.
 static inline const void *martlet_mbuf_data(const struct rte_mbuf *mbuf) {
   return rte_pktmbuf_mtod(mbuf, const void *);
 }
+/// Bytes in the mbuf's first segment.
 static inline uint16_t martlet_mbuf_data_length(const struct rte_mbuf *mbuf) { return mbuf->data_len; }
+/// Bytes in all segments: the frame's length on the wire.
+static inline uint32_t martlet_mbuf_packet_length(const struct rte_mbuf *mbuf) { return mbuf->pkt_len; }
+/// Segments of the packet; 1 for most.
+static inline uint16_t martlet_mbuf_segments(const struct rte_mbuf *mbuf) { return mbuf->nb_segs; }
+/// The next segment, or NULL.
+static inline struct rte_mbuf *martlet_mbuf_next(const struct rte_mbuf *mbuf) { return mbuf->next; }
+/// Gives `count` packets back to their pools, all segments of each.
+static inline void martlet_mbuf_free_bulk(struct rte_mbuf **mbufs, uint16_t count) {
+  rte_pktmbuf_free_bulk(mbufs, count);
+}
+/// Asks for the cache line at `address` for reading; never faults.
+static inline void martlet_prefetch_read(const void *address) { rte_prefetch0(address); }
+/// Tells the CPU that this is a polling loop.
+static inline void martlet_pause(void) { rte_pause(); }
+/// The time stamp counter, not serialising.
+static inline uint64_t martlet_tsc(void) { return rte_rdtsc(); }
+
+// Rings with one producer and one consumer.
+
+/// Puts up to `count` pointers into the ring; returns how many fitted.
+static inline unsigned martlet_ring_enqueue(struct rte_ring *ring, void *const *objects, unsigned count) {
+  return rte_ring_sp_enqueue_burst(ring, objects, count, NULL);
+}
+/// Takes up to `count` pointers out of the ring; returns how many.
+static inline unsigned martlet_ring_dequeue(struct rte_ring *ring, void **objects, unsigned count) {
+  return rte_ring_sc_dequeue_burst(ring, objects, count, NULL);
+}
+/// Pointers in the ring at this moment.
+static inline unsigned martlet_ring_count(const struct rte_ring *ring) { return rte_ring_count(ring); }
+/// A ring of at least `count` slots on `socket`, or NULL with rte_errno set.
+struct rte_ring *martlet_ring_create(const char *name, unsigned count, int socket);
+
+// EAL, lcores and errors.
+
+/// DPDK's per-thread error number.
+static inline int martlet_errno(void) { return rte_errno; }
+/// The errno text of DPDK; valid until the thread's next call.
+static inline const char *martlet_error_text(int number) { return rte_strerror(number); }
+/// DPDK's version, as "DPDK 22.11.11".
+static inline const char *martlet_dpdk_version(void) { return rte_version(); }
+/// The next enabled lcore after `lcore` (UINT_MAX to start), main skipped; RTE_MAX_LCORE at the end.
+static inline unsigned martlet_next_worker_lcore(unsigned lcore) { return rte_get_next_lcore(lcore, 1, 0); }
+/// RTE_MAX_LCORE.
+static inline unsigned martlet_lcore_limit(void) { return RTE_MAX_LCORE; }
+/// Whether the lcore may run on the CPU.
+static inline bool martlet_lcore_has_cpu(unsigned lcore, unsigned cpu) {
+  rte_cpuset_t cpus = rte_lcore_cpuset(lcore);
+  return cpu < CPU_SETSIZE && CPU_ISSET(cpu, &cpus);
+}
+/// SOCKET_ID_ANY.
+static inline int martlet_any_socket(void) { return SOCKET_ID_ANY; }
+
+// Ports.
+
+/// What a port's device says about itself, in plain fields (struct rte_eth_dev_info has bit-fields).
+struct martlet_port_info {
+  const char *driver;      ///< driver name, as net_pcap
+  const char *device;      ///< device name, as net_pcap0 or 0000:03:00.0
+  const char *arguments;   ///< device arguments after the name; "" when there are none
+  int socket;              ///< NUMA socket, or SOCKET_ID_ANY
+  uint16_t max_rx_queues;
+  uint16_t max_tx_queues;
+  uint16_t min_mtu;
+  uint16_t max_mtu;        ///< UINT16_MAX when the device does not say
+  uint32_t max_rx_pktlen;
+  uint32_t min_rx_bufsize;
+  uint16_t preferred_rx_descriptors; ///< 0 when the device does not say
+  uint16_t max_rx_segments;          ///< 0 when the device does not say
+  uint8_t hash_key_size;   ///< bytes; 0 when the device does not say
+  uint64_t rss_functions;  ///< RTE_ETH_RSS_ bits that the device can hash
+  bool can_scatter;        ///< a packet may span several mbufs
+};
+/// Fills `info`; 0, or a negative errno.
+int martlet_port_info_get(uint16_t port, struct martlet_port_info *info);
+
+/// How to configure a port.
+struct martlet_port_setup {
+  uint16_t rx_queues;
+  uint16_t tx_queues;
+  uint16_t mtu;            ///< 0: the device's default
+  bool scatter;
+  uint64_t rss_functions;  ///< 0: no RSS
+  uint8_t *rss_key;        ///< NULL: the device's key
+  uint8_t rss_key_length;  ///< bytes
+};
+/// rte_eth_dev_configure from plain fields; 0, or a negative errno.
+int martlet_port_configure(uint16_t port, const struct martlet_port_setup *setup);
+/// rte_eth_rx_queue_setup with the device's default thresholds; 0, or a negative errno.
+int martlet_rx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, int socket, bool scatter,
+                           struct rte_mempool *pool);
+/// rte_eth_tx_queue_setup with the device's defaults; 0, or a negative errno.
+int martlet_tx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, int socket);
+/// The first port at or after `port` that nobody owns (RTE_ETH_FOREACH_DEV); RTE_MAX_ETHPORTS at the end.
+uint16_t martlet_next_port(uint16_t port);
+/// RTE_MAX_ETHPORTS.
+uint16_t martlet_port_limit(void);
+/// The hash functions that put both directions of a flow on one queue with a symmetric key.
+uint64_t martlet_flow_hash_functions(void);
+/// A pool of packet buffers, or NULL with rte_errno set. `data_room` includes the headroom.
+struct rte_mempool *martlet_mbuf_pool_create(const char *name, unsigned count, unsigned cache, uint16_t data_room,
+                                             int socket);
+/// RTE_PKTMBUF_HEADROOM.
+uint16_t martlet_mbuf_headroom(void);
+/// Bytes of data in an ordinary mbuf, headroom not included (RTE_MBUF_DEFAULT_DATAROOM).
+uint16_t martlet_mbuf_data_room(void);
 #endif

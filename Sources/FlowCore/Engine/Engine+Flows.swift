@@ -22,7 +22,7 @@ extension Engine {
     record.pointee.first = packet.pointee.time
     record.pointee.noteAddresses(packet.pointee, worker: worker)
     record.pointee.count(packet.pointee, isForward: true)
-    if now != packet.pointee.time { _ = record.pointee.setLag(now &- packet.pointee.time) }
+    if now != packet.pointee.time { _ = record.pointee.setLag(clock: now, time: packet.pointee.time) }
     table.insert(
       index, in: bucket, lane: freeLanes.trailingZeroBitCount, signature: FlowTable.signature(hash),
       deadline: dueTime(record), clock: now)
@@ -42,7 +42,7 @@ extension Engine {
   func noteLag(
     _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>, now: UInt64
   ) {
-    guard record.pointee.setLag(now &- packet.pointee.time) else { return }
+    guard record.pointee.setLag(clock: now, time: packet.pointee.time) else { return }
     if let (bucket, lane) = place(of: record, hash: packet.pointee.hash) {
       bucket.setDue(lane, FlowTable.due(0, clock: now))
     }
@@ -102,7 +102,7 @@ extension Engine {
     }
     next.index = index
     next.count(packet.pointee, isForward: isForward)
-    if now != packet.pointee.time { _ = next.setLag(now &- packet.pointee.time) }
+    if now != packet.pointee.time { _ = next.setLag(clock: now, time: packet.pointee.time) }
     let newRecord = table.record(index)
     newRecord.pointee = next
     table.insert(

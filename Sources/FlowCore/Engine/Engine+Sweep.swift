@@ -67,7 +67,10 @@ extension Engine {
       var lanes = ~bucket.lanes(matching: 0) & 0xFF
       while lanes != 0 {
         let lane = lanes.trailingZeroBitCount
-        end(table.record(bucket.recordIndex(lane)), bucket, lane: lane, reason: .forced)
+        let record = table.record(bucket.recordIndex(lane))
+        // A capture may end before its clock believed the last jump: what has timed out by then says so.
+        let hasExpired = timeouts.hasExpired(record.pointee, time: lastTime, clock: clock.now)
+        end(record, bucket, lane: lane, reason: hasExpired ? timeouts.reason(record.pointee) : .forced)
         lanes &= lanes &- 1
       }
       flushBucket &+= 1

@@ -36,6 +36,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   var sweepBlind: UInt64 = 0
   var sweptTo: UInt64 = 0
   var flushBucket: UInt64 = 0
+  /// When the last frame was received.
+  var lastTime: UInt64 = 0
 
   init(_ configuration: FlowConfiguration, layout: StateLayout<Registry>, worker: Int, memory: any FlowMemory)
     throws(FlowSetupError)
@@ -77,6 +79,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   mutating func process(_ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>, step: Int) {
     precondition(count >= 0 && count <= Self.burstSize)
     finished = 0
+    if count > 0 { lastTime = times[(count &- 1) &* step] }
     let dissected = dissectAll(frames, count, times, step)
     findCandidates(dissected)
     for index in 0..<dissected { account(packets + index, now: packets[index].clock) }
@@ -208,7 +211,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     now: UInt64
   ) {
     // Before the SYN: a flow that timed out ends for that reason whether a sweep comes first or a packet.
-    if now >= timeouts.deadline(record.pointee),
+    if max(now, packet.pointee.time) >= timeouts.deadline(record.pointee),
       timeouts.hasExpired(record.pointee, time: packet.pointee.time, clock: now)
     {
       restart(packet, record, reason: timeouts.reason(record.pointee), now: now)

@@ -24,7 +24,8 @@ public struct FlowConfiguration: Sendable {
 
 /// One worker's flow table and plugins. Not for use by several threads at once.
 public final class FlowWorker {
-  private var engine: Engine<BuiltInPlugins>
+  // Behind a pointer, because a class's stored property is guarded by dynamic exclusivity checks at each access.
+  private let engine: UnsafeMutablePointer<Engine<BuiltInPlugins>>
   /// The records that the last call finished: valid from 0 to `finished`, until the next call.
   public let outbox: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   private let countersMemory: UnsafeMutablePointer<WorkerCounters>
@@ -39,48 +40,56 @@ public final class FlowWorker {
     configuration: FlowConfiguration, schema: RecordSchema, number: Int,
     memory: any FlowMemory = PlainMemory()
   ) throws(FlowSetupError) {
-    engine = try Engine(configuration, layout: schema.layout, worker: number, memory: memory)
-    outbox = engine.outbox
-    countersMemory = engine.counters
-    schema.register(engine.slab.pointee.reader, worker: number)
+    let made = try Engine(configuration, layout: schema.layout, worker: number, memory: memory)
+    outbox = made.outbox
+    countersMemory = made.counters
+    schema.register(made.slab.pointee.reader, worker: number)
+    engine = .allocate(capacity: 1)
+    engine.initialize(to: made)
+  }
+
+  deinit {
+    engine.deinitialize(count: 1)
+    engine.deallocate()
   }
 
   /// How the frames begin; Ethernet unless a capture says otherwise.
   public var linkType: LinkType {
-    get { engine.dissector.linkType }
-    set { engine.dissector.linkType = newValue }
+    get { engine.pointee.dissector.linkType }
+    set { engine.pointee.dissector.linkType = newValue }
   }
 
   /// How many records the last call left in `outbox`.
-  public var finished: Int { engine.finished }
+  public var finished: Int { engine.pointee.finished }
 
   /// Works through at most 32 frames, all received at `now` (nanoseconds since 1970), and sweeps.
   public func process(_ frames: UnsafePointer<Frame>, count: Int, now: UInt64) {
     var now = now
-    engine.process(frames, count: count, times: &now, step: 0)
+    engine.pointee.process(frames, count: count, times: &now, step: 0)
   }
 
   /// Works through at most 32 frames with a time each, and sweeps.
   public func process(_ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>) {
-    engine.process(frames, count: count, times: times, step: 1)
+    engine.pointee.process(frames, count: count, times: times, step: 1)
   }
 
   /// Nothing was received until `now`: sweeps.
-  public func idle(now: UInt64) { engine.idle(now: now) }
+  public func idle(now: UInt64) { engine.pointee.idle(now: now) }
 
   /// Ends flows because the program ends, as many as `outbox` holds; false when none is left.
-  public func flush() -> Bool { engine.flush() }
+  public func flush() -> Bool { engine.pointee.flush() }
 
   /// Takes back `count` records that were exported.
   public func recycle(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
     for index in 0..<count {
-      if let record = records[index] { engine.recycle(record) }
+      if let record = records[index] { engine.pointee.recycle(record) }
     }
   }
 
   /// The counters; other threads may read them while the worker runs, and see values of different packets.
   public var counters: WorkerCounters {
     var counters = countersMemory.pointee
+    counters.fragments = engine.pointee.dissector.fragmentCount
     counters.inTable = counters.flowsMade &- counters.ended.total
     return counters
   }

@@ -19,7 +19,8 @@ struct PluginStage<Registry: PluginRegistry> {
     _ hook: Hook, mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ packet: PacketView,
     slab: UnsafeMutablePointer<Slab>, slabMisses: UnsafeMutablePointer<UInt64>
   ) -> Verdict {
-    var verdicts: Verdict = []
+    // Not `[]`: the array literal behind it costs a call to `swift_release` for each packet.
+    var verdicts = Verdict(rawValue: 0)
     var rest = mask
     while rest != 0 {
       let bit = rest & (0 &- rest)
@@ -43,7 +44,7 @@ private struct HookCall: PluginVisitor {
   let packet: PacketView
   let slab: UnsafeMutablePointer<Slab>
   let slabMisses: UnsafeMutablePointer<UInt64>
-  var verdict: Verdict = []
+  var verdict = Verdict(rawValue: 0)
 
   @inline(__always)
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {

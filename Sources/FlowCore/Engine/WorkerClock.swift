@@ -2,31 +2,41 @@
 
 /// A clock that never goes back, driven by the times of packets.
 ///
-/// A capture's time may step back (a second file that is older, a reset clock) or have one packet from the far future.
-/// While times are behind, the clock stands; after `patience` packets in a row that are more than a second behind, they
-/// are taken for the new time, and the clock goes on from where it stood at their pace.
+/// A capture's time may step back (a second file that is older, a reset clock) or jump far ahead (files joined, one
+/// damaged time). The clock does not believe a step back of more than a second or a jump of more than an hour at once: it
+/// stands until `patience` packets in a row are of the new time. After a step back it goes on from where it stood, at the
+/// packets' pace; after a jump it shows the new time, and flows from before time out.
 struct WorkerClock: BitwiseCopyable {
   /// Never goes back, nanoseconds.
   private(set) var now: UInt64 = 0
   /// The packet time that `now` stands for.
   private var reference: UInt64 = 0
-  private var behind: UInt32 = 0
+  /// Packets in a row that were behind, or far ahead.
+  private var strangers: UInt32 = 0
   static let patience: UInt32 = 64
+  static let farthestStep: UInt64 = 1_000_000_000
+  static let farthestJump: UInt64 = 3_600_000_000_000
 
   /// Moves the clock to a packet received at `time` and returns it.
   @inline(__always)
   mutating func advance(to time: UInt64) -> UInt64 {
-    if time >= reference {
-      now = reference == 0 ? time : now &+ (time &- reference)
+    let ahead = time &- reference
+    if ahead < WorkerClock.farthestJump || reference == 0 {
+      now = reference == 0 ? time : now &+ ahead
       reference = time
-      behind = 0
-    } else if reference &- time > 1_000_000_000 {
-      behind &+= 1
-      if behind >= WorkerClock.patience {
-        reference = time
-        behind = 0
-      }
+      strangers = 0
+    } else if time > reference || reference &- time > WorkerClock.farthestStep {
+      meetStranger(time)
     }
     return now
+  }
+
+  @inline(never)
+  private mutating func meetStranger(_ time: UInt64) {
+    strangers &+= 1
+    guard strangers >= WorkerClock.patience else { return }
+    strangers = 0
+    if time > reference { now &+= time &- reference }
+    reference = time
   }
 }

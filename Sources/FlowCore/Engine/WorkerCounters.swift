@@ -16,6 +16,8 @@ public struct WorkerCounters: BitwiseCopyable, Sendable {
   public var endedPackets: UInt64 = 0
   /// Blocks that a plugin asked for when the slab was used up.
   public var slabFull: UInt64 = 0
+  /// Fragments among the packets of flows.
+  public var fragments: UInt64 = 0
   /// Flows in the table now.
   public var inTable: UInt64 = 0
 

@@ -55,7 +55,7 @@ extension Dissector {
     chain: while true {
       let length: Int
       switch next {
-      case 0, 43, 60, 135, 139, 140:
+      case 0, 43, 60, 135:
         //  | next header 8 | length in 8-octet units, not counting the first 8 |
         guard header.count - offset >= 2 else { return .ipTruncated }
         length = 8 * (Int(header[offset + 1]) + 1)
@@ -96,6 +96,7 @@ extension Dissector {
     packet.transportOffset = UInt32(start)
     packet.tcpFlags = 0
     var headerLength = 0
+    if fragment.more || fragment.offset > 0 { fragmentCount &+= 1 }
     if fragment.offset == 0 {
       switch protocolNumber {
       case 6:

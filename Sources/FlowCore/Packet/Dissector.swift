@@ -8,6 +8,8 @@ struct Dissector: ~Copyable {
   var linkType = LinkType.ethernet
   let hashing: FlowHash
   var fragments: FragmentTable
+  /// Fragments seen, first ones included.
+  var fragmentCount: UInt64 = 0
 
   /// The most link-layer, MPLS and tunnel headers that are opened before the innermost IP header.
   static let maximumHeaders = 24

@@ -42,6 +42,9 @@ struct Key: BitwiseCopyable, Equatable {
       rest: UInt64(ports << 16 | ports >> 16) << 32 | rest & 0xFFFF_FFFF)
   }
 
+  /// The key without the mark of a record that has left the table.
+  var present: Key { Key(addresses: addresses, rest: rest & ~Key.departed) }
+
   @inline(__always) var isVersion6: Bool { rest & Key.version6 != 0 }
   @inline(__always) var protocolNumber: UInt8 { UInt8(truncatingIfNeeded: rest >> 8) }
   @inline(__always) var vlan: UInt16 { UInt16(truncatingIfNeeded: rest >> 16) & 0xFFF }

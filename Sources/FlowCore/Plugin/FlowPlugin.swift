@@ -177,6 +177,18 @@ public struct FinishedFlow {
     UInt64(record.pointee.forwardPackets) + UInt64(record.pointee.reversePackets)
   }
   @inline(__always) public var isVersion6: Bool { record.pointee.key.isVersion6 }
+  /// The outermost VLAN id, 0 when untagged.
+  @inline(__always) public var vlan: UInt16 { record.pointee.key.vlan }
+
+  /// The hash of the flow's key, the same for both directions.
+  public func hash(_ hashing: FlowHash) -> UInt64 {
+    let record = record.pointee
+    return record.key.isVersion6
+      ? hashing.hash(
+        record.key.present, source: (record.sourceHigh, record.sourceLow),
+        destination: (record.destinationHigh, record.destinationLow))
+      : hashing.hash(record.key.present)
+  }
 
   /// The first `length` bytes of a block; empty for no block.
   @inline(__always)

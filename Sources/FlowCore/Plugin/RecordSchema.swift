@@ -6,9 +6,11 @@ import IPFIX
 public final class RecordSchema: @unchecked Sendable {
   let layout: StateLayout<BuiltInPlugins>
   private let readers: UnsafeMutablePointer<SlabReader?>
-  private let slots: UnsafeMutablePointer<PluginSlot>
-  private let precision: TimestampPrecision
+  let slots: UnsafeMutablePointer<PluginSlot>
+  let precision: TimestampPrecision
   private static let maximumWorkers = 1024
+  /// How many columns of a table belong to each plugin.
+  private(set) lazy var columnCounts = columnsAndCounts().counts
 
   /// The schema for `plugins` in this order.
   public init(plugins: [PluginSelection], timestamps: TimestampPrecision = .microseconds)
@@ -41,7 +43,10 @@ public final class RecordSchema: @unchecked Sendable {
 
   /// Writes the record's fields: the basic ones, then those of each plugin that has something to export.
   @inline(__always)
-  func write<Writer: FieldWriter & ~Copyable>(_ record: UnsafeMutableRawPointer, into writer: inout Writer) {
+  func write<Writer: FieldWriter & ~Copyable>(
+    _ record: UnsafeMutableRawPointer, _ precision: TimestampPrecision = .microseconds,
+    into writer: inout Writer
+  ) {
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
     head.pointee.exportBasicFields(precision, into: &writer)
     var rest = head.pointee.presence
@@ -52,16 +57,23 @@ public final class RecordSchema: @unchecked Sendable {
   }
 
   @inline(__always)
-  private func writeFields<Writer: FieldWriter & ~Copyable>(
+  func writeFields<Writer: FieldWriter & ~Copyable>(
     of slot: PluginSlot, _ record: UnsafeMutableRawPointer, into writer: inout Writer
   ) {
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
     guard let slab = readers[head.pointee.worker] else { return }
+    writeFields(of: slot, record, slab, into: &writer)
+  }
+
+  @inline(__always)
+  func writeFields<Writer: FieldWriter & ~Copyable>(
+    of slot: PluginSlot, _ record: UnsafeMutableRawPointer, _ slab: SlabReader, into writer: inout Writer
+  ) {
     withUnsafeMutablePointer(to: &writer) { writer in
       var call = ExportCall(
         slot: slot, record: record,
         flow: FinishedFlow(
-          record: head, slab: slab,
+          record: UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self)), slab: slab,
           trailing: MutableBytes(record + Int(slot.trailingOffset), count: Int(slot.trailingSize))),
         writer: writer)
       BuiltInPlugins.visit(slot.number, &call)

@@ -25,8 +25,6 @@ struct PacketSequence: FlowPlugin {
   struct State: BitwiseCopyable {
     /// How many packets are noted.
     var count: UInt8 = 0
-    var forward = Direction()
-    var reverse = Direction()
   }
 
   static var emptyState: State { State() }
@@ -43,11 +41,19 @@ struct PacketSequence: FlowPlugin {
     exportsMicroseconds = options.choice("time") == "us"
   }
 
-  var trailingBytes: Int { Int(limit) * 8 }
+  /// The entries; with `skipdup` forward and reverse `Direction` behind them, so that others do not pay for these.
+  var trailingBytes: Int { entryBytes + (skipsDuplicates ? 2 * Self.directionSize : 0) }
+
+  private var entryBytes: Int { Int(limit) * 8 }
+  private static let directionSize = MemoryLayout<Direction>.stride
 
   @inline(__always)
   func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
-    note(&state, packet, &flow)
+    if skipsDuplicates {
+      flow.trailing.store(Direction(), at: entryBytes)
+      flow.trailing.store(Direction(), at: entryBytes + Self.directionSize)
+    }
+    return note(&state, packet, &flow)
   }
 
   @inline(__always)
@@ -62,7 +68,7 @@ struct PacketSequence: FlowPlugin {
   @inline(__always)
   private func note(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
     guard packet.payloadLength > 0 || includesEmpty else { return .more }
-    if skipsDuplicates, isDuplicate(&state, packet) { return .more }
+    if skipsDuplicates, isDuplicate(state, packet, flow) { return .more }
     flow.trailing.store(entry(packet, first: flow.first), at: Int(state.count) &* 8)
     state.count &+= 1
     return state.count == limit ? .done : .more
@@ -90,19 +96,20 @@ struct PacketSequence: FlowPlugin {
 
   /// Whether a TCP packet repeats what its direction has sent: neither sequence nor acknowledgement number is higher
   /// than the last ones, and length and flags are the same.
-  private func isDuplicate(_ state: inout State, _ packet: PacketView) -> Bool {
+  private func isDuplicate(_ state: State, _ packet: PacketView, _ flow: FlowContext) -> Bool {
     guard let header = packet.tcpHeader else { return false }
     let now = Direction(
       sequence: header.load(UInt32.self, at: 4), acknowledgement: header.load(UInt32.self, at: 8),
       length: UInt32(packet.payloadCaptured), flags: packet.tcpFlags)
-    let before = packet.isForward ? state.forward : state.reverse
+    let place = packet.isForward ? entryBytes : entryBytes + Self.directionSize
+    let before = flow.trailing.load(Direction.self, at: place)
     if state.count > 0, !isHigher(now.sequence, before.sequence),
       !isHigher(now.acknowledgement, before.acknowledgement), now.length == before.length,
       now.flags == before.flags
     {
       return true
     }
-    if packet.isForward { state.forward = now } else { state.reverse = now }
+    flow.trailing.store(now, at: place)
     return false
   }
 

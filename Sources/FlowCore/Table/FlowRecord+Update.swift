@@ -18,7 +18,8 @@ extension FlowRecord {
 
   /// Notes by how much the packet's time is behind the worker's clock; returns whether that changed.
   @inline(never)
-  mutating func setLag(_ nanoseconds: UInt64) -> Bool {
+  mutating func setLag(clock: UInt64, time: UInt64) -> Bool {
+    let nanoseconds = clock > time ? clock &- time : 0
     let before = lag
     lag = UInt32(clamping: (nanoseconds &+ 1 << 29 &- 1) >> 29)
     isLagging = lag != 0

@@ -84,12 +84,11 @@ struct Timeouts: BitwiseCopyable {
     min(record.last &+ inactive, record.first &+ active)
   }
 
-  /// Whether `record` has timed out for a packet received at `time` while the worker's clock shows `clock`, which is
-  /// never behind. Where a capture goes back in time the two differ; then either may end the flow.
+  /// Whether `record` has timed out for a packet received at `time` while the worker's clock shows `clock`.
+  /// Where a capture's time jumps the two differ; then either may end the flow.
   @inline(__always)
   func hasExpired(_ record: FlowRecord, time: UInt64, clock: UInt64) -> Bool {
     let deadline = deadline(record)
-    guard clock >= deadline else { return false }
     return time >= deadline || clock >= record.dueTime(deadline)
   }
 

@@ -48,7 +48,7 @@ import Testing
     for size in [1, 7, 32] {
       var shape = RunShape()
       shape.plugins = ["pstats"]
-      shape.configuration = .small
+      shape.configuration = .reference
       shape.linkType = capture.linkType
       shape.burst = { size }
       let result = try runEngine(capture.frames, shape)

@@ -67,8 +67,8 @@ struct ReferenceRecord: Hashable, CustomStringConvertible {
   }
 }
 
-/// The clock of DESIGN.md section 2 for captures whose time may be wrong: never back, and after 64 packets in a row that
-/// are more than a second behind, on at their pace.
+/// The clock of DESIGN.md section 2 for captures whose time may be wrong: never back; after 64 packets in a row that are
+/// more than a second behind, on at their pace; after 64 in a row that are an hour ahead, on from their time.
 struct ReferenceClock {
   private(set) var now: UInt64 = 0
   private var newest: UInt64?
@@ -80,13 +80,14 @@ struct ReferenceClock {
       newest = time
       return
     }
-    if time >= before {
+    if time >= before, time - before < 3_600_000_000_000 {
       now += time - before
       newest = time
       behind = 0
-    } else if before - time > 1_000_000_000 {
+    } else if time > before || before - time > 1_000_000_000 {
       behind += 1
       if behind == 64 {
+        if time > before { now += time - before }
         newest = time
         behind = 0
       }
@@ -115,6 +116,7 @@ struct ReferenceEngine {
   var inactive: UInt64 = 30_000_000_000
   var active: UInt64 = 300_000_000_000
   private(set) var clock = ReferenceClock()
+  private var lastTime: UInt64 = 0
   private var flows: [ReferenceKey: Flow] = [:]
   private var datagrams: [Datagram: (ports: (UInt16, UInt16), time: UInt64)] = [:]
   private(set) var finished: [ReferenceRecord] = []
@@ -125,6 +127,7 @@ struct ReferenceEngine {
   /// clock sees once: with the burst's first packet.
   mutating func process(_ packet: ReferencePacket?, time: UInt64, movesClock: Bool = true) {
     if movesClock { clock.see(time) }
+    lastTime = time
     guard var packet else { return }
     resolveFragment(&packet, clock.now)
     let isForward = flows[packet.key] != nil
@@ -152,7 +155,8 @@ struct ReferenceEngine {
     flow.record.octets[direction] += packet.octets
     flow.record.flags[direction] |= packet.flags
     flow.record.last = time
-    flow.lag = (clock.now - time + (1 << 29) - 1) & ~((1 << 29) - 1)
+    let behind = clock.now > time ? clock.now - time : 0
+    flow.lag = (behind + (1 << 29) - 1) & ~((1 << 29) - 1)
     if packet.payloadLength > 0, flow.entries.count < 30 {
       // Whole microseconds; pstats keeps them in 39 bits, so that a jump of time of over 76 hours is cut.
       let (start, limit) = (Int(flow.record.first / 1000), 1 << 38)
@@ -190,10 +194,10 @@ struct ReferenceEngine {
     min(flow.record.last + inactive, flow.record.first + active)
   }
 
-  /// A flow ends by its own packets' times, but not before the clock reached them, or by the clock alone.
+  /// A flow ends by its own packets' times or by the clock.
   private func hasExpired(_ flow: Flow, at time: UInt64) -> Bool {
     let deadline = deadline(flow)
-    return clock.now >= deadline && time >= deadline || clock.now >= deadline + flow.lag
+    return time >= deadline || clock.now >= deadline + flow.lag
   }
 
   private func reason(_ flow: Flow) -> UInt8 {
@@ -217,18 +221,8 @@ struct ReferenceEngine {
 
   // MARK: End
 
-  /// All records when the program ends: each with its reason, and with a second one where the flow timed out so late
-  /// that the sweep, which may be late by a second, may or may not have seen it.
-  func recordsAtEnd() -> [(record: ReferenceRecord, alternative: UInt8?)] {
-    var records: [(record: ReferenceRecord, alternative: UInt8?)] = finished.map { ($0, nil) }
-    for flow in flows.values {
-      let due = deadline(flow) + flow.lag
-      if clock.now >= due + 1_000_000_000 {
-        records.append((Self.record(flow, reason(flow)), nil))
-      } else {
-        records.append((Self.record(flow, 4), clock.now >= due ? reason(flow) : nil))
-      }
-    }
-    return records
+  /// All records when the program ends: flows that timed out by then say so, whether or not a sweep has seen them.
+  func recordsAtEnd() -> [ReferenceRecord] {
+    finished + flows.values.map { Self.record($0, hasExpired($0, at: lastTime) ? reason($0) : 4) }
   }
 }

@@ -1,0 +1,117 @@
+// Martlet's own options, as the design's contract lists them; EAL's are EAL's business.
+import ArgumentParser
+import FlowCore
+
+/// The options after `--`, or all of them offline.
+struct Options: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "martlet",
+    abstract: "Exports IP flows as IPFIX, with the fields that machine learning on encrypted traffic needs.",
+    usage: """
+      martlet [EAL options] -- [options]
+      martlet [options] --pcap FILE [FILE …]
+      """,
+    discussion: """
+      EAL options choose cores and ports: -l 0-3, --lcores '0@0,1@1,2@0', -a 0000:03:00.0, \
+      --vdev=net_pcap0,rx_pcap=FILE. The first lcore controls, the second exports, the others receive, one RX \
+      queue each. A capture needs no EAL options, no hugepages and no root.
+      """,
+    version: "martlet \(Product.version)")
+
+  @Option(
+    name: [.customLong("plugins"), .customLong("plugin")],
+    help: ArgumentHelp(
+      "Plugins in this order: a,b,c or NAME:key=value,key=value; repeatable (none).",
+      valueName: "NAME[:key=value[,…]]"), transform: PluginCatalogue.parse)
+  var plugins: [[PluginSelection]] = []
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Read captures (pcap or pcapng) in this order instead of ports; - is standard input.", valueName: "FILE"
+    ))
+  var pcap: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      Where records go, repeatable: udp://HOST[:4739], tcp://HOST[:4739], ipfix:FILE, json:FILE, csv:FILE, \
+      text:FILE; FILE - is standard output.
+      """, valueName: "URL"))
+  var export: [String] = []
+
+  @Option(
+    help: ArgumentHelp("A flow that goes on is exported after S seconds (300).", valueName: "S"),
+    transform: Seconds.init)
+  var activeTimeout = Seconds(nanoseconds: 300_000_000_000)
+
+  @Option(
+    help: ArgumentHelp("A flow without packets ends after S seconds (30).", valueName: "S"),
+    transform: Seconds.init)
+  var inactiveTimeout = Seconds(nanoseconds: 30_000_000_000)
+
+  @Option(
+    help: ArgumentHelp("Flow records per worker lcore (131072 offline, 1048576 live).", valueName: "N"),
+    transform: { try Bounded.parse($0, in: 64...(1 << 30)) })
+  var flows: Int?
+
+  @Option(
+    help: ArgumentHelp("RX queues per port (all worker lcores spread over the ports).", valueName: "N"),
+    transform: { try Bounded.parse($0, in: 1...1024) })
+  var queues: Int?
+
+  @Option(
+    help: ArgumentHelp("An explicit map of queues to worker lcores.", valueName: "(port,queue,lcore),…"),
+    transform: QueueMap.init)
+  var config: QueueMap?
+
+  @Option(
+    help: ArgumentHelp("IPFIX observation domain (1).", valueName: "N"),
+    transform: { UInt32(try Bounded.parse($0, in: 0...Int(UInt32.max))) })
+  var odid: UInt32 = 1
+
+  @Option(
+    help: ArgumentHelp("Largest IPFIX message in bytes (1458).", valueName: "N"),
+    transform: { try Bounded.parse($0, in: 512...65535) })
+  var mtu = 1458
+
+  @Option(
+    help: ArgumentHelp("UDP: templates are sent again after S seconds (600).", valueName: "S"),
+    transform: Seconds.init)
+  var templateRefresh = Seconds(nanoseconds: 600_000_000_000)
+
+  @Option(
+    help: ArgumentHelp(
+      "Which flowStart and flowEnd elements IPFIX carries (nfdump 1.7 reads ms only).", valueName: "ms|us|ns")
+  )
+  var timestamps = TimestampPrecision.microseconds
+
+  @Option(
+    help: ArgumentHelp(
+      "A line of counters on standard error every S seconds, 0 never (1 live on a terminal, else 0).",
+      valueName: "S"), transform: Seconds.init)
+  var stats: Seconds?
+
+  @Flag(help: "List the plugins with their options, fields and bytes per flow.")
+  var listPlugins = false
+
+  @OptionGroup(title: "Benchmarks")
+  var benchmarks: BenchmarkOptions
+}
+
+/// Options that benchmarks and tests use.
+struct BenchmarkOptions: ParsableArguments {
+  @Flag(help: "Receive, count and free packets without looking at them: what the device alone costs.")
+  var receiveOnly = false
+
+  @Option(
+    help: ArgumentHelp("End as if interrupted after S seconds.", valueName: "S"), transform: Seconds.init)
+  var duration: Seconds?
+}
+
+/// Names and numbers of the program itself.
+enum Product {
+  static let version = "0.1.0"
+}
+
+extension TimestampPrecision: ExpressibleByArgument {}

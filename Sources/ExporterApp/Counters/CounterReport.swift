@@ -1,0 +1,77 @@
+// The counters as text: a line while running, a table at the end.
+
+/// The `--stats` line and the totals.
+enum CounterReport {
+  /// One line: every counter's total as name=value, and the packet rate since `previous`.
+  static func line(_ now: CounterSnapshot, previous: CounterSnapshot, seconds: Double) -> String {
+    var words: [String] = []
+    for counter in CounterTable.all {
+      let total = now.total(counter)
+      words.append("\(counter.name.replacing(" ", with: "_"))=\(total)")
+      if counter.name == "received", seconds > 0 {
+        words.append("rate=\(fixed(Double(total &- previous.total(counter)) / seconds / 1e6, digits: 3))Mpps")
+      }
+    }
+    return words.joined(separator: " ")
+  }
+
+  /// A table with a column per worker lcore and a total, then the ports' and the export lcore's counters.
+  static func totals(_ snapshot: CounterSnapshot) -> String {
+    var columns = snapshot.workers.map { "lcore \($0.lcore)" }
+    if columns.count != 1 { columns.append("total") }
+    var rows = [["counter"] + columns]
+    for counter in CounterTable.all {
+      switch counter.source {
+      case .lcore, .engine:
+        var values = snapshot.values(counter).map(String.init)
+        if values.count != 1 { values.append(String(snapshot.total(counter))) }
+        rows.append([counter.name] + values)
+      case .port, .export: continue
+      }
+    }
+    let costs = snapshot.workers.map { worker in
+      worker.loop.received == 0 || worker.loop.nanoseconds == 0
+        ? "-" : fixed(Double(worker.loop.nanoseconds) / Double(worker.loop.received), digits: 1)
+    }
+    if costs.contains(where: { $0 != "-" }) { rows.append(["CPU ns per packet"] + costs) }
+    var text = table(rows)
+    if !snapshot.ports.isEmpty {
+      rows = [["counter"] + snapshot.ports.map { "port \($0.port)" }]
+      for counter in CounterTable.all {
+        if case .port = counter.source {
+          rows.append([counter.name] + snapshot.values(counter).map(String.init))
+        }
+      }
+      text += table(rows)
+    }
+    rows = [["counter", "export"]]
+    for counter in CounterTable.all {
+      if case .export = counter.source { rows.append([counter.name, String(snapshot.total(counter))]) }
+    }
+    return text + table(rows)
+  }
+
+  /// The first column to the left, the others to the right.
+  private static func table(_ rows: [[String]]) -> String {
+    let columns = rows.map(\.count).max() ?? 0
+    let widths = (0..<columns).map { column in
+      rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
+    }
+    return rows.map { row in
+      let cells = row.enumerated().map { column, cell in
+        let padding = String(repeating: " ", count: widths[column] - cell.count)
+        return column == 0 ? cell + padding : padding + cell
+      }
+      return "  " + cells.joined(separator: "  ") + "\n"
+    }.joined()
+  }
+
+  /// A number with a fixed count of decimals.
+  static func fixed(_ value: Double, digits: Int) -> String {
+    var scale = 1.0
+    for _ in 0..<digits { scale *= 10 }
+    let scaled = Int((value * scale).rounded())
+    let fraction = String(scaled % Int(scale))
+    return "\(scaled / Int(scale))." + String(repeating: "0", count: digits - fraction.count) + fraction
+  }
+}

@@ -1,0 +1,61 @@
+// What lcores share: the two rings between a worker and the export lcore, the flag that ends the run, and
+// counters that one lcore writes and the control lcore reads.
+import CDPDK
+import FlowCore
+import Synchronization
+
+/// A finished record, or an empty one on its way back.
+typealias Record = UnsafeMutableRawPointer?
+
+/// What the live loop itself counts for one worker lcore; everything about flows is in `WorkerCounters`.
+struct LcoreCounters: BitwiseCopyable, Sendable {
+  /// Packets that the RX queues gave.
+  var received: UInt64 = 0
+  /// Their bytes on the wire.
+  var bytes: UInt64 = 0
+  /// Packets of several mbufs, which were copied together.
+  var linearised: UInt64 = 0
+  /// Records lost because the export lcore did not keep up.
+  var ringFull: UInt64 = 0
+  /// CPU time of the loop in nanoseconds, polling included; written when it ends.
+  var nanoseconds: UInt64 = 0
+}
+
+/// The state of the run, at one address for all lcores.
+struct RunState: ~Copyable {
+  /// Receiving ends: workers flush.
+  let stop = Atomic<Bool>(false)
+  /// Workers that have handed over all of their records.
+  let finishedWorkers = Atomic<Int>(0)
+}
+
+/// A worker lcore's side of everything shared; lives until the process ends.
+struct WorkerLink: BitwiseCopyable {
+  /// Worker to export: finished records.
+  let records: OpaquePointer
+  /// Export to worker: empty records.
+  let returned: OpaquePointer
+  /// Written by the worker only.
+  let counters: UnsafeMutablePointer<LcoreCounters>
+
+  /// Records that fit the way to the export lcore; the way back has twice that, because the export lcore's
+  /// hands come on top.
+  static let ringSize: UInt32 = 8192
+
+  /// Makes the rings on the worker's socket.
+  init(lcore: UInt32, socket: Int32) throws(Failure) {
+    guard let records = martlet_ring_create("records_\(lcore)", Self.ringSize, socket),
+      let returned = martlet_ring_create("returned_\(lcore)", Self.ringSize * 2, socket)
+    else {
+      throw .general(
+        "no memory for the rings of lcore \(lcore) (\(String(cString: martlet_error_text(martlet_errno())))): "
+          + "raise -m, or reserve more hugepages with hugepages-setup.sh")
+    }
+    self.records = records
+    self.returned = returned
+    // Two cache lines of its own, so that no two workers write one line.
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 128)
+    counters = memory.bindMemory(to: LcoreCounters.self, capacity: 1)
+    counters.initialize(to: LcoreCounters())
+  }
+}

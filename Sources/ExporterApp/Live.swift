@@ -1,0 +1,130 @@
+// Live traffic from start to end: EAL, ports, lcores, and back.
+import CDPDK
+import FlowCore
+import Glibc
+
+/// The program on DPDK ports.
+enum Live {
+  /// Runs until a signal.
+  ///
+  /// - Throws: what kept it from starting, or an output that failed for good.
+  static func run(eal arguments: [String], options: Options) throws(Failure) {
+    // First, because every thread that starts later (EAL's, the exporters') inherits the mask.
+    let signals = Signals()
+    let schema = try RecordSchema(options)
+    let exporter = try Exports(options, schema: schema, live: true)
+    let eal = try EAL(arguments)
+    do {
+      try serve(eal, options: options, schema: schema, exporter: exporter, signals: signals)
+    } catch {
+      eal.stop()
+      throw error
+    }
+    eal.stop()
+  }
+
+  private static func serve(
+    _ eal: borrowing EAL, options: Options, schema: RecordSchema, exporter: any RecordExporting,
+    signals: Signals
+  ) throws(Failure) {
+    let diagnosis = EALDiagnosis(log: eal.startLog, arguments: eal.arguments, machine: .current)
+    let ports = try Port.all()
+    guard !ports.isEmpty else { throw diagnosis.noPort }
+    if let missing = diagnosis.missingDevice { throw .general(missing) }
+
+    let map = try LcoreMap(
+      main: Lcore.main, others: Lcore.others, ports: ports.map(\.limits), queues: options.queues,
+      config: options.config)
+    for warning in map.warnings { Console.warning(warning) }
+    var started: [Port] = []
+    defer { for port in started { port.close() } }
+    for port in ports {
+      let sockets = map.sockets(of: port)
+      for warning in try port.start(sockets: sockets) { Console.warning(warning) }
+      started.append(port)
+    }
+
+    let control = try crew(
+      map, ports: ports, options: options, schema: schema, exporter: exporter, signals: signals)
+    map.announce(ports: ports)
+    try control.launch()
+    let stats = options.stats ?? (isatty(STDERR_FILENO) == 1 ? Seconds(nanoseconds: 1_000_000_000) : nil)
+    control.sleep(stats: stats, duration: options.benchmarks.duration)
+    control.shutDown()
+    Console.line("totals")
+    Console.raw(CounterReport.totals(control.snapshot()))
+    if let failure = exporter.failure { throw .general(failure) }
+  }
+
+  /// The loops of all lcores with their engines and rings.
+  private static func crew(
+    _ map: LcoreMap, ports: [Port], options: Options, schema: RecordSchema, exporter: any RecordExporting,
+    signals: Signals
+  ) throws(Failure) -> ControlLoop {
+    let run = UnsafeMutablePointer<RunState>.allocate(capacity: 1)
+    run.initialize(to: RunState())
+    let hertz = rte_get_tsc_hz()
+    var workers: [ControlLoop.WorkerView] = []
+    for (number, worker) in map.workers.enumerated() {
+      let socket = Lcore.socket(worker.lcore)
+      let memory = LcoreMemory(socket: socket)
+      let engine = try FlowWorker(options, schema: schema, number: number, live: true, memory: memory)
+      if memory.ordinaryBytes > 0 {
+        Console.warning(
+          "\(memory.ordinaryBytes >> 20) MB of lcore \(worker.lcore)'s flow table are not in hugepages: for speed run "
+            + "'sudo ./hugepages-setup.sh --pages N' with \(memory.ordinaryBytes >> 21) pages of 2 MB more")
+      }
+      let loop = UnsafeMutablePointer<WorkerLoop>.allocate(capacity: 1)
+      loop.initialize(
+        to: WorkerLoop(
+          run: run, worker: engine, link: try WorkerLink(lcore: worker.lcore, socket: socket),
+          queues: worker.queues,
+          shared: map.shares(worker.lcore), hertz: hertz, receiveOnly: options.benchmarks.receiveOnly))
+      workers.append(.init(lcore: worker.lcore, loop: loop, worker: engine))
+    }
+    let export = UnsafeMutablePointer<ExportLoop>.allocate(capacity: 1)
+    export.initialize(
+      to: ExportLoop(
+        run: run, exporter: exporter, links: workers.map { $0.loop.pointee.link },
+        shared: map.shares(map.export),
+        hertz: hertz))
+    return ControlLoop(
+      run: run, signals: signals, workers: workers, exportLcore: map.export, export: export,
+      exporter: exporter,
+      ports: ports.map(\.id))
+  }
+}
+
+extension LcoreMap {
+  /// Every lcore with a role.
+  private var active: [UInt32] { [control, export] + workers.map(\.lcore) }
+
+  /// Whether an lcore with a role must leave its CPU to another one when idle.
+  func shares(_ lcore: UInt32) -> Bool { Lcore.shares(lcore, with: active) }
+
+  /// The NUMA socket of the lcore behind each of the port's queues.
+  func sockets(of port: Port) -> [Int32] {
+    (0..<queueCount(port: port.id)).map { queue in
+      let id = QueueID(port: port.id, queue: UInt16(queue))
+      return Lcore.socket(workers.first { $0.queues.contains(id) }?.lcore ?? control)
+    }
+  }
+
+  /// Prints who does what.
+  func announce(ports: [Port]) {
+    func line(_ role: String, _ lcore: UInt32, _ work: String) {
+      let idle = lcore != control && shares(lcore) ? " (shares its CPU: yields when idle)" : ""
+      Console.line("\(Lcore.describe(lcore)): \(role)\(work)\(idle)")
+    }
+    line("control", control, "")
+    line("export", export, "")
+    for worker in workers {
+      let queues = worker.queues.map { queue in
+        let name = ports.first { $0.id == queue.port }?.name ?? "?"
+        return "port \(queue.port) (\(name)) queue \(queue.queue)"
+      }
+      line("worker", worker.lcore, ", " + queues.joined(separator: ", "))
+    }
+    for lcore in unused { Console.line("\(Lcore.describe(lcore)): unused, there is no RX queue for it") }
+  }
+}

@@ -1,0 +1,92 @@
+// A capture file through libpcap: pcap and pcapng, both byte orders, micro- and nanoseconds, as libpcap reads them.
+import CPcap
+import FlowCore
+import Glibc
+
+/// An open capture.
+struct Capture: ~Copyable {
+  private let handle: OpaquePointer
+  /// The name to show.
+  let name: String
+  /// How its frames begin.
+  let linkType: LinkType
+
+  /// One packet; its bytes are valid until the next call of `next`.
+  struct Packet {
+    var bytes: UnsafePointer<UInt8>
+    var captured: Int
+    var wire: UInt32
+    /// Nanoseconds since 1970.
+    var time: UInt64
+  }
+
+  /// What `next` found.
+  enum Next {
+    case packet(Packet)
+    case end
+    /// The rest cannot be read, in libpcap's words.
+    case damaged(String)
+  }
+
+  /// Opens `path`; "-" is standard input.
+  init(_ path: String) throws(Failure) {
+    name = path == "-" ? "standard input" : path
+    var error = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
+    guard
+      let handle = pcap_open_offline_with_tstamp_precision(path, UInt32(PCAP_TSTAMP_PRECISION_NANO), &error)
+    else {
+      let reason = error.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+      throw .general(Self.explain(reason, name: name, path: path))
+    }
+    let number = pcap_datalink(handle)
+    guard let linkType = LinkType(pcap: number) else {
+      let type = pcap_datalink_val_to_name(number).map { String(cString: $0) } ?? "number \(number)"
+      pcap_close(handle)
+      throw .general(
+        "\(name): link type \(type) is not supported: capture as Ethernet, Linux cooked (any), raw IP, loopback or PPP"
+      )
+    }
+    self.handle = handle
+    self.linkType = linkType
+  }
+
+  deinit { pcap_close(handle) }
+
+  /// The next packet.
+  func next() -> Next {
+    var header: UnsafeMutablePointer<pcap_pkthdr>?
+    var bytes: UnsafePointer<UInt8>?
+    switch pcap_next_ex(handle, &header, &bytes) {
+    case 1:
+      guard let header, let bytes else { return .damaged("libpcap gave no packet") }
+      let stamp = header.pointee.ts
+      // With nanosecond precision tv_usec holds nanoseconds. Times before 1970 are damage; they count as 1970.
+      let time = UInt64(clamping: stamp.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: stamp.tv_usec)
+      let captured = Int(header.pointee.caplen)
+      return .packet(
+        Packet(
+          bytes: bytes, captured: captured, wire: max(header.pointee.len, header.pointee.caplen), time: time))
+    case -2: return .end
+    default: return .damaged(String(cString: pcap_geterr(handle)))
+    }
+  }
+
+  /// libpcap's reason for not opening, with what to do about it.
+  private static func explain(_ reason: String, name: String, path: String) -> String {
+    if path != "-" {
+      // libpcap says nothing of use about these.
+      var status = stat()
+      if stat(path, &status) != 0 { return "\(name): \(errorText(errno)): check the name" }
+      if status.st_mode & S_IFMT == S_IFDIR { return "\(name) is a directory: name a capture file" }
+      if access(path, R_OK) != 0 { return "\(name): \(errorText(errno)): make it readable" }
+      if status.st_mode & S_IFMT == S_IFREG, status.st_size == 0 {
+        return "\(name) is empty: it is not a capture; record it again"
+      }
+    }
+    if reason.contains("got 0") { return "\(name) is empty: it is not a capture; record it again" }
+    if reason.contains("unknown file format") || reason.contains("bad dump file format") {
+      return "\(name) is not a capture: give a pcap or pcapng file"
+    }
+    return "\(name) cannot be read: \(reason)"
+  }
+}

@@ -1,0 +1,163 @@
+// A port, from what its device says about itself to receiving. What a device cannot do is a warning: a flow
+// exporter should start on everything that delivers packets.
+import CDPDK
+
+/// A port that EAL found.
+struct Port {
+  /// DPDK's port number.
+  let id: UInt16
+  /// What the device says about itself.
+  let info: martlet_port_info
+  /// The driver's name, as net_pcap.
+  let driver: String
+  /// The device's name, as net_pcap0 or 0000:03:00.0.
+  let name: String
+  /// The device's own arguments, as "rx_pcap=a.pcap".
+  let arguments: String
+
+  /// RX descriptors per queue before the device's limits are applied.
+  static let wantedDescriptors: UInt16 = 1024
+  /// Longest frame that ports which can take long ones are set up for, in bytes of MTU.
+  static let wantedMTU = 9000
+
+  /// Every port.
+  static func all() throws(Failure) -> [Port] {
+    var ports: [Port] = []
+    var id = martlet_next_port(0)
+    while id < martlet_port_limit() {
+      var info = martlet_port_info()
+      let status = martlet_port_info_get(id, &info)
+      guard status == 0 else {
+        throw .general(
+          "port \(id) does not say what it can do: \(errorText(-status)); leave it out with -b ADDR")
+      }
+      ports.append(
+        Port(
+          id: id, info: info, driver: String(cString: info.driver), name: String(cString: info.device),
+          arguments: String(cString: info.arguments)))
+      id = martlet_next_port(id + 1)
+    }
+    return ports
+  }
+
+  /// What the lcore map must know.
+  var limits: PortLimits { PortLimits(port: id, name: name, maximumQueues: Int(info.max_rx_queues)) }
+
+  /// "port 0 (net_pcap0)", for messages.
+  var title: String { "port \(id) (\(name))" }
+
+  /// Configures and starts the port.
+  ///
+  /// - Parameter sockets: the NUMA socket of the lcore that polls each RX queue; one per queue.
+  /// - Returns: warnings.
+  /// - Throws: when the device refuses everything it could be asked.
+  func start(sockets: [Int32]) throws(Failure) -> [String] {
+    var warnings: [String] = []
+    var setup = martlet_port_setup()
+    setup.rx_queues = UInt16(sockets.count)
+    var key: [UInt8] = []
+    if sockets.count > 1 { key = chooseHash(&setup, warnings: &warnings) }
+    chooseMTU(&setup)
+    var descriptors = max(Self.wantedDescriptors, info.preferred_rx_descriptors)
+    let pools = try PacketPools(port: self, sockets: sockets, descriptors: Int(descriptors))
+
+    // Most devices receive without a TX queue; some want one, net_tap wants as many as RX queues.
+    var reason = ""
+    for transmitQueues in [0, 1, sockets.count] where transmitQueues <= Int(info.max_tx_queues) {
+      setup.tx_queues = UInt16(transmitQueues)
+      var status: Int32 = 0
+      let log = OutputCapture.during {
+        status = key.withUnsafeMutableBufferPointer { buffer in
+          setup.rss_key = buffer.isEmpty ? nil : buffer.baseAddress
+          return attempt(setup, sockets: sockets, descriptors: &descriptors, pools: pools)
+        }
+      }
+      if status == 0 {
+        if rte_eth_promiscuous_enable(id) != 0 {
+          warnings.append("\(title) has no promiscuous mode: it delivers what it delivers")
+        }
+        return warnings
+      }
+      reason = Self.reason(status: status, log: log)
+    }
+    throw .general("\(title) did not start: \(reason)")
+  }
+
+  /// Stops receiving and gives the device back.
+  func close() {
+    _ = OutputCapture.during {
+      rte_eth_dev_stop(id)
+      rte_eth_dev_close(id)
+    }
+  }
+
+  /// One try at configure, queues and start; 0 or a negative errno.
+  private func attempt(
+    _ wanted: martlet_port_setup, sockets: [Int32], descriptors: inout UInt16, pools: PacketPools
+  ) -> Int32 {
+    var setup = wanted
+    var status = martlet_port_configure(id, &setup)
+    if status != 0, setup.mtu != 0 {
+      // A limit that the device did not state: its own default is the next best.
+      setup.mtu = 0
+      status = martlet_port_configure(id, &setup)
+    }
+    guard status == 0 else { return status }
+    var transmitDescriptors: UInt16 = 512
+    status = rte_eth_dev_adjust_nb_rx_tx_desc(id, &descriptors, &transmitDescriptors)
+    guard status == 0 else { return status }
+    for (queue, socket) in sockets.enumerated() {
+      status = martlet_rx_queue_setup(
+        id, UInt16(queue), descriptors, deviceSocket ?? socket, setup.scatter, pools.pool(socket: socket))
+      guard status == 0 else { return status }
+    }
+    for queue in 0..<setup.tx_queues {
+      status = martlet_tx_queue_setup(id, queue, transmitDescriptors, deviceSocket ?? sockets[0])
+      guard status == 0 else { return status }
+    }
+    return rte_eth_dev_start(id)
+  }
+
+  /// The device's NUMA socket, nil when it has none.
+  var deviceSocket: Int32? { info.socket >= 0 ? info.socket : nil }
+
+  /// RSS with a symmetric key, as far as the device goes; the key must live until the port is configured.
+  private func chooseHash(_ setup: inout martlet_port_setup, warnings: inout [String]) -> [UInt8] {
+    let wanted = martlet_flow_hash_functions()
+    setup.rss_functions = wanted & info.rss_functions
+    if setup.rss_functions == 0 {
+      warnings.append(
+        "\(title) has no RSS: its queues hold what the device puts there, and a flow in two of them makes two records"
+      )
+      return []
+    }
+    guard info.hash_key_size > 0 else {
+      warnings.append(
+        "\(title) does not take an RSS key: the directions of a flow may reach different lcores")
+      return []
+    }
+    let key = RSSKey.symmetric(length: Int(info.hash_key_size))
+    setup.rss_key_length = info.hash_key_size
+    return key
+  }
+
+  /// The longest frames the device takes: jumbo where a packet may span mbufs, else what one mbuf holds.
+  private func chooseMTU(_ setup: inout martlet_port_setup) {
+    let saysMTU = info.max_mtu != UInt16.max && info.max_rx_pktlen > UInt32(info.max_mtu)
+    // Ethernet header and check sequence, where the device does not tell its own overhead.
+    let overhead = saysMTU ? Int(info.max_rx_pktlen) - Int(info.max_mtu) : 18
+    var limit = Int(info.max_mtu)
+    if info.max_rx_pktlen > UInt32(overhead) { limit = min(limit, Int(info.max_rx_pktlen) - overhead) }
+    if !info.can_scatter { limit = min(limit, Int(martlet_mbuf_data_room()) - overhead) }
+    setup.scatter = info.can_scatter
+    // 0 leaves a limit outside of reason to the device.
+    setup.mtu = limit < max(Int(info.min_mtu), 68) ? 0 : UInt16(min(Self.wantedMTU, limit))
+  }
+
+  /// Why an attempt failed: the driver's last line says more than the number.
+  private static func reason(status: Int32, log: String) -> String {
+    let line = log.split(whereSeparator: \.isNewline).last { !$0.hasPrefix("EAL: ") || $0.contains("rror") }
+    let text = errorText(-status)
+    return line.map { "\($0) (\(text))" } ?? text
+  }
+}

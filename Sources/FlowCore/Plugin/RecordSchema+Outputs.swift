@@ -1,0 +1,69 @@
+// One entry for each kind of output. They are not generic, so that the fields' code is compiled for each of them here.
+import IPFIX
+
+extension RecordSchema {
+  /// Names the record's fields for its template.
+  public func describe(_ record: UnsafeMutableRawPointer, into writer: inout TemplateCollector) {
+    write(record, precision, into: &writer)
+  }
+
+  /// Writes the record's fields as an IPFIX data record.
+  public func encode(_ record: UnsafeMutableRawPointer, into writer: inout DataRecordWriter) {
+    write(record, precision, into: &writer)
+  }
+
+  /// Writes the record's fields as a JSON object.
+  public func render(_ record: UnsafeMutableRawPointer, into writer: inout JSONRecordWriter) {
+    write(record, into: &writer)
+  }
+
+  /// Writes the record's fields as a line of text.
+  public func render(_ record: UnsafeMutableRawPointer, into writer: inout TextRecordWriter) {
+    write(record, into: &writer)
+  }
+
+  /// Writes the record's fields as a row of the table whose columns `columns()` gave.
+  public func render(_ record: UnsafeMutableRawPointer, into writer: inout CSVRecordWriter) {
+    let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
+    head.pointee.exportBasicFields(.microseconds, into: &writer)
+    for slot in 0..<pluginCount {
+      if head.pointee.presence & 1 << slot != 0 {
+        writeFields(of: slots[slot], record, into: &writer)
+      } else {
+        writer.skip(columns: columnCounts[slot])
+      }
+    }
+  }
+
+  /// The columns of a table of records: the basic fields of both IP versions, then each plugin's.
+  public func columns() -> [InformationElement] { columnsAndCounts().columns }
+
+  /// The columns, and how many of them belong to each plugin.
+  func columnsAndCounts() -> (columns: [InformationElement], counts: [Int]) {
+    var collector = ColumnCollector()
+    withEmptyRecord { record, slab in
+      for isVersion6 in [false, true] {
+        collector.restartBlock()
+        let key = Key(
+          addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: isVersion6)
+        FlowRecord(key: key).exportBasicFields(.microseconds, into: &collector)
+      }
+    }
+    collector.endBlock()
+    var counts: [Int] = []
+    for slot in 0..<pluginCount {
+      withEmptyRecord { record, slab in writeFields(of: slots[slot], record, slab, into: &collector) }
+      counts.append(collector.blockCount)
+      collector.endBlock()
+    }
+    return (collector.columns, counts)
+  }
+
+  /// Calls `body` with a record whose states are all zero, to learn which fields there are.
+  private func withEmptyRecord(_ body: (UnsafeMutableRawPointer, SlabReader) -> Void) {
+    let record = UnsafeMutableRawPointer.allocate(byteCount: layout.stride + 64, alignment: 64)
+    defer { record.deallocate() }
+    record.initializeMemory(as: UInt8.self, repeating: 0, count: layout.stride + 64)
+    body(record, SlabReader(arena: record + layout.stride, units: 1))
+  }
+}

@@ -1,0 +1,148 @@
+// bstats: the bursts of each direction, that is runs of packets with payload less than a second apart.
+import IPFIX
+
+/// `--plugin bstats`.
+struct BurstStatistics: FlowPlugin {
+  static let name = "bstats"
+  static let summary = "packets, bytes, begin and end of the first 15 bursts of each direction"
+
+  /// A run of packets of one direction.
+  struct Burst: BitwiseCopyable {
+    var packets: UInt32
+    var bytes: UInt32
+    /// Nanoseconds since 1970.
+    var start: UInt64
+    /// Microseconds from `start` to the last packet, both truncated; at most 35 minutes, and negative where a
+    /// capture goes back in time.
+    var duration: Int32
+  }
+
+  struct Direction: BitwiseCopyable {
+    /// When the last packet with payload was received, nanoseconds since 1970.
+    var last: UInt64 = 0
+    /// The burst under way, which stands behind the kept ones; 0 packets before the first.
+    var packets: UInt32 = 0
+    /// How many bursts are kept: those before the one under way, and that too once the flow ended.
+    var kept: UInt32 = 0
+  }
+
+  struct State: BitwiseCopyable {
+    var forward = Direction()
+    var reverse = Direction()
+  }
+
+  static var emptyState: State { State() }
+
+  /// The most bursts of one direction.
+  static let limit = 15
+  /// Fewer packets are no burst.
+  static let fewestPackets: UInt32 = 3
+  /// A packet this long after the one before it begins another burst.
+  static let pause: UInt64 = 1_000_000_000
+  private static let size = MemoryLayout<Burst>.size
+
+  init(options: borrowing PluginOptions) {}
+
+  /// Forward bursts, then reverse ones.
+  var trailingBytes: Int { 2 * Self.limit * Self.size }
+
+  @inline(__always)
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+    note(&state, packet, flow)
+  }
+
+  @inline(__always)
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+    note(&state, packet, flow)
+  }
+
+  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool {
+    state.forward.keepLast()
+    state.reverse.keepLast()
+    return flow.packets > 3
+  }
+
+  @inline(__always)
+  private func note(_ state: inout State, _ packet: PacketView, _ flow: FlowContext) -> Verdict {
+    guard packet.payloadLength > 0 else { return .more }
+    if packet.isForward {
+      add(packet, to: &state.forward, at: 0, flow)
+    } else {
+      add(packet, to: &state.reverse, at: Self.limit, flow)
+    }
+    return Int(min(state.forward.kept, state.reverse.kept)) == Self.limit ? .done : .more
+  }
+
+  /// Adds a packet to the direction whose bursts begin at number `base`.
+  @inline(__always)
+  private func add(_ packet: PacketView, to direction: inout Direction, at base: Int, _ flow: FlowContext) {
+    // Where a capture goes back in time the packet belongs to the burst.
+    if packet.time >= direction.last &+ Self.pause { direction.keepLast() }
+    direction.last = packet.time
+    guard direction.kept < Self.limit else { return }
+    let place = (base &+ Int(direction.kept)) &* Self.size
+    var burst =
+      direction.packets == 0
+      ? Burst(packets: 0, bytes: 0, start: packet.time, duration: 0)
+      : flow.trailing.load(Burst.self, at: place)
+    direction.packets &+= 1
+    burst.packets = direction.packets
+    burst.bytes = burst.bytes.addingClamped(UInt32(truncatingIfNeeded: packet.payloadLength))
+    burst.duration = Int32(clamping: Int64(packet.time / 1000) &- Int64(burst.start / 1000))
+    flow.trailing.store(burst, at: place)
+  }
+
+  // MARK: Fields
+
+  static let sourcePackets = InformationElement(
+    .cesnet, 1050, "burstSrcPackets", .unsigned16, units: .packets)
+  static let sourceBytes = InformationElement(.cesnet, 1051, "burstSrcBytes", .unsigned16, units: .octets)
+  static let sourceStart = InformationElement(.cesnet, 1052, "burstSrcTimeStart", .dateTimeMilliseconds)
+  static let sourceStop = InformationElement(.cesnet, 1053, "burstSrcTimeStop", .dateTimeMilliseconds)
+  static let destinationPackets = InformationElement(
+    .cesnet, 1054, "burstDstPackets", .unsigned16, units: .packets)
+  static let destinationBytes = InformationElement(
+    .cesnet, 1055, "burstDstBytes", .unsigned16, units: .octets)
+  static let destinationStart = InformationElement(.cesnet, 1056, "burstDstTimeStart", .dateTimeMilliseconds)
+  static let destinationStop = InformationElement(.cesnet, 1057, "burstDstTimeStop", .dateTimeMilliseconds)
+
+  func export<Writer: FieldWriter & ~Copyable>(
+    _ state: State, _ flow: FinishedFlow, into writer: inout Writer
+  ) {
+    let bursts = flow.trailing
+    func burst(_ number: Int) -> Burst { bursts.load(Burst.self, at: number * Self.size) }
+    func stop(_ number: Int) -> UInt64 {
+      let burst = burst(number)
+      return burst.start &+ UInt64(bitPattern: Int64(burst.duration) &* 1000)
+    }
+    // libfds calls counts and bytes unsigned16; four octets each are what the peer sends.
+    let forward = Int(state.forward.kept)
+    writer.list(Self.sourcePackets, count: forward) { burst($0).packets }
+    writer.list(Self.sourceBytes, count: forward) { burst($0).bytes }
+    writer.times(Self.sourceStart, count: forward) { burst($0).start }
+    writer.times(Self.sourceStop, count: forward) { stop($0) }
+    let reverse = Int(state.reverse.kept)
+    writer.list(Self.destinationPackets, count: reverse) { burst(Self.limit + $0).packets }
+    writer.list(Self.destinationBytes, count: reverse) { burst(Self.limit + $0).bytes }
+    writer.times(Self.destinationStart, count: reverse) { burst(Self.limit + $0).start }
+    writer.times(Self.destinationStop, count: reverse) { stop(Self.limit + $0) }
+  }
+}
+
+extension BurstStatistics.Direction {
+  /// Ends the burst under way: it is kept, or its place is given to the next one.
+  @inline(__always)
+  fileprivate mutating func keepLast() {
+    if packets >= BurstStatistics.fewestPackets { kept &+= 1 }
+    packets = 0
+  }
+}
+
+extension UInt32 {
+  /// The sum, or the largest number where it would not fit.
+  @inline(__always)
+  fileprivate func addingClamped(_ other: UInt32) -> UInt32 {
+    let (sum, overflow) = addingReportingOverflow(other)
+    return overflow ? .max : sum
+  }
+}

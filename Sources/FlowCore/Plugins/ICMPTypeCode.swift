@@ -1,0 +1,42 @@
+// icmp: type and code of a flow's first message.
+import IPFIX
+
+/// `--plugin icmp`.
+struct ICMPTypeCode: FlowPlugin {
+  static let name = "icmp"
+  static let summary = "type and code of the first ICMP or ICMPv6 message"
+
+  struct State: BitwiseCopyable {
+    var typeAndCode: UInt16 = 0
+    var isKnown = false
+  }
+
+  static var emptyState: State { State() }
+
+  init(options: borrowing PluginOptions) {}
+
+  @inline(__always)
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+    //  | type 8 | code 8 | checksum 16 | …
+    if packet.protocolNumber == 1 || packet.protocolNumber == 58, packet.payloadCaptured >= 2 {
+      state.typeAndCode = packet.payload.load(UInt16.self, at: 0)
+      state.isKnown = true
+    }
+    return .done
+  }
+
+  @inline(__always)
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict { .done }
+
+  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { state.isKnown }
+
+  // The peer sends the IPv4 element for ICMPv6 too, so that one template serves both.
+  static let typeCode = InformationElement(
+    .iana, 32, "icmpTypeCodeIPv4", .unsigned16, semantics: .identifier)
+
+  func export<Writer: FieldWriter & ~Copyable>(
+    _ state: State, _ flow: FinishedFlow, into writer: inout Writer
+  ) {
+    writer.unsigned16(Self.typeCode, state.typeAndCode)
+  }
+}

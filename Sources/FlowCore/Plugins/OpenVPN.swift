@@ -1,0 +1,150 @@
+// ovpn: how likely a flow is OpenVPN, from the order of its packets' opcodes, which are never encrypted
+// (draft-openvpn-wire-protocol).
+import IPFIX
+
+/// `--plugin ovpn`.
+///
+/// A control packet, over TCP after two bytes of length; the parts in brackets with `tls-auth`, and where packets
+/// are acknowledged:
+///
+///     | opcode 5, key 3 | session 8 | [HMAC 20, packet 4, time 4] | count 1 | [acks 4 × count, peer session 8] | packet 4 | TLS …
+///
+/// A client's hello acknowledges nothing, so its TLS record begins at 14 or 42; the server's acknowledges one packet,
+/// and begins at 26 or 54.
+struct OpenVPN: FlowPlugin {
+  static let name = "ovpn"
+  static let summary = "confidence that the flow is OpenVPN"
+
+  /// How far a handshake has come.
+  enum Stage: UInt8, BitwiseCopyable {
+    case none, clientReset, serverReset, acknowledged, clientHello, serverHello, control, data
+  }
+
+  struct State: BitwiseCopyable {
+    var stage = Stage.none
+    /// Packets since the last one that took the handshake further.
+    var idle: UInt8 = 0
+    var clientIsForward = false
+    /// Large packets, and those of them with the opcode of data.
+    var large: UInt32 = 0
+    var largeData: UInt32 = 0
+  }
+
+  static var emptyState: State { State() }
+
+  /// After so many packets without progress the handshake is forgotten.
+  private static let patience: UInt8 = 4
+  /// A large packet has a longer payload than this.
+  private static let largePayload = 500
+
+  init(options: borrowing PluginOptions) {}
+
+  @inline(__always)
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+    follow(&state, packet)
+  }
+
+  @inline(__always)
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+    follow(&state, packet)
+  }
+
+  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { flow.packets > 5 }
+
+  /// Takes the handshake further by one packet. It may begin again at any time, so that only a flow which has no opcodes
+  /// is settled early.
+  private func follow(_ state: inout State, _ packet: PacketView) -> Verdict {
+    let payload = packet.payload
+    let message: Bytes
+    switch packet.protocolNumber {
+    case 6:
+      guard payload.count >= 2 else { return .more }
+      message = payload.dropFirst(2)
+    case 17:
+      guard payload.count >= 1 else { return .more }
+      message = payload
+    default: return .done
+    }
+    let isLarge = packet.payloadLength > Self.largePayload && !isRTP(packet)
+    if isLarge { state.large &+= 1 }
+
+    let isFromClient = packet.isForward == state.clientIsForward
+    var next: Stage?
+    var isMisplaced = false
+    switch message.isEmpty ? 0 : message[0] >> 3 {
+    case 1, 7, 10:  // P_CONTROL_HARD_RESET_CLIENT_V1, V2, V3
+      state.clientIsForward = packet.isForward
+      next = .clientReset
+    case 2, 8:  // P_CONTROL_HARD_RESET_SERVER_V1, V2
+      if state.stage == .clientReset, !isFromClient { next = .serverReset } else { isMisplaced = true }
+    case 4:  // P_CONTROL_V1
+      switch state.stage {
+      case .acknowledged where isFromClient && isHello(message, type: 1, at: 14, or: 42): next = .clientHello
+      case .clientHello where !isFromClient && isHello(message, type: 2, at: 26, or: 54): next = .serverHello
+      case .serverHello, .control: next = .control
+      default: isMisplaced = true
+      }
+    case 5:  // P_ACK_V1
+      switch state.stage {
+      case .serverReset where isFromClient: next = .acknowledged
+      case .serverHello, .control: next = .control
+      default: break
+      }
+    case 6, 9:  // P_DATA_V1, V2
+      if state.stage == .control || state.stage == .data { next = .data }
+      if isLarge { state.largeData &+= 1 }
+    default: break  // P_CONTROL_SOFT_RESET_V1 and what is not OpenVPN
+    }
+
+    if let next {
+      state.stage = next
+      state.idle = 0
+      return .more
+    }
+    // A control packet in the wrong place counts twice.
+    if isMisplaced { state.idle &+= 1 }
+    if state.idle >= Self.patience {
+      state.stage = .none
+      state.idle = 0
+    } else {
+      state.idle &+= 1
+    }
+    return .more
+  }
+
+  /// Whether a TLS handshake record (type 22) at one of two offsets begins with a message of `type`.
+  private func isHello(_ message: Bytes, type: UInt8, at plain: Int, or authenticated: Int) -> Bool {
+    func isHello(at offset: Int) -> Bool {
+      message.count > offset + 5 && message[offset] == 22 && message[offset + 5] == type
+    }
+    return isHello(at: plain) || isHello(at: authenticated)
+  }
+
+  /// Whether a packet has an RTP header (RFC 3550 section 5.1), whose first byte looks like an opcode. Payload types 72
+  /// to 95 are those that RTCP's packet types would be read as.
+  ///
+  ///     | version 2, padding 1, extension 1, sources 4 | marker 1, payload type 7 | … 12 |
+  private func isRTP(_ packet: PacketView) -> Bool {
+    let payload = packet.payload
+    guard packet.protocolNumber == 17, payload.count >= 12, payload[0] >> 6 == 2 else { return false }
+    return !(72...95).contains(payload[1] & 0x7F)
+  }
+
+  // MARK: Fields
+
+  static let confidence = InformationElement(.cesnet, 828, "OVPNConfLevel", .unsigned8)
+
+  func export<Writer: FieldWriter & ~Copyable>(
+    _ state: State, _ flow: FinishedFlow, into writer: inout Writer
+  ) {
+    writer.unsigned8(Self.confidence, confidence(state, packets: flow.packets))
+  }
+
+  private func confidence(_ state: State, packets: UInt64) -> UInt8 {
+    if packets > 20, state.stage == .data { return 100 }
+    // Without a handshake: the share of data among at least 21 large packets, from three fifths on.
+    let (large, data) = (UInt64(state.large), UInt64(state.largeData))
+    guard large > 20, data * 5 >= large * 3 else { return 0 }
+    return UInt8(clamping: 80 * data / large)
+  }
+}

@@ -1,0 +1,91 @@
+// phists: how a flow's payload lengths and the gaps between its packets are distributed, by direction.
+import IPFIX
+
+/// `--plugin phists[:includezeroes]`.
+struct PayloadHistograms: FlowPlugin {
+  static let name = "phists"
+  static let summary = "histograms of payload lengths and of the gaps between packets, by direction"
+  static let options = [PluginOption("includezeroes", .flag, "count packets without payload too")]
+
+  /// Eight counters: below 16, 16–31, 32–63, 64–127, 128–255, 256–511, 512–1023, 1024 and more. They stop at 2³²-1.
+  struct Histogram: BitwiseCopyable {
+    var bins: InlineArray<8, UInt32> = .init(repeating: 0)
+
+    @inline(__always)
+    mutating func count(_ value: UInt32) {
+      // The position of the highest bit is the bin; `| 15` gathers all values below 16 in the first.
+      let bin = min(28 - (value | 15).leadingZeroBitCount, 7)
+      bins[bin] &+= bins[bin] == .max ? 0 : 1
+    }
+  }
+
+  struct Direction: BitwiseCopyable {
+    var sizes = Histogram()
+    var gaps = Histogram()
+    /// The milliseconds since 1970 of the direction's last packet that was counted, plus 1; 0 before the first.
+    var previous: UInt64 = 0
+  }
+
+  struct State: BitwiseCopyable {
+    var forward = Direction()
+    var reverse = Direction()
+  }
+
+  static var emptyState: State { State() }
+
+  private let includesEmpty: Bool
+
+  init(options: borrowing PluginOptions) { includesEmpty = options.flag("includezeroes") }
+
+  @inline(__always)
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+    count(&state, packet)
+  }
+
+  @inline(__always)
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+    count(&state, packet)
+  }
+
+  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool {
+    !(flow.packets <= 1 && flow.tcpFlags & TCPFlags.syn != 0)
+  }
+
+  @inline(__always)
+  private func count(_ state: inout State, _ packet: PacketView) -> Verdict {
+    guard packet.payloadLength > 0 || includesEmpty else { return .more }
+    if packet.isForward { count(packet, in: &state.forward) } else { count(packet, in: &state.reverse) }
+    return .more
+  }
+
+  @inline(__always)
+  private func count(_ packet: PacketView, in direction: inout Direction) {
+    direction.sizes.count(UInt32(truncatingIfNeeded: packet.payloadLength))
+    let now = packet.time / 1_000_000 &+ 1
+    if direction.previous != 0 {
+      // Where a capture goes back in time the gap is 0.
+      direction.gaps.count(UInt32(clamping: now > direction.previous ? now &- direction.previous : 0))
+    }
+    direction.previous = now
+  }
+
+  // MARK: Fields
+
+  static let sourceSizes = InformationElement(
+    .cesnet, 1060, "phistSrcSizes", .unsigned32, semantics: .totalCounter, units: .packets)
+  static let destinationSizes = InformationElement(
+    .cesnet, 1062, "phistDstSizes", .unsigned32, semantics: .totalCounter, units: .packets)
+  static let sourceGaps = InformationElement(
+    .cesnet, 1061, "phistSrcInterPacketTime", .unsigned32, semantics: .totalCounter, units: .packets)
+  static let destinationGaps = InformationElement(
+    .cesnet, 1063, "phistDstInterPacketTime", .unsigned32, semantics: .totalCounter, units: .packets)
+
+  func export<Writer: FieldWriter & ~Copyable>(
+    _ state: State, _ flow: FinishedFlow, into writer: inout Writer
+  ) {
+    writer.list(Self.sourceSizes, count: 8) { state.forward.sizes.bins[$0] }
+    writer.list(Self.destinationSizes, count: 8) { state.reverse.sizes.bins[$0] }
+    writer.list(Self.sourceGaps, count: 8) { state.forward.gaps.bins[$0] }
+    writer.list(Self.destinationGaps, count: 8) { state.reverse.gaps.bins[$0] }
+  }
+}

@@ -1,0 +1,73 @@
+// Hellos in DTLS datagrams (RFC 6347, RFC 9147): whole messages, and fragments put together.
+//
+//     record:     type 1 (22) | version 2 (fe.xx) | epoch 2 (0) | number 6 | length 2 | fragments …
+//     fragment:   type 1 | message length 3 | message number 2 | offset 3 | length 3 | body …
+
+extension HandshakeStream {
+  /// The most records looked at in a datagram, and fragments in a record: a flight begins with its hello.
+  private static let mostRecords = 8
+
+  /// Whether a datagram begins with an unencrypted DTLS handshake record.
+  @inline(__always)
+  static func isHandshake(datagram: Bytes) -> Bool {
+    datagram.count >= 13 && datagram[0] == RecordStart.handshake && datagram[1] == 0xFE
+      && datagram[2] >= 0xFC && datagram.load(UInt16.self, at: 3) == 0
+  }
+
+  /// Takes a datagram; returns the hello that is in it or that it completes.
+  mutating func take(datagram: Bytes, _ flow: inout FlowContext) -> HelloMessage? {
+    var records = Cursor(datagram)
+    for _ in 0..<HandshakeStream.mostRecords {
+      guard HandshakeStream.isHandshake(datagram: datagram.dropFirst(records.position)),
+        (try? records.skip(11)) != nil, let record = try? records.field16()
+      else { return nil }
+      var fragments = Cursor(record)
+      for _ in 0..<HandshakeStream.mostRecords {
+        guard let fragment = try? Fragment(&fragments) else { break }
+        if let message = take(fragment, &flow) { return message }
+      }
+    }
+    return nil
+  }
+
+  private struct Fragment {
+    let type: UInt8
+    let length: Int
+    let number: UInt16
+    let offset: Int
+    let body: Bytes
+
+    init(_ cursor: inout Cursor) throws(Truncated) {
+      type = try cursor.unsigned8()
+      length = Int(try cursor.unsigned24())
+      number = try cursor.unsigned16()
+      offset = Int(try cursor.unsigned24())
+      body = try cursor.take(Int(try cursor.unsigned24()))
+    }
+  }
+
+  private mutating func take(_ fragment: Fragment, _ flow: inout FlowContext) -> HelloMessage? {
+    guard fragment.type == HandshakeType.clientHello || fragment.type == HandshakeType.serverHello,
+      fragment.length >= RecordWalk.shortestHello, fragment.length <= HandshakeBuffer.limit,
+      fragment.offset + fragment.body.count <= fragment.length
+    else { return nil }
+    if fragment.body.count == fragment.length {
+      return HelloMessage(type: fragment.type, body: fragment.body)
+    }
+    // A message under way is known by its number and length; another one takes its place.
+    let message = UInt32(fragment.number) << 16 | UInt32(fragment.length)
+    if phase != .collecting || next != message {
+      guard HandshakeBuffer.begin(&block, room: fragment.offset + fragment.body.count, &flow) else {
+        return nil
+      }
+      next = message
+      phase = .collecting
+    }
+    guard HandshakeBuffer.put(fragment.body, at: fragment.offset, in: &block, &flow) else { return nil }
+    let filled = flow.contents(block).load(HandshakeBuffer.self, at: 0).filled
+    guard filled >= fragment.length else { return nil }
+    phase = .looking
+    return HelloMessage(
+      type: fragment.type, body: HandshakeBuffer.bytes(block, flow).prefix(fragment.length))
+  }
+}

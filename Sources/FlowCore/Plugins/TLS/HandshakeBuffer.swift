@@ -1,0 +1,100 @@
+// The bytes of a hello that comes in pieces: a slab block in which each piece lies at its own offset, in whatever order
+// they arrive.
+
+/// Which bytes of a buffer are filled: all before `filled`, and up to four islands behind it.
+struct FilledRanges: BitwiseCopyable {
+  private struct Island: BitwiseCopyable {
+    var start: UInt16
+    var end: UInt16
+  }
+
+  /// Bytes without a gap from the start.
+  private(set) var filled: UInt16 = 0
+  private var count: UInt16 = 0
+  private var islands = InlineArray<4, Island>(repeating: Island(start: 0, end: 0))
+
+  /// Adds a piece; false, and nothing is added, when that would make a fifth island.
+  mutating func insert(_ start: Int, _ end: Int) -> Bool {
+    var piece = Island(start: UInt16(start), end: UInt16(end))
+    // Islands that the piece touches become part of it.
+    var kept: UInt16 = 0
+    for index in 0..<Int(count) {
+      let island = islands[index]
+      if island.start <= piece.end, piece.start <= island.end {
+        piece = Island(start: min(island.start, piece.start), end: max(island.end, piece.end))
+      } else {
+        islands[Int(kept)] = island
+        kept += 1
+      }
+    }
+    count = kept
+    if piece.start <= filled {
+      filled = max(filled, piece.end)
+    } else {
+      guard count < 4 else { return false }
+      islands[Int(count)] = piece
+      count += 1
+    }
+    return true
+  }
+}
+
+/// What a buffer's block begins with; the bytes themselves follow.
+struct HandshakeBuffer: BitwiseCopyable {
+  /// The most bytes of one direction that are kept: a hello of 16 KiB. The largest seen in public captures has 11.
+  static let limit = 16384
+  /// How far ahead of a gap bytes are kept: a few segments, so that a single packet cannot take a large block.
+  static let reorderWindow = 6144
+  private static var headSize: Int { MemoryLayout<HandshakeBuffer>.size }
+
+  private var ranges = FilledRanges()
+  /// How far the records have been followed.
+  var walk = RecordWalk()
+
+  /// Bytes without a gap from the start.
+  var filled: Int { Int(ranges.filled) }
+
+  /// The bytes of `block` that the pieces lie in.
+  static func bytes(_ block: BlockReference, _ flow: FlowContext) -> MutableBytes {
+    flow.contents(block).dropFirst(headSize)
+  }
+
+  /// Makes `block` an empty buffer; takes the block if there is none yet. False when the slab has none.
+  static func begin(_ block: inout BlockReference, room: Int, _ flow: inout FlowContext) -> Bool {
+    if block.isNone {
+      guard let new = flow.takeBlock(headSize + min(room, limit)) else { return false }
+      block = new
+    }
+    flow.contents(block).store(HandshakeBuffer(), at: 0)
+    return true
+  }
+
+  /// Puts a piece at its offset, as much of it as the limits allow. Takes a larger block where needed: their sizes grow
+  /// fourfold, so a direction takes at most five (44 KiB). False when the slab has none, or the pieces are too many.
+  static func put(
+    _ piece: Bytes, at offset: Int, in block: inout BlockReference, _ flow: inout FlowContext
+  ) -> Bool {
+    var buffer = flow.contents(block).load(HandshakeBuffer.self, at: 0)
+    guard offset >= 0, offset <= buffer.filled + reorderWindow else { return false }
+    let end = min(offset + piece.count, limit)
+    guard offset < end else { return true }
+    if headSize + end > flow.contents(block).count {
+      guard let larger = flow.takeBlock(headSize + end) else { return false }
+      let old = flow.contents(block)
+      flow.contents(larger).copy(old.prefix(old.count), to: 0)
+      block = larger
+    }
+    guard buffer.ranges.insert(offset, end) else { return false }
+    flow.contents(block).store(buffer, at: 0)
+    bytes(block, flow).copy(piece.prefix(end - offset), to: offset)
+    return true
+  }
+}
+
+extension MutableBytes {
+  /// All bytes from `offset` on; empty where there are none.
+  func dropFirst(_ offset: Int) -> MutableBytes {
+    let skipped = min(count, max(0, offset))
+    return MutableBytes(base + skipped, count: count - skipped)
+  }
+}

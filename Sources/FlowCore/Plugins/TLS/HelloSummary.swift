@@ -1,0 +1,135 @@
+// What is kept of a flow's hellos until it is exported: one block of the slab, 512 bytes for nearly every flow.
+
+/// The fields of fixed length, which lie at the block's start; the names follow them.
+struct HelloSummary: BitwiseCopyable {
+  /// Where a name lies in the block.
+  struct Name: BitwiseCopyable {
+    var offset: UInt16 = 0
+    var length: UInt16 = 0
+
+    /// The name; empty in no block.
+    func bytes(in contents: MutableBytes) -> Bytes {
+      contents.dropFirst(Int(offset)).prefix(Int(length))
+    }
+  }
+
+  /// How many extensions are listed.
+  static let listed = 30
+  /// The longest server name; a longer one is no host name (RFC 1035) and is left out.
+  static let longestServerName = 253
+  /// The most bytes of offered protocols; further ones are left out.
+  static let longestOffer = 255
+
+  var hasClientHello = false
+  var hasServerHello = false
+  var hasEncryptedHello = false
+  var extensionCount: UInt8 = 0
+  var serverExtensionCount: UInt8 = 0
+  /// From the ServerHello, or before it the ClientHello's legacy version.
+  var serverVersion: UInt16 = 0
+  var clientVersion: UInt16 = 0
+  var cipherSuite: UInt16 = 0
+  var serverName = Name()
+  var offeredProtocols = Name()
+  var chosenProtocol = Name()
+  /// The offset of the first free byte behind the names.
+  var end = UInt16(HelloSummary.headSize)
+  var ja3 = JA3.Fingerprint(repeating: 0)
+  var ja3s = JA3.Fingerprint(repeating: 0)
+  var ja4 = JA4.Fingerprint(repeating: 0)
+  var ja4s = JA4.ServerFingerprint(repeating: 0)
+  var extensionTypes = InlineArray<30, UInt16>(repeating: 0)
+  var extensionLengths = InlineArray<30, UInt16>(repeating: 0)
+  var serverExtensionTypes = InlineArray<30, UInt16>(repeating: 0)
+
+  static var headSize: Int { MemoryLayout<HelloSummary>.size }
+  /// The most that a summary with its names takes.
+  static var largest: Int { headSize + longestServerName + longestOffer + 255 }
+
+  // MARK: Filling
+
+  /// Takes the ClientHello in; one seen before is forgotten.
+  mutating func note(
+    _ hello: ClientHello, transport: TLSTransport, _ block: inout BlockReference, _ flow: inout FlowContext
+  ) -> Bool {
+    let name = hello.serverName.count <= HelloSummary.longestServerName ? hello.serverName.count : 0
+    // The chosen protocol is there only if the ServerHello was seen first: then the names go behind it.
+    if !hasServerHello { end = UInt16(HelloSummary.headSize) }
+    guard
+      reserve(name + min(hello.protocols.count, HelloSummary.longestOffer), &block, &flow)
+    else { return false }
+    serverName = append(hello.serverName.prefix(name), to: flow.contents(block))
+    offeredProtocols = appendOffer(hello.protocols, to: flow.contents(block))
+    hasClientHello = true
+    hasEncryptedHello = hello.hasEncryptedHello
+    clientVersion = hello.version
+    if !hasServerHello { serverVersion = hello.legacyVersion }
+    ja3 = JA3.fingerprint(hello)
+    ja4 = JA4.fingerprint(hello, transport: transport)
+    extensionCount = 0
+    var reader = ExtensionReader(hello.extensions)
+    while Int(extensionCount) < HelloSummary.listed, let (type, contents) = reader.next() {
+      extensionTypes[Int(extensionCount)] = type
+      extensionLengths[Int(extensionCount)] = UInt16(truncatingIfNeeded: contents.count)
+      extensionCount += 1
+    }
+    return true
+  }
+
+  /// Takes the ServerHello in.
+  mutating func note(
+    _ hello: ServerHello, transport: TLSTransport, _ block: inout BlockReference, _ flow: inout FlowContext
+  ) -> Bool {
+    // Without a ClientHello there are no names yet, or only those of a ServerHello that this one replaces.
+    if !hasClientHello { end = UInt16(HelloSummary.headSize) }
+    guard reserve(hello.chosenProtocol.count, &block, &flow) else { return false }
+    chosenProtocol = append(hello.chosenProtocol, to: flow.contents(block))
+    hasServerHello = true
+    serverVersion = hello.version
+    cipherSuite = hello.cipherSuite
+    ja3s = JA3.fingerprint(hello)
+    ja4s = JA4.fingerprint(hello, transport: transport)
+    serverExtensionCount = 0
+    var reader = ExtensionReader(hello.extensions)
+    while Int(serverExtensionCount) < HelloSummary.listed, let (type, _) = reader.next() {
+      serverExtensionTypes[Int(serverExtensionCount)] = type
+      serverExtensionCount += 1
+    }
+    return true
+  }
+
+  /// Sees to it that `length` more bytes of names fit; moves to a block for the largest summary if they do not, so that a
+  /// flow never takes more than two.
+  private func reserve(_ length: Int, _ block: inout BlockReference, _ flow: inout FlowContext) -> Bool {
+    let old = flow.contents(block)
+    guard block.isNone || Int(end) + length > old.count else { return true }
+    let needed = block.isNone ? Int(end) + length : HelloSummary.largest
+    guard let new = flow.takeBlock(needed) else { return false }
+    if !block.isNone { flow.contents(new).copy(old.prefix(Int(end)), to: 0) }
+    block = new
+    return true
+  }
+
+  private mutating func append(_ bytes: Bytes, to contents: MutableBytes) -> Name {
+    let name = Name(offset: end, length: UInt16(bytes.count))
+    contents.copy(bytes, to: Int(end))
+    end += name.length
+    return name
+  }
+
+  /// The names of an ALPN list joined by commas, as many as fit whole.
+  private mutating func appendOffer(_ list: Bytes, to contents: MutableBytes) -> Name {
+    let start = end
+    var cursor = Cursor(list)
+    while let name = try? cursor.field8() {
+      let separator = end > start ? 1 : 0
+      guard Int(end - start) + separator + name.count <= HelloSummary.longestOffer else { break }
+      if separator > 0 {
+        contents.store(UInt8(0x2C), at: Int(end))
+        end += 1
+      }
+      _ = append(name, to: contents)
+    }
+    return Name(offset: start, length: end - start)
+  }
+}

@@ -1,0 +1,57 @@
+// JA3 and JA3S: the MD5 of a hello's numbers in decimal (Salesforce, 2017).
+
+/// The text is `version,ciphers,extensions,groups,point formats` for a client and `version,cipher,extensions` for a server;
+/// numbers of a list are joined by `-`, GREASE is left out, and a list that is missing is empty.
+enum JA3 {
+  typealias Fingerprint = InlineArray<16, UInt8>
+
+  static func fingerprint(_ hello: ClientHello) -> Fingerprint {
+    var text = DigestText<MD5>()
+    text.appendDecimal(hello.legacyVersion)
+    text.append(comma)
+    append(hello.cipherSuites, to: &text)
+    text.append(comma)
+    appendTypes(hello.extensions, to: &text)
+    text.append(comma)
+    append(hello.groups, to: &text)
+    text.append(comma)
+    for index in 0..<hello.pointFormats.count {
+      if index > 0 { text.append(dash) }
+      text.appendDecimal(UInt16(hello.pointFormats[index]))
+    }
+    return text.finish()
+  }
+
+  static func fingerprint(_ hello: ServerHello) -> Fingerprint {
+    var text = DigestText<MD5>()
+    text.appendDecimal(hello.legacyVersion)
+    text.append(comma)
+    text.appendDecimal(hello.cipherSuite)
+    text.append(comma)
+    appendTypes(hello.extensions, to: &text)
+    return text.finish()
+  }
+
+  private static let comma: UInt8 = 0x2C
+  private static let dash: UInt8 = 0x2D
+
+  private static func append(_ numbers: NumberList, to text: inout DigestText<MD5>) {
+    var isFirst = true
+    for index in 0..<numbers.count where !isGrease(numbers[index]) {
+      if !isFirst { text.append(dash) }
+      text.appendDecimal(numbers[index])
+      isFirst = false
+    }
+  }
+
+  private static func appendTypes(_ extensions: Bytes, to text: inout DigestText<MD5>) {
+    var reader = ExtensionReader(extensions)
+    var isFirst = true
+    while let (type, _) = reader.next() {
+      guard !isGrease(type) else { continue }
+      if !isFirst { text.append(dash) }
+      text.appendDecimal(type)
+      isFirst = false
+    }
+  }
+}

@@ -1,0 +1,182 @@
+// JA4 and JA4S (FoxIO, technical_details/JA4.md): what a hello offers, in text that people can read and compare.
+
+/// Numbers of a hello to be sorted: cipher suites or extensions, as many as a hello can sensibly have.
+///
+/// TLS has some 350 cipher suites and 60 extensions. A hello with more than `capacity` of either was made to cost time;
+/// it gets no JA4.
+struct SortedNumbers {
+  static let capacity = 1024
+  private var numbers = InlineArray<1024, UInt16>(repeating: 0)
+  private(set) var count = 0
+
+  /// Adds a number; false when there is no room.
+  mutating func append(_ number: UInt16) -> Bool {
+    guard count < SortedNumbers.capacity else { return false }
+    numbers[count] = number
+    count &+= 1
+    return true
+  }
+
+  subscript(index: Int) -> UInt16 { numbers[index] }
+
+  /// Sorts in place (Shell, with Ciura's gaps): short code, no recursion, and some 15 000 steps for 1024 numbers.
+  mutating func sort() {
+    let gaps: InlineArray<8, Int> = [701, 301, 132, 57, 23, 10, 4, 1]
+    for step in 0..<8 where gaps[step] < count {
+      let gap = gaps[step]
+      for index in gap..<count {
+        let number = numbers[index]
+        var place = index
+        while place >= gap, numbers[place - gap] > number {
+          numbers[place] = numbers[place - gap]
+          place -= gap
+        }
+        numbers[place] = number
+      }
+    }
+  }
+}
+
+/// The fingerprint of a ClientHello:
+///
+///     t13d1516h2_8daaf6152771_e5627efa2ab1
+///     | | | | |  |            12 digits of the SHA-256 of the sorted extensions and the signature algorithms
+///     | | | | |  12 digits of the SHA-256 of the sorted cipher suites
+///     | | | | first and last character of the first protocol offered by ALPN
+///     | | | two digits each: how many cipher suites and extensions, GREASE left out
+///     | | d with server name, i without
+///     | newest version offered
+///     t TLS, d DTLS, q QUIC
+enum JA4 {
+  typealias Fingerprint = InlineArray<36, UInt8>
+  private static let comma: UInt8 = 0x2C
+  private static let underscore: UInt8 = 0x5F
+
+  /// The fingerprint; NULs for a hello that has absurdly many cipher suites or extensions.
+  static func fingerprint(_ hello: ClientHello, transport: TLSTransport) -> Fingerprint {
+    var text = Fingerprint(repeating: 0)
+    var ciphers = SortedNumbers()
+    for index in 0..<hello.cipherSuites.count where !isGrease(hello.cipherSuites[index]) {
+      guard ciphers.append(hello.cipherSuites[index]) else { return text }
+    }
+    ciphers.sort()
+    // Server name and ALPN are counted, but not hashed: the first part of the text tells of them.
+    var extensions = SortedNumbers()
+    var extensionCount = 0
+    var reader = ExtensionReader(hello.extensions)
+    while let (type, _) = reader.next() {
+      guard !isGrease(type) else { continue }
+      extensionCount &+= 1
+      guard type != ExtensionType.serverName, type != ExtensionType.protocols else { continue }
+      guard extensions.append(type) else { return text }
+    }
+    extensions.sort()
+
+    text[0] = transport.rawValue
+    (text[1], text[2]) = TLSVersion.label(hello.version)
+    text[3] = hello.hasServerName ? 0x64 : 0x69
+    (text[4], text[5]) = twoDigits(ciphers.count)
+    (text[6], text[7]) = twoDigits(extensionCount)
+    (text[8], text[9]) = protocolCharacters(hello.firstProtocol)
+    text[10] = underscore
+    var hash = digest(ciphers)
+    copyHash(&hash, to: 11, of: &text)
+    text[23] = underscore
+    hash = digest(extensions, hello.signatureAlgorithms)
+    copyHash(&hash, to: 24, of: &text)
+    return text
+  }
+
+  private static func digest(_ numbers: SortedNumbers) -> DigestText<SHA256> {
+    var text = DigestText<SHA256>()
+    for index in 0..<numbers.count {
+      if index > 0 { text.append(comma) }
+      text.appendHexadecimal(numbers[index])
+    }
+    return text
+  }
+
+  private static func digest(_ extensions: SortedNumbers, _ algorithms: NumberList) -> DigestText<SHA256> {
+    var text = digest(extensions)
+    var separator = underscore
+    for index in 0..<algorithms.count where !isGrease(algorithms[index]) {
+      text.append(separator)
+      text.appendHexadecimal(algorithms[index])
+      separator = comma
+    }
+    return text
+  }
+
+  /// Twelve digits of the hash, or twelve zeros where nothing was hashed.
+  private static func copyHash<let count: Int>(
+    _ hash: inout DigestText<SHA256>, to offset: Int, of text: inout InlineArray<count, UInt8>
+  ) {
+    let isEmpty = hash.isEmpty
+    let digest = hash.finish()
+    for index in 0..<6 {
+      text[offset + 2 * index] = isEmpty ? 0x30 : hexadecimalDigit(digest[index] >> 4)
+      text[offset + 2 * index + 1] = isEmpty ? 0x30 : hexadecimalDigit(digest[index])
+    }
+  }
+
+  private static func twoDigits(_ number: Int) -> (UInt8, UInt8) {
+    let shown = UInt8(min(number, 99))
+    return (0x30 + shown / 10, 0x30 + shown % 10)
+  }
+
+  /// The first and last character of a protocol's name, `00` without one; of its hexadecimal digits where one of the two
+  /// is neither letter nor digit.
+  private static func protocolCharacters(_ name: Bytes) -> (UInt8, UInt8) {
+    guard name.count > 0 else { return (0x30, 0x30) }
+    let first = name[0]
+    let last = name[name.count - 1]
+    guard isAlphanumeric(first), isAlphanumeric(last) else {
+      return (hexadecimalDigit(first >> 4), hexadecimalDigit(last))
+    }
+    return (first, last)
+  }
+
+  private static func isAlphanumeric(_ character: UInt8) -> Bool {
+    switch character {
+    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+    default: false
+    }
+  }
+}
+
+/// The fingerprint of a ServerHello. Extensions are hashed in the order sent, GREASE included.
+///
+///     t130200_1301_234ea6891581
+///     | | | | |    12 digits of the SHA-256 of the extensions
+///     | | | | the cipher suite chosen
+///     | | | first and last character of the protocol chosen by ALPN
+///     | | how many extensions
+///     | version chosen
+///     t TLS, d DTLS, q QUIC
+extension JA4 {
+  typealias ServerFingerprint = InlineArray<25, UInt8>
+
+  static func fingerprint(_ hello: ServerHello, transport: TLSTransport) -> ServerFingerprint {
+    var text = ServerFingerprint(repeating: 0)
+    var hash = DigestText<SHA256>()
+    var extensionCount = 0
+    var reader = ExtensionReader(hello.extensions)
+    while let (type, _) = reader.next() {
+      if extensionCount > 0 { hash.append(comma) }
+      hash.appendHexadecimal(type)
+      extensionCount &+= 1
+    }
+    text[0] = transport.rawValue
+    (text[1], text[2]) = TLSVersion.label(hello.version)
+    (text[3], text[4]) = twoDigits(extensionCount)
+    (text[5], text[6]) = protocolCharacters(hello.chosenProtocol)
+    text[7] = underscore
+    text[8] = hexadecimalDigit(UInt8(truncatingIfNeeded: hello.cipherSuite >> 12))
+    text[9] = hexadecimalDigit(UInt8(truncatingIfNeeded: hello.cipherSuite >> 8))
+    text[10] = hexadecimalDigit(UInt8(truncatingIfNeeded: hello.cipherSuite >> 4))
+    text[11] = hexadecimalDigit(UInt8(truncatingIfNeeded: hello.cipherSuite))
+    text[12] = underscore
+    copyHash(&hash, to: 13, of: &text)
+    return text
+  }
+}

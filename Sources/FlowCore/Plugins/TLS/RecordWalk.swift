@@ -1,0 +1,132 @@
+// From the bytes of a TCP stream to a hello: TLS records, and the handshake message that they carry.
+//
+//     record:     type 1 (22 handshake) | version 2 (3.x) | length 2 | fragment …
+//     message:    type 1 | length 3 | body …              spread over the fragments of one or more records
+
+/// A hello message without its header.
+struct HelloMessage: BitwiseCopyable {
+  let type: UInt8
+  let body: Bytes
+}
+
+/// What the first bytes of a payload can be.
+enum RecordStart {
+  /// Not the start of a hello.
+  case other
+  /// The start of a hello, as far as there are bytes; `isSure` with the six that tell.
+  case hello(isSure: Bool)
+
+  static let handshake: UInt8 = 22
+  /// 2^14 bytes, and what encryption may add (RFC 5246 section 6.2.3; hellos are not encrypted, but some exceed 2^14).
+  static let longestRecord = 16384 + 2048
+
+  init(_ bytes: Bytes) {
+    self = .other
+    guard bytes.count > 0, bytes[0] == RecordStart.handshake else { return }
+    if bytes.count > 1, bytes[1] != 3 { return }
+    if bytes.count > 2, bytes[2] > 4 { return }
+    var length = 0
+    if bytes.count > 4 {
+      length = Int(bytes.load(UInt16.self, at: 3))
+      guard length > 0, length <= RecordStart.longestRecord else { return }
+    }
+    if bytes.count > 5 {
+      guard bytes[5] == HandshakeType.clientHello || bytes[5] == HandshakeType.serverHello else { return }
+      if bytes.count > 8, length >= 4 {
+        let message = Int(bytes[6]) << 16 | Int(bytes.load(UInt16.self, at: 7))
+        guard message >= RecordWalk.shortestHello, message <= HandshakeBuffer.limit else { return }
+      }
+    }
+    self = .hello(isSure: bytes.count > 5)
+  }
+}
+
+/// Follows the records of a stream whose first byte is a hello's. Bytes once passed are not looked at again, so that the
+/// work is bounded by the stream's length however it is cut.
+struct RecordWalk: BitwiseCopyable {
+  enum Progress: Equatable {
+    /// More bytes are needed.
+    case incomplete
+    /// The whole message is there.
+    case complete
+    /// This is no hello, or one too long to keep.
+    case failed
+  }
+
+  /// Version, random, and three empty fields.
+  static let shortestHello = 2 + 32 + 1 + 2 + 1
+
+  /// Bytes of the stream passed.
+  private var passed: UInt16 = 0
+  /// Bytes of the current record's fragment still to come.
+  private var fragmentLeft: UInt16 = 0
+  /// Bytes of the message passed, and the first four of them.
+  private var message: UInt16 = 0
+  private var header: UInt32 = 0
+
+  private var bodyLength: Int { Int(header & 0xFF_FFFF) }
+
+  /// Goes on with what has arrived: `bytes` are those of the stream up to the first gap.
+  mutating func advance(_ bytes: Bytes) -> Progress {
+    while true {
+      if fragmentLeft == 0 {
+        let record = bytes.dropFirst(Int(passed))
+        guard record.count >= 5 else {
+          return record.isEmpty || record[0] == RecordStart.handshake ? .incomplete : .failed
+        }
+        let length = record.load(UInt16.self, at: 3)
+        guard record[0] == RecordStart.handshake, record[1] == 3, length > 0,
+          length <= RecordStart.longestRecord
+        else { return .failed }
+        passed += 5
+        fragmentLeft = length
+      }
+      let fragment = bytes.dropFirst(Int(passed)).prefix(Int(fragmentLeft))
+      guard !fragment.isEmpty else { return .incomplete }
+      var index = 0
+      while Int(message) + index < 4, index < fragment.count {
+        header = header << 8 | UInt32(fragment[index])
+        index += 1
+      }
+      passed += UInt16(fragment.count)
+      fragmentLeft -= UInt16(fragment.count)
+      message += UInt16(fragment.count)
+      guard message >= 4 else { continue }
+      let type = UInt8(header >> 24)
+      guard type == HandshakeType.clientHello || type == HandshakeType.serverHello,
+        bodyLength >= RecordWalk.shortestHello, bodyLength <= HandshakeBuffer.limit
+      else { return .failed }
+      if Int(message) >= 4 + bodyLength { return .complete }
+    }
+  }
+
+  /// The message, after `advance` said that it is complete. Where it spans records its fragments are moved together in
+  /// `stream`.
+  func takeMessage(_ stream: MutableBytes) -> HelloMessage {
+    var from = 0
+    var end = 0
+    while end < 4 + bodyLength {
+      let length = Int(UInt16(bigEndian: stream.load(UInt16.self, at: from + 3)))
+      // The first record's header is overwritten too, unless its fragment is the whole message.
+      if from == 0, length >= 4 + bodyLength {
+        return HelloMessage(
+          type: UInt8(header >> 24), body: stream.prefix(9 + bodyLength).slice(9, bodyLength))
+      }
+      let fragment = min(length, 4 + bodyLength - end)
+      stream.copy(stream.dropFirst(from + 5).prefix(fragment), to: end)
+      end += fragment
+      from += 5 + length
+    }
+    return HelloMessage(type: UInt8(header >> 24), body: stream.prefix(end).slice(4, bodyLength))
+  }
+
+  /// The message if all of it is in the first record of `payload`, which is what most hellos look like.
+  @inline(__always)
+  static func whole(_ payload: Bytes) -> HelloMessage? {
+    guard payload.count >= 9 else { return nil }
+    let record = Int(payload.load(UInt16.self, at: 3))
+    let length = Int(payload[6]) << 16 | Int(payload.load(UInt16.self, at: 7))
+    guard record >= 4 + length, payload.count >= 9 + length else { return nil }
+    return HelloMessage(type: payload[5], body: payload.slice(9, length))
+  }
+}

@@ -1,0 +1,194 @@
+// tls: what ClientHello and ServerHello tell about a connection, for TLS and DTLS on any port.
+import IPFIX
+
+/// `--plugin tls`.
+struct TLSPlugin: FlowPlugin {
+  static let name = "tls"
+  static let summary = "server name, versions, ALPN, cipher suite, JA3 and JA4 of TLS and DTLS handshakes"
+
+  /// What is kept in the record; hellos under way and their summary lie in slab blocks.
+  struct State: BitwiseCopyable {
+    var forward = HandshakeStream()
+    var reverse = HandshakeStream()
+    /// A `HelloSummary`, once a hello was parsed.
+    var summary = BlockReference()
+    /// Packets with payload so far, and with how many the plugin gives up; 0 is not decided.
+    var payloads: UInt8 = 0
+    var limit: UInt8 = 0
+    var hasClientHello = false
+    var hasServerHello = false
+    /// The flow speaks a protocol that can turn to TLS later on.
+    var mayStartTLS = false
+  }
+
+  static var emptyState: State { State() }
+
+  /// Packets with payload after which a flow without hello is left alone. Eight reach past the requests that come
+  /// before TLS in a proxied connection (CONNECT, SOCKS with a password) or a database's (PostgreSQL, MySQL).
+  private static let ordinaryLimit: UInt8 = 8
+  /// The same for the mail, file and chat protocols with a STARTTLS command, and for media flows that begin with STUN.
+  private static let extendedLimit: UInt8 = 32
+  /// How many more packets a hello under way may take, and how many the ServerHello may be away.
+  private static let helloLimit: UInt8 = 128
+  private static let answerLimit: UInt8 = 32
+
+  init(options: borrowing PluginOptions) {}
+
+  @inline(__always)
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+    look(&state, packet, &flow)
+  }
+
+  @inline(__always)
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+    look(&state, packet, &flow)
+  }
+
+  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { !state.summary.isNone }
+
+  // MARK: Packets
+
+  @inline(__always)
+  private func look(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+    switch packet.protocolNumber {
+    case 6: return lookAtSegment(&state, packet, &flow)
+    case 17: return packet.payloadCaptured > 0 ? lookAtDatagram(&state, packet, &flow) : .more
+    default: return .done
+    }
+  }
+
+  private func lookAtSegment(
+    _ state: inout State, _ packet: PacketView, _ flow: inout FlowContext
+  ) -> Verdict {
+    guard let header = packet.tcpHeader else { return .more }
+    var sequence = header.load(UInt32.self, at: 4)
+    var stream = packet.isForward ? state.forward : state.reverse
+    if packet.tcpFlags & TCPFlags.syn != 0 {
+      stream.begin(sequence)
+      sequence &+= 1
+    }
+    var message: HelloMessage?
+    if packet.payloadCaptured > 0 {
+      var payload = packet.payload
+      var length = packet.payloadLength
+      let skipped = TLSPlugin.warningLength(payload)
+      payload = payload.dropFirst(skipped)
+      length -= skipped
+      sequence &+= UInt32(skipped)
+      if state.limit == 0 { decideLimit(&state, payload, packet) }
+      let phase = stream.phase
+      message = stream.take(
+        payload, length: length, sequence: sequence,
+        mayReorder: state.mayStartTLS || state.hasClientHello, &flow)
+      if stream.phase == .collecting, phase != .collecting { extend(&state, by: TLSPlugin.helloLimit) }
+    }
+    if packet.isForward { state.forward = stream } else { state.reverse = stream }
+    guard packet.payloadCaptured > 0 else { return .more }
+    return conclude(&state, message, .stream, packet, &flow)
+  }
+
+  private func lookAtDatagram(
+    _ state: inout State, _ packet: PacketView, _ flow: inout FlowContext
+  ) -> Verdict {
+    let payload = packet.payload
+    if state.limit == 0 {
+      state.limit = TLSPlugin.isSTUN(payload) ? TLSPlugin.extendedLimit : TLSPlugin.ordinaryLimit
+    }
+    if HandshakeStream.isHandshake(datagram: payload) {
+      var stream = packet.isForward ? state.forward : state.reverse
+      let phase = stream.phase
+      let message = stream.take(datagram: payload, &flow)
+      if stream.phase == .collecting, phase != .collecting { extend(&state, by: TLSPlugin.answerLimit) }
+      if packet.isForward { state.forward = stream } else { state.reverse = stream }
+      return conclude(&state, message, .datagram, packet, &flow)
+    }
+    var message: HelloMessage?
+    if case .hello = RecordStart(payload) { message = RecordWalk.whole(payload) }
+    return conclude(&state, message, .quic, packet, &flow)
+  }
+
+  /// Takes the hello in, if there is one, and says whether the flow is still of interest.
+  @inline(__always)
+  private func conclude(
+    _ state: inout State, _ message: HelloMessage?, _ transport: TLSTransport, _ packet: PacketView,
+    _ flow: inout FlowContext
+  ) -> Verdict {
+    if let message { note(message, transport, &state, isForward: packet.isForward, &flow) }
+    if state.hasServerHello, state.hasClientHello { return .done }
+    state.payloads &+= 1
+    return state.payloads >= state.limit ? .done : .more
+  }
+
+  @inline(never)
+  private func note(
+    _ message: HelloMessage, _ transport: TLSTransport, _ state: inout State, isForward: Bool,
+    _ flow: inout FlowContext
+  ) {
+    var summary =
+      state.summary.isNone
+      ? HelloSummary() : flow.contents(state.summary).load(HelloSummary.self, at: 0)
+    let isClient = message.type == HandshakeType.clientHello
+    if isClient {
+      guard let hello = try? ClientHello(message.body, transport: transport),
+        summary.note(hello, transport: transport, &state.summary, &flow)
+      else { return }
+      state.hasClientHello = true
+    } else {
+      guard let hello = try? ServerHello(message.body),
+        summary.note(hello, transport: transport, &state.summary, &flow)
+      else { return }
+      state.hasServerHello = true
+    }
+    flow.contents(state.summary).store(summary, at: 0)
+    extend(&state, by: TLSPlugin.answerLimit)
+    // The answer may be long too: it gets the block in which this hello was put together.
+    if isForward, state.reverse.block.isNone {
+      swap(&state.forward.block, &state.reverse.block)
+    } else if !isForward, state.forward.block.isNone {
+      swap(&state.forward.block, &state.reverse.block)
+    }
+  }
+
+  // MARK: When to give up
+
+  private func extend(_ state: inout State, by packets: UInt8) {
+    // At 255 packets it ends in any case.
+    let (sum, isOver) = state.payloads.addingReportingOverflow(packets)
+    state.limit = max(state.limit, isOver ? 255 : sum)
+  }
+
+  /// Decides from the first payload, and the ports, how long to look for a hello.
+  private func decideLimit(_ state: inout State, _ payload: Bytes, _ packet: PacketView) {
+    state.mayStartTLS =
+      TLSPlugin.isGreeting(payload) || TLSPlugin.hasStartTLS(packet.sourcePort)
+      || TLSPlugin.hasStartTLS(packet.destinationPort)
+    state.limit = state.mayStartTLS ? TLSPlugin.extendedLimit : TLSPlugin.ordinaryLimit
+  }
+
+  /// The first words of the protocols with a STARTTLS command: SMTP and FTP, POP3, IMAP, XMPP.
+  private static func isGreeting(_ payload: Bytes) -> Bool {
+    payload.starts(with: "220 ") || payload.starts(with: "220-") || payload.starts(with: "+OK")
+      || payload.starts(with: "* OK") || payload.starts(with: "* PREAUTH") || payload.starts(with: "<?xml")
+      || payload.starts(with: "<stream:")
+  }
+
+  private static func hasStartTLS(_ port: UInt16) -> Bool {
+    switch port {
+    case 21, 25, 110, 143, 587, 2525, 4190, 5222, 5269: true
+    default: false
+    }
+  }
+
+  /// Whether a datagram is STUN's (RFC 8489 section 5), as at the start of WebRTC flows, which then speak DTLS.
+  private static func isSTUN(_ payload: Bytes) -> Bool {
+    payload.count >= 20 && payload[0] < 4 && payload.load(UInt32.self, at: 4) == 0x2112_A442
+  }
+
+  /// The length of a warning that comes before the ServerHello: `| 21 | 3.x | 0 2 | 1 | description |`, or 0.
+  private static func warningLength(_ payload: Bytes) -> Int {
+    guard payload.count > 7, payload[0] == 21, payload[1] == 3, payload.load(UInt16.self, at: 3) == 2,
+      payload[5] == 1
+    else { return 0 }
+    return 7
+  }
+}

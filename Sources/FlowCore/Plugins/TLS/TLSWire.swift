@@ -1,0 +1,90 @@
+// What the hellos' parsers share: the numbers of the protocol, GREASE, and the two kinds of lists that hellos are made of.
+
+/// Handshake message types (RFC 8446 section 4).
+enum HandshakeType {
+  static let clientHello: UInt8 = 1
+  static let serverHello: UInt8 = 2
+}
+
+/// Extension types that Martlet looks into (IANA "TLS ExtensionType Values").
+enum ExtensionType {
+  static let serverName: UInt16 = 0
+  static let supportedGroups: UInt16 = 10
+  static let pointFormats: UInt16 = 11
+  static let signatureAlgorithms: UInt16 = 13
+  static let protocols: UInt16 = 16
+  static let supportedVersions: UInt16 = 43
+  static let encryptedClientHello: UInt16 = 0xFE0D
+}
+
+/// What carries the handshake: the first letter of JA4 and JA4S.
+enum TLSTransport: UInt8, BitwiseCopyable {
+  case stream = 0x74  // t
+  case quic = 0x71  // q: TLS in UDP without DTLS's headers
+  case datagram = 0x64  // d
+}
+
+/// Whether a number is one of those that clients offer only to keep servers tolerant (RFC 8701): 0x0A0A … 0xFAFA.
+@inline(__always)
+func isGrease(_ number: UInt16) -> Bool {
+  number & 0x0F0F == 0x0A0A && number >> 8 == number & 0xFF
+}
+
+/// Protocol versions.
+enum TLSVersion {
+  /// The newer of two versions. DTLS counts down (0xFEFF is 1.0, 0xFEFC is 1.3), TLS counts up.
+  static func newer(_ one: UInt16, _ other: UInt16) -> UInt16 {
+    let areDatagrams = one >> 8 == 0xFE && other >> 8 == 0xFE
+    return areDatagrams ? min(one, other) : max(one, other)
+  }
+
+  /// The two characters that stand for a version in JA4 and JA4S.
+  static func label(_ version: UInt16) -> (UInt8, UInt8) {
+    switch version {
+    case 0x0304: (0x31, 0x33)
+    case 0x0303: (0x31, 0x32)
+    case 0x0302: (0x31, 0x31)
+    case 0x0301: (0x31, 0x30)
+    case 0x0300: (0x73, 0x33)
+    case 0x0002: (0x73, 0x32)
+    case 0xFEFF: (0x64, 0x31)
+    case 0xFEFD: (0x64, 0x32)
+    case 0xFEFC: (0x64, 0x33)
+    default: (0x30, 0x30)
+    }
+  }
+}
+
+/// A run of 16-bit numbers: cipher suites, groups, signature algorithms, versions. An odd last byte is left out.
+struct NumberList: BitwiseCopyable {
+  let bytes: Bytes
+
+  var count: Int { bytes.count / 2 }
+  @inline(__always)
+  subscript(index: Int) -> UInt16 { bytes.load(UInt16.self, at: index * 2) }
+}
+
+/// The extensions of a hello, read one after the other:
+///
+///     | type 2 | length 2 | contents length | …
+struct ExtensionReader {
+  private var cursor: Cursor
+
+  init(_ bytes: Bytes) { cursor = Cursor(bytes) }
+
+  /// The next extension; nil at the end, and where a length leads past it.
+  @inline(__always)
+  mutating func next() -> (type: UInt16, contents: Bytes)? {
+    guard let type = try? cursor.unsigned16(), let length = try? cursor.unsigned16(),
+      let contents = try? cursor.take(Int(length))
+    else { return nil }
+    return (type, contents)
+  }
+}
+
+extension Cursor {
+  /// A field with its length in one byte before it.
+  mutating func field8() throws(Truncated) -> Bytes { try take(Int(try unsigned8())) }
+  /// A field with its length in two bytes before it.
+  mutating func field16() throws(Truncated) -> Bytes { try take(Int(try unsigned16())) }
+}

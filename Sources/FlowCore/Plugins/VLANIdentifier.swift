@@ -1,0 +1,28 @@
+// vlan: the VLAN id, which is part of the flow's key.
+import IPFIX
+
+/// `--plugin vlan`.
+struct VLANIdentifier: FlowPlugin {
+  static let name = "vlan"
+  static let summary = "VLAN id of the outermost tag, 0 when untagged"
+
+  struct State: BitwiseCopyable {}
+
+  static var emptyState: State { State() }
+
+  init(options: borrowing PluginOptions) {}
+
+  @inline(__always)
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict { .done }
+
+  @inline(__always)
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict { .done }
+
+  static let identifier = InformationElement(.iana, 58, "vlanId", .unsigned16, semantics: .identifier)
+
+  func export<Writer: FieldWriter & ~Copyable>(
+    _ state: State, _ flow: FinishedFlow, into writer: inout Writer
+  ) {
+    writer.unsigned16(Self.identifier, flow.vlan)
+  }
+}

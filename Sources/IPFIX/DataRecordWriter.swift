@@ -1,0 +1,181 @@
+// The field writer of the hot path: a record's fields as big-endian bytes, straight into the message.
+
+/// Writes one data record (RFC 7011 section 3.4.3) at a cursor, never past a hard end.
+///
+/// Everything is inlined into the caller, so that a record's fixed fields become a compare and a store each. The first
+/// field that does not fit sets `overflowed` and shrinks the room to nothing: nothing is written after it, and the
+/// caller starts again elsewhere.
+@frozen
+public struct DataRecordWriter: FieldWriter, ~Copyable {
+  /// Where the next field goes.
+  @usableFromInline var cursor: UnsafeMutableRawPointer
+  /// One past the last byte that may be written.
+  @usableFromInline var end: UnsafeMutableRawPointer
+  @usableFromInline let martletEnterpriseNumber: UInt32
+  @usableFromInline var hasOverflowed: Bool
+
+  /// A writer for the memory from `start` up to, not including, `end`, which must outlive it.
+  @inlinable @inline(__always)
+  public init(
+    start: UnsafeMutableRawPointer, end: UnsafeMutableRawPointer,
+    martletEnterpriseNumber: UInt32 = EnterpriseNumber.documentation
+  ) {
+    cursor = start
+    self.end = end
+    self.martletEnterpriseNumber = martletEnterpriseNumber
+    hasOverflowed = false
+  }
+
+  /// True when a field did not fit; the bytes written so far are no record.
+  @inlinable @inline(__always)
+  public var overflowed: Bool { hasOverflowed }
+
+  /// One past the last byte written.
+  @inlinable @inline(__always)
+  public var position: UnsafeMutableRawPointer { cursor }
+
+  /// The next `count` bytes, or nil, with nothing more to be written, when they are not there.
+  @inlinable @inline(__always)
+  mutating func take(_ count: Int) -> UnsafeMutableRawPointer? {
+    guard _fastPath(end - cursor >= count) else {
+      hasOverflowed = true
+      end = cursor
+      return nil
+    }
+    let place = cursor
+    cursor = place + count
+    return place
+  }
+
+  @inlinable @inline(__always)
+  mutating func store<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value) {
+    guard let place = take(MemoryLayout<Value>.size) else { return }
+    place.storeBytes(of: value.bigEndian, as: Value.self)
+  }
+
+  @inlinable @inline(__always)
+  public mutating func unsigned8(_ element: InformationElement, _ value: UInt8) { store(value) }
+
+  @inlinable @inline(__always)
+  public mutating func unsigned16(_ element: InformationElement, _ value: UInt16) { store(value) }
+
+  @inlinable @inline(__always)
+  public mutating func unsigned32(_ element: InformationElement, _ value: UInt32) { store(value) }
+
+  @inlinable @inline(__always)
+  public mutating func unsigned64(_ element: InformationElement, _ value: UInt64) { store(value) }
+
+  @inlinable @inline(__always)
+  public mutating func float32(_ element: InformationElement, _ value: Float) { store(value.bitPattern) }
+
+  @inlinable @inline(__always)
+  public mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) { store(address) }
+
+  @inlinable @inline(__always)
+  public mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
+    guard let place = take(16) else { return }
+    place.storeBytes(of: high.bigEndian, as: UInt64.self)
+    place.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
+  }
+
+  @inlinable @inline(__always)
+  public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
+    guard let place = take(6) else { return }
+    place.storeBytes(of: UInt32(truncatingIfNeeded: address >> 16).bigEndian, as: UInt32.self)
+    place.storeBytes(of: UInt16(truncatingIfNeeded: address).bigEndian, toByteOffset: 4, as: UInt16.self)
+  }
+
+  @inlinable @inline(__always)
+  public mutating func time(_ element: InformationElement, nanoseconds: UInt64) {
+    switch element.type {
+    case .dateTimeSeconds: store(UInt32(truncatingIfNeeded: nanoseconds / 1_000_000_000))
+    case .dateTimeMilliseconds: store(nanoseconds / 1_000_000)
+    case .dateTimeNanoseconds: store(Timestamp.nanoseconds(nanoseconds))
+    default: store(Timestamp.microseconds(nanoseconds))
+    }
+  }
+
+  /// A length of one octet up to 254, else 255 and two octets (RFC 7011 section 7), then the bytes.
+  @inlinable @inline(__always)
+  public mutating func octets(_ element: InformationElement, _ bytes: RawSpan) {
+    let count = bytes.byteCount
+    let prefix = count < 255 ? 1 : 3
+    // More than two octets can say never fits: report it like any record that is too long.
+    guard let place = take(count <= 65535 ? prefix + count : Int.max) else { return }
+    if prefix == 1 {
+      place.storeBytes(of: UInt8(truncatingIfNeeded: count), as: UInt8.self)
+    } else {
+      place.storeBytes(of: 255, as: UInt8.self)
+      place.storeBytes(of: UInt16(truncatingIfNeeded: count).bigEndian, toByteOffset: 1, as: UInt16.self)
+    }
+    bytes.withUnsafeBytes { source in
+      guard let base = source.baseAddress else { return }
+      (place + prefix).copyMemory(from: base, byteCount: count)
+    }
+  }
+
+  @inlinable @inline(__always)
+  public mutating func string(_ element: InformationElement, _ bytes: RawSpan) { octets(element, bytes) }
+
+  @inlinable @inline(__always)
+  public mutating func list<Entry: FixedWidthInteger>(
+    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
+  ) {
+    let width = Entry.bitWidth / 8
+    guard var place = beginList(element, count: count, width: width) else { return }
+    for index in 0..<count {
+      var value = entry(index).bigEndian
+      // FixedWidthInteger does not promise BitwiseCopyable, so the bytes are copied; it compiles to one store.
+      withUnsafeBytes(of: &value) {
+        place.copyMemory(from: $0.baseAddress.unsafelyUnwrapped, byteCount: width)
+      }
+      place += width
+    }
+  }
+
+  @inlinable @inline(__always)
+  public mutating func times(
+    _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
+  ) {
+    switch element.type {
+    case .dateTimeSeconds:
+      list(element, count: count) { UInt32(truncatingIfNeeded: entry($0) / 1_000_000_000) }
+    case .dateTimeMilliseconds: list(element, count: count) { entry($0) / 1_000_000 }
+    case .dateTimeNanoseconds: list(element, count: count) { Timestamp.nanoseconds(entry($0)) }
+    default: list(element, count: count) { Timestamp.microseconds(entry($0)) }
+    }
+  }
+
+  /// Writes the header of a basicList and takes the room of its entries; returns where they go.
+  ///
+  /// The long form of the length is used always, as RFC 6313 section 4.5 recommends and the peer does:
+  ///
+  ///      0                   1                   2                   3
+  ///      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+  ///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+  ///     |      255      |     length of what follows    | semantic = 3  |
+  ///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+  ///     |E|         element id          |        length of an entry     |
+  ///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+  ///     |                 enterprise number (only if E)                 |
+  ///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+  ///     |                         entries ...                           |
+  @inlinable @inline(__always)
+  mutating func beginList(_ element: InformationElement, count: Int, width: Int) -> UnsafeMutableRawPointer? {
+    let enterpriseNumber = element.enterpriseNumber(martlet: martletEnterpriseNumber)
+    let header = enterpriseNumber == 0 ? 5 : 9
+    // Above 65535 entries the product could overflow, and no list of that many fits anyway.
+    let length = count >= 0 && count <= 65535 ? header + count * width : Int.max
+    guard let place = take(length <= 65535 ? 3 + length : Int.max) else { return nil }
+    let identifier = element.identifier & 0x7FFF | (enterpriseNumber == 0 ? 0 : 0x8000)
+    place.storeBytes(of: 255, as: UInt8.self)
+    place.storeBytes(of: UInt16(truncatingIfNeeded: length).bigEndian, toByteOffset: 1, as: UInt16.self)
+    place.storeBytes(of: 3, toByteOffset: 3, as: UInt8.self)
+    place.storeBytes(of: identifier.bigEndian, toByteOffset: 4, as: UInt16.self)
+    place.storeBytes(of: UInt16(truncatingIfNeeded: width).bigEndian, toByteOffset: 6, as: UInt16.self)
+    if enterpriseNumber != 0 {
+      place.storeBytes(of: enterpriseNumber.bigEndian, toByteOffset: 8, as: UInt32.self)
+    }
+    return place + 3 + header
+  }
+}

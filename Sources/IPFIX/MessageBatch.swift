@@ -1,0 +1,29 @@
+// What a message stream hands to a transport: several finished messages, one after the other in memory.
+
+/// Finished messages in sending order; valid until the stream's `removeBatch()`.
+///
+/// They lie back to back, so that a file or a TCP socket takes them with one write and UDP makes one `sendmmsg` of them.
+public struct MessageBatch {
+  /// One finished message.
+  public struct Message: BitwiseCopyable, Sendable {
+    /// Where it starts in `bytes`.
+    public let offset: Int
+    /// Its length in octets, at most 65535.
+    public let length: Int
+    /// The data records it holds.
+    public let records: Int
+  }
+
+  /// All messages, back to back.
+  public let bytes: UnsafeRawBufferPointer
+  /// Where each message lies.
+  public let messages: [Message]
+
+  /// The bytes of one message.
+  public subscript(_ message: Message) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(rebasing: bytes[message.offset..<message.offset + message.length])
+  }
+
+  /// Data records in all messages; O(messages).
+  public var records: Int { messages.reduce(0) { $0 + $1.records } }
+}

@@ -1,0 +1,219 @@
+// Turns records into the messages of one transport session: assigns templates, packs records, counts.
+
+/// What a message stream did; all counts only grow.
+public struct StreamCounters: Sendable, Equatable {
+  /// Data records put into messages.
+  public var records: UInt64 = 0
+  /// Messages finished.
+  public var messages: UInt64 = 0
+  /// Octets of the finished messages.
+  public var bytes: UInt64 = 0
+  /// Template records put into messages, repetitions included.
+  public var templates: UInt64 = 0
+  /// Records or templates longer than the configured message length, sent in a longer message of their own.
+  public var oversize: UInt64 = 0
+  /// Records dropped because no message can hold them, or because no template number was left.
+  public var dropped: UInt64 = 0
+
+  /// All zero.
+  public init() {}
+}
+
+/// The IPFIX messages of one transport session (RFC 7011 section 3), packed from records as they come.
+///
+///      0                   1                   2                   3
+///      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+///     |         version = 10          |        message length         |
+///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+///     |                export time (seconds since 1970)               |
+///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+///     |   sequence number: data records sent before, modulo 2^32      |
+///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+///     |                     observation domain id                     |
+///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+///     | set id: 2 template, >= 256 data |  set length, this header in |
+///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+///     |                    records, then more sets ...                |
+///
+/// Finished messages collect in one block of memory. When `isBatchFull` says so, or after `flush()`, the owner passes
+/// `batch` to a transport and calls `removeBatch()`. Memory grows only when a batch is not taken or for messages
+/// longer than usual; appending a record does not allocate.
+public struct MessageStream: ~Copyable {
+  /// How a stream packs its messages.
+  public struct Configuration: Sendable {
+    /// The observation domain id of every message.
+    public var observationDomain: UInt32 = 1
+    /// Octets to pack into a message, 64 to 65535.
+    public var maximumLength = 1458
+    /// Octets of a message for a single record that is longer; the transport's limit (UDP over IPv4: 65507).
+    public var largestLength = 65535
+    /// Finished messages that make a batch full.
+    public var messagesPerBatch = 64
+    /// Seconds after which all templates are sent again (RFC 7011 section 8.4), nil for never (TCP, files).
+    public var templateRefresh: UInt32?
+    /// The enterprise number of Martlet's own elements.
+    public var martletEnterpriseNumber: UInt32 = EnterpriseNumber.documentation
+
+    /// The defaults: domain 1, 1458 octets, no refresh.
+    public init() {}
+  }
+
+  static var headerLength: Int { 16 }
+  /// Numbers below are left to collectors that treat 256 and 257 specially, as the peer does.
+  static var firstTemplate: Int { 258 }
+
+  /// What was done so far.
+  public internal(set) var counters = StreamCounters()
+  /// Seconds since 1970 for the headers of messages finished from now on.
+  public internal(set) var exportTime: UInt32 = 0
+
+  let configuration: Configuration
+  var keys = KeyTable()
+  /// The encoded template records; number `firstTemplate` plus index.
+  var templates: [[UInt8]] = []
+  /// Templates that finished messages hold.
+  var finishedTemplates = 0
+  var lastRefresh: UInt32?
+  /// Data records in finished messages of this session.
+  var sequence: UInt32 = 0
+  var messages: [MessageBatch.Message] = []
+  var capacity: Int
+
+  // The open message, in byte offsets from `memory`.
+  @usableFromInline var memory: UnsafeMutableRawPointer
+  @usableFromInline var position: Int
+  /// Where the open message must end.
+  @usableFromInline var limit: Int
+  /// The open set's header; 0 when no set is open.
+  @usableFromInline var setStart = 0
+  @usableFromInline var openKey: UInt64 = 0
+  @usableFromInline var recordsInMessage = 0
+  /// The open message is a long one for a single record.
+  @usableFromInline var isOversize = false
+  /// `messages.count`, where inlined code can see it.
+  @usableFromInline var finishedMessages = 0
+  @usableFromInline let messagesPerBatch: Int
+  @usableFromInline let martletEnterpriseNumber: UInt32
+  var messageStart = 0
+  /// Index of the template that `openKey` stands for.
+  var openTemplate = 0
+
+  /// An empty stream at sequence number 0 without templates.
+  public init(_ configuration: Configuration = Configuration()) {
+    var configuration = configuration
+    configuration.largestLength = min(max(configuration.largestLength, 64), 65535)
+    configuration.maximumLength = min(max(configuration.maximumLength, 64), configuration.largestLength)
+    configuration.messagesPerBatch = max(configuration.messagesPerBatch, 1)
+    self.configuration = configuration
+    messagesPerBatch = configuration.messagesPerBatch
+    martletEnterpriseNumber = configuration.martletEnterpriseNumber
+    capacity = (configuration.messagesPerBatch + 2) * configuration.maximumLength
+    memory = .allocate(byteCount: capacity, alignment: 64)
+    position = Self.headerLength
+    limit = configuration.maximumLength
+    messages.reserveCapacity(configuration.messagesPerBatch + 2)
+  }
+
+  deinit { memory.deallocate() }
+
+  /// Adds one record. O(its length); a few nanoseconds besides when `key` is that of the record before.
+  ///
+  /// - Parameters:
+  ///   - key: identifies the combination of fields. All records with one key have the same fields.
+  ///   - describe: called when `key` is new, to collect the template; it must name the fields that `encode` writes.
+  ///   - encode: writes the record's fields. It is called again when the record did not fit into the open message.
+  @inlinable @inline(__always)
+  public mutating func append(
+    key: UInt64, describe: (inout TemplateCollector) -> Void, encode: (inout DataRecordWriter) -> Void
+  ) {
+    if _slowPath(key != openKey || setStart == 0) {
+      if !open(key) {
+        var collector = TemplateCollector(martletEnterpriseNumber: martletEnterpriseNumber)
+        describe(&collector)
+        guard define(key, collector.fields) else { return }
+      }
+    }
+    repeat {
+      var writer = DataRecordWriter(
+        start: memory + position, end: memory + limit, martletEnterpriseNumber: martletEnterpriseNumber)
+      encode(&writer)
+      if _fastPath(!writer.overflowed) {
+        position = writer.cursor - memory
+        recordsInMessage &+= 1
+        if _slowPath(isOversize) { finishMessage() }
+        return
+      }
+    } while makeRoom()
+  }
+
+  /// True when enough messages are finished that the owner should send `batch` and call `removeBatch()`.
+  @inlinable @inline(__always)
+  public var isBatchFull: Bool { finishedMessages >= messagesPerBatch }
+
+  /// The finished messages; valid until the stream is changed.
+  public var batch: MessageBatch {
+    MessageBatch(bytes: UnsafeRawBufferPointer(start: memory, count: messageStart), messages: messages)
+  }
+
+  /// Forgets the finished messages; the unfinished one stays open. O(its length).
+  public mutating func removeBatch() {
+    guard messageStart > 0 else { return }
+    memory.copyMemory(from: memory + messageStart, byteCount: position - messageStart)
+    if setStart != 0 { setStart -= messageStart }
+    position -= messageStart
+    limit -= messageStart
+    messageStart = 0
+    messages.removeAll(keepingCapacity: true)
+    finishedMessages = 0
+  }
+
+  /// Finishes the open message, if there is something in it, so that it becomes part of `batch`.
+  public mutating func flush() { finishMessage() }
+
+  /// True when records wait in a message that is not finished.
+  public var hasOpenMessage: Bool { position > messageStart + Self.headerLength }
+
+  /// Data records in the message that is not finished.
+  public var openRecords: UInt64 { UInt64(recordsInMessage) }
+
+  /// Tells the time and repeats the templates when they are older than the configured refresh (RFC 7011 section 8.4).
+  ///
+  /// - Parameter now: seconds since 1970; may jump.
+  public mutating func tick(now: UInt32) {
+    exportTime = now
+    guard let refresh = configuration.templateRefresh, !templates.isEmpty else { return }
+    guard let last = lastRefresh, now >= last else {
+      lastRefresh = now
+      return
+    }
+    if now - last >= refresh { repeatTemplates() }
+  }
+
+  /// Writes all templates again, without a new session: for a collector that may have missed or forgotten them.
+  public mutating func repeatTemplates() {
+    lastRefresh = exportTime
+    for index in templates.indices { writeTemplate(index) }
+    closeSet()
+  }
+
+  /// Starts a new transport session: the sequence restarts at 0 and all templates are written before any data.
+  ///
+  /// Send `batch` and call `removeBatch()` first, after `flush()`: messages already finished keep their numbers.
+  public mutating func reannounce() {
+    finishMessage()
+    sequence = 0
+    repeatTemplates()
+  }
+
+  /// A message, or several, with every template that finished messages hold, for a transport that opens a new session
+  /// on its own and then numbers its messages itself. Sequence number 0; allocates.
+  public borrowing func announcement() -> [UInt8] {
+    var stream = MessageStream(configuration)
+    stream.exportTime = exportTime
+    stream.templates = Array(templates[..<finishedTemplates])
+    stream.repeatTemplates()
+    stream.flush()
+    return Array(stream.batch.bytes)
+  }
+}

@@ -1,0 +1,131 @@
+// Records as CSV with a fixed header: what opens in a data frame without further ado.
+
+/// Writes records as CSV rows (RFC 4180, but lines end with LF alone, which Unix tools and all readers understand).
+///
+/// Columns are fixed; a record's fields come in column order, and columns between them stay empty. A record that lacks a
+/// plugin calls `skip(columns:)` in its place, which is needed only where two plugins have an element in common.
+/// Lists are JSON arrays in a quoted cell. Fields that have no column from here on are left out and counted.
+public struct CSVRecordWriter: LineWriter, ~Copyable {
+  /// The finished rows, and the current one.
+  public var output: OutputBuffer
+  /// Fields that had no column.
+  public private(set) var misplaced: UInt64 = 0
+  private let codes: [UInt32]
+  /// The first column that may still be filled.
+  private var next = 0
+  /// Commas written in this row.
+  private var commas = 0
+
+  /// A writer for these columns with the header row in its buffer.
+  public init(columns: [InformationElement], capacity: Int = 1 << 17) {
+    output = OutputBuffer(capacity: capacity)
+    codes = columns.map(\.code)
+    output.append(text: columns.map(\.key).joined(separator: ",") + "\n")
+  }
+
+  /// Starts a row.
+  public mutating func begin() {
+    next = 0
+    commas = 0
+  }
+
+  /// Fills the row with empty cells and ends it.
+  public mutating func end() {
+    output.append(UInt8(ascii: ","), times: codes.count - 1 - commas)
+    output.append(UInt8(ascii: "\n"))
+  }
+
+  public mutating func skip(columns: Int) { next = min(next + max(columns, 0), codes.count) }
+
+  /// Moves to the element's cell; false when it has none.
+  private mutating func cell(_ element: InformationElement) -> Bool {
+    let code = element.code
+    var index = next
+    while index < codes.count && codes[index] != code { index += 1 }
+    guard index < codes.count else {
+      misplaced += 1
+      return false
+    }
+    output.append(UInt8(ascii: ","), times: index - commas)
+    commas = index
+    next = index + 1
+    return true
+  }
+
+  private mutating func number(_ element: InformationElement, _ value: UInt64) {
+    guard cell(element) else { return }
+    output.appendDecimal(value)
+  }
+
+  public mutating func unsigned8(_ element: InformationElement, _ value: UInt8) {
+    number(element, UInt64(value))
+  }
+  public mutating func unsigned16(_ element: InformationElement, _ value: UInt16) {
+    number(element, UInt64(value))
+  }
+  public mutating func unsigned32(_ element: InformationElement, _ value: UInt32) {
+    number(element, UInt64(value))
+  }
+  public mutating func unsigned64(_ element: InformationElement, _ value: UInt64) {
+    number(element, value)
+  }
+  /// NaN and infinities leave the cell empty.
+  public mutating func float32(_ element: InformationElement, _ value: Float) {
+    guard cell(element), value.isFinite else { return }
+    output.append(float: value)
+  }
+  public mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {
+    guard cell(element) else { return }
+    output.append(ipv4: address)
+  }
+  public mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
+    guard cell(element) else { return }
+    output.append(ipv6High: high, low: low)
+  }
+  public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
+    guard cell(element) else { return }
+    output.append(mac: address)
+  }
+  public mutating func time(_ element: InformationElement, nanoseconds: UInt64) {
+    guard cell(element) else { return }
+    output.append(time: nanoseconds)
+  }
+  public mutating func octets(_ element: InformationElement, _ bytes: RawSpan) {
+    guard cell(element) else { return }
+    bytes.withUnsafeBytes { output.append(hexadecimal: $0) }
+  }
+  public mutating func string(_ element: InformationElement, _ bytes: RawSpan) {
+    guard cell(element) else { return }
+    bytes.withUnsafeBytes { source in
+      // Blanks at either end are quoted too: some readers strip them otherwise.
+      let plain = source.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x2C }
+      if plain { return output.append(source) }
+      output.append(UInt8(ascii: "\""))
+      output.append(source, escaping: .csv)
+      output.append(UInt8(ascii: "\""))
+    }
+  }
+  @inlinable
+  public mutating func list<Entry: FixedWidthInteger>(
+    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
+  ) {
+    numbers(element, count: count, isSigned: Entry.isSigned) { UInt64(truncatingIfNeeded: entry($0)) }
+  }
+  @usableFromInline
+  mutating func numbers(
+    _ element: InformationElement, count: Int, isSigned: Bool, _ entry: (_ index: Int) -> UInt64
+  ) {
+    guard cell(element) else { return }
+    output.append(UInt8(ascii: "\""))
+    output.append(count: count, isSigned: isSigned, list: entry)
+    output.append(UInt8(ascii: "\""))
+  }
+  public mutating func times(
+    _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
+  ) {
+    guard cell(element) else { return }
+    output.append(UInt8(ascii: "\""))
+    output.append(count: count, times: entry, quote: "\"\"")
+    output.append(UInt8(ascii: "\""))
+  }
+}

@@ -1,0 +1,106 @@
+// Records as JSON, one object per line, with ipfixcol2's key names: what data pipelines read.
+
+/// Writes records as lines of JSON (RFC 8259) into its buffer.
+///
+/// Only what a record has appears. Call `begin()`, let the record write its fields, call `end()`.
+public struct JSONRecordWriter: LineWriter, ~Copyable {
+  /// The finished lines, and the current one.
+  public var output: OutputBuffer
+  private var isFirst = true
+
+  /// A writer with an empty buffer.
+  public init(capacity: Int = 1 << 17) { output = OutputBuffer(capacity: capacity) }
+
+  /// Starts an object.
+  public mutating func begin() {
+    output.append(UInt8(ascii: "{"))
+    isFirst = true
+  }
+
+  /// Ends the object and its line.
+  public mutating func end() { output.append("}\n") }
+
+  private mutating func key(_ element: InformationElement) {
+    output.append(isFirst ? "\"" : ",\"")
+    isFirst = false
+    output.append(element.scope.name)
+    output.append(element.isReverse ? "@reverse:" : ":")
+    output.append(element.name)
+    output.append("\":")
+  }
+
+  private mutating func number(_ element: InformationElement, _ value: UInt64) {
+    key(element)
+    output.appendDecimal(value)
+  }
+
+  public mutating func unsigned8(_ element: InformationElement, _ value: UInt8) {
+    number(element, UInt64(value))
+  }
+  public mutating func unsigned16(_ element: InformationElement, _ value: UInt16) {
+    number(element, UInt64(value))
+  }
+  public mutating func unsigned32(_ element: InformationElement, _ value: UInt32) {
+    number(element, UInt64(value))
+  }
+  public mutating func unsigned64(_ element: InformationElement, _ value: UInt64) {
+    number(element, value)
+  }
+  public mutating func float32(_ element: InformationElement, _ value: Float) {
+    key(element)
+    output.append(float: value)
+  }
+  public mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {
+    key(element)
+    output.append(UInt8(ascii: "\""))
+    output.append(ipv4: address)
+    output.append(UInt8(ascii: "\""))
+  }
+  public mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
+    key(element)
+    output.append(UInt8(ascii: "\""))
+    output.append(ipv6High: high, low: low)
+    output.append(UInt8(ascii: "\""))
+  }
+  public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
+    key(element)
+    output.append(UInt8(ascii: "\""))
+    output.append(mac: address)
+    output.append(UInt8(ascii: "\""))
+  }
+  public mutating func time(_ element: InformationElement, nanoseconds: UInt64) {
+    key(element)
+    output.append(UInt8(ascii: "\""))
+    output.append(time: nanoseconds)
+    output.append(UInt8(ascii: "\""))
+  }
+  public mutating func octets(_ element: InformationElement, _ bytes: RawSpan) {
+    key(element)
+    output.append(UInt8(ascii: "\""))
+    bytes.withUnsafeBytes { output.append(hexadecimal: $0) }
+    output.append(UInt8(ascii: "\""))
+  }
+  public mutating func string(_ element: InformationElement, _ bytes: RawSpan) {
+    key(element)
+    bytes.withUnsafeBytes { output.append(json: $0) }
+  }
+  @inlinable
+  public mutating func list<Entry: FixedWidthInteger>(
+    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
+  ) {
+    numbers(element, count: count, isSigned: Entry.isSigned) { UInt64(truncatingIfNeeded: entry($0)) }
+  }
+  @usableFromInline
+  mutating func numbers(
+    _ element: InformationElement, count: Int, isSigned: Bool, _ entry: (_ index: Int) -> UInt64
+  ) {
+    key(element)
+    output.append(count: count, isSigned: isSigned, list: entry)
+  }
+  public mutating func times(
+    _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
+  ) {
+    key(element)
+    output.append(count: count, times: entry, quote: "\"")
+  }
+}

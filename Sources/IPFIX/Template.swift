@@ -1,0 +1,122 @@
+// What a template is, and the field writer that makes one by listening to a record's fields.
+
+/// One field of a template (RFC 7011 section 3.2).
+public struct FieldSpecifier: Sendable, Equatable {
+  /// The element's number without the enterprise bit.
+  public var identifier: UInt16
+  /// Octets on the wire; `FieldSpecifier.variableLength` when each record says how many (RFC 7011 section 7).
+  public var length: UInt16
+  /// 0 for IANA elements.
+  public var enterpriseNumber: UInt32
+
+  /// The length that stands for "variable".
+  @inlinable
+  public static var variableLength: UInt16 { 65535 }
+
+  /// A field specifier; pure data.
+  @inlinable
+  public init(identifier: UInt16, length: UInt16, enterpriseNumber: UInt32 = 0) {
+    self.identifier = identifier
+    self.length = length
+    self.enterpriseNumber = enterpriseNumber
+  }
+}
+
+/// An ordered list of fields with the number that data sets name it by (RFC 7011 section 3.4.1).
+public struct Template: Sendable, Equatable {
+  /// 256 to 65535.
+  public var identifier: UInt16
+  /// The fields, in the order in which data records hold them.
+  public var fields: [FieldSpecifier]
+
+  /// A template; pure data.
+  public init(identifier: UInt16, fields: [FieldSpecifier]) {
+    self.identifier = identifier
+    self.fields = fields
+  }
+
+  /// The template record as it stands in a template set, big-endian.
+  ///
+  ///      0                   1                   2                   3
+  ///      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+  ///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+  ///     |          template id          |          field count          |
+  ///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+  ///     |E|         element id          |         field length          |
+  ///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+  ///     |                 enterprise number (only if E)                 |
+  ///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+  ///     |                              ...                              |
+  public var record: [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(4 + 8 * fields.count)
+    func append16(_ value: UInt16) {
+      bytes.append(UInt8(value >> 8))
+      bytes.append(UInt8(value & 0xFF))
+    }
+    append16(identifier)
+    append16(UInt16(truncatingIfNeeded: fields.count))
+    for field in fields {
+      append16(field.identifier & 0x7FFF | (field.enterpriseNumber != 0 ? 0x8000 : 0))
+      append16(field.length)
+      guard field.enterpriseNumber != 0 else { continue }
+      append16(UInt16(field.enterpriseNumber >> 16))
+      append16(UInt16(field.enterpriseNumber & 0xFFFF))
+    }
+    return bytes
+  }
+}
+
+/// Collects the field specifiers of a record; the values are ignored.
+public struct TemplateCollector: FieldWriter {
+  /// What was collected so far.
+  public private(set) var fields: [FieldSpecifier] = []
+  private let martletEnterpriseNumber: UInt32
+
+  /// An empty collector that gives Martlet's own elements the enterprise number `martletEnterpriseNumber`.
+  public init(martletEnterpriseNumber: UInt32 = EnterpriseNumber.documentation) {
+    self.martletEnterpriseNumber = martletEnterpriseNumber
+  }
+
+  private mutating func add(_ element: InformationElement, length: UInt16) {
+    fields.append(
+      FieldSpecifier(
+        identifier: element.identifier, length: length,
+        enterpriseNumber: element.enterpriseNumber(martlet: martletEnterpriseNumber)))
+  }
+
+  public mutating func unsigned8(_ element: InformationElement, _ value: UInt8) { add(element, length: 1) }
+  public mutating func unsigned16(_ element: InformationElement, _ value: UInt16) { add(element, length: 2) }
+  public mutating func unsigned32(_ element: InformationElement, _ value: UInt32) { add(element, length: 4) }
+  public mutating func unsigned64(_ element: InformationElement, _ value: UInt64) { add(element, length: 8) }
+  public mutating func float32(_ element: InformationElement, _ value: Float) { add(element, length: 4) }
+  public mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {
+    add(element, length: 4)
+  }
+  public mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
+    add(element, length: 16)
+  }
+  public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
+    add(element, length: 6)
+  }
+  public mutating func time(_ element: InformationElement, nanoseconds: UInt64) {
+    add(element, length: element.type == .dateTimeSeconds ? 4 : 8)
+  }
+  public mutating func octets(_ element: InformationElement, _ bytes: RawSpan) {
+    add(element, length: FieldSpecifier.variableLength)
+  }
+  public mutating func string(_ element: InformationElement, _ bytes: RawSpan) {
+    add(element, length: FieldSpecifier.variableLength)
+  }
+  /// The field is a basicList of variable length; the inner element is named in the data (RFC 6313 section 4.5.1).
+  public mutating func list<Entry: FixedWidthInteger>(
+    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
+  ) {
+    add(.basicList, length: FieldSpecifier.variableLength)
+  }
+  public mutating func times(
+    _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
+  ) {
+    add(.basicList, length: FieldSpecifier.variableLength)
+  }
+}

@@ -1,0 +1,437 @@
+"""What the end-to-end tests share: starting martlet, reading its counters, captures, IPFIX messages."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MARTLET = os.environ.get("MARTLET", str(ROOT / ".build/release/martlet"))
+CAPTURES = ROOT / "Tests/Captures"
+
+
+def _corpus():
+    for place in (os.environ.get("MARTLET_CORPUS"), ROOT / "../shared/corpus", "/work/shared/corpus"):
+        if place and Path(place).is_dir():
+            return Path(place).resolve()
+    return None
+
+
+CORPUS = _corpus()
+FUNCTIONAL = CORPUS / "functional" if CORPUS else None
+SUFFIXES = {".pcap", ".pcapng", ".cap"}
+
+#: Counters of packets that are in no flow; the sum rule's right side with "packets in flows".
+DISCARDS = [
+    "not_IP", "link_header_truncated", "too_many_headers", "IP_header_invalid", "IP_header_truncated",
+    "transport_header_truncated", "TCP_header_invalid", "table_full",
+]
+
+
+def captures():
+    """Every capture at hand: those that ship, and the corpus where it is."""
+    found = sorted(CAPTURES.rglob("*.pcap*"))
+    if CORPUS:
+        found += sorted(p for p in CORPUS.rglob("*") if p.suffix in SUFFIXES)
+    return found
+
+
+def is_root():
+    return os.geteuid() == 0
+
+
+def free_hugepages():
+    with open("/proc/meminfo") as lines:
+        return next((int(line.split()[1]) for line in lines if line.startswith("HugePages_Free")), 0)
+
+
+def have(tool):
+    return shutil.which(tool) is not None
+
+
+def totals(text):
+    """The table of totals on standard error: counter (with _ for spaces) -> sum over its columns.
+
+    A table with a total column has the sum as its last word, one without has one worker or a port per column.
+    """
+    table, found, columns = False, {}, []
+    for line in text.splitlines():
+        if line.startswith("martlet: totals"):
+            table, found = True, {}
+        elif table and line.startswith("  "):
+            words = re.split(r"\s{2,}", line.strip())
+            if words[0] == "counter":
+                columns = words[1:]
+            elif all(word.isdigit() for word in words[1:]):
+                values = [int(word) for word in words[1:]]
+                found[words[0].replace(" ", "_")] = values[-1] if columns[-1] == "total" else sum(values)
+    return found
+
+
+def stats_lines(text):
+    """The --stats lines: one dictionary each."""
+    lines = []
+    for line in text.splitlines():
+        if line.startswith("martlet: received="):
+            words = dict(word.split("=", 1) for word in line.split()[1:])
+            lines.append({k: int(v) for k, v in words.items() if v.isdigit()})
+    return lines
+
+
+def unaccounted(counters):
+    """Packets that are neither in a flow nor in a named counter; 0 is right."""
+    return counters["received"] - counters["packets_in_flows"] - sum(counters[name] for name in DISCARDS)
+
+
+class Result:
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err
+
+    @property
+    def counters(self):
+        return totals(self.err.decode(errors="replace"))
+
+    @property
+    def messages(self):
+        """Standard error without tables and warnings: what went wrong."""
+        return [
+            line for line in self.err.decode(errors="replace").splitlines()
+            if line.startswith("martlet: ") and not line.startswith(("martlet: warning", "martlet: totals"))
+        ]
+
+    @property
+    def records(self):
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def run(*arguments, timeout=60, prefix=(), **more):
+    """Runs martlet to its end."""
+    done = subprocess.run(
+        [*prefix, MARTLET, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
+        timeout=timeout, **more)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def offline(*files, export="json:-", options=(), **more):
+    """Reads captures; the totals come with --stats."""
+    return run(*options, "--stats", "60", "--pcap", *files, "--export", export, **more)
+
+
+_prefixes = 0
+
+
+def file_prefix():
+    """A --file-prefix that no other process and no other test has."""
+    global _prefixes
+    _prefixes += 1
+    return f"mt{os.getpid()}-{_prefixes}"
+
+
+ONE_QUEUE = ["--lcores", "0@0,1@1,2@0"]
+TWO_QUEUES = ["--lcores", "0@0,1@1,2@0,3@1"]
+NO_HUGE = ["--no-huge", "-m", "256"]
+
+
+def memory():
+    """EAL's memory options for a machine with or without hugepages."""
+    return [] if is_root() and free_hugepages() >= 64 else NO_HUGE
+
+
+class Live:
+    """martlet on virtual devices, until `stop`."""
+
+    def __init__(self, eal, options, lcores=ONE_QUEUE, mem=None, prefix=(), directory="/tmp", binary=MARTLET):
+        self.file_prefix = file_prefix()
+        self.log = Path(directory) / f"{self.file_prefix}.log"
+        command = [
+            *prefix, binary, *lcores, *(memory() if mem is None else mem), "--no-pci",
+            "--file-prefix", self.file_prefix, *eal, "--", *map(str, options)]
+        self.output = open(self.log, "wb")
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.output)
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+    def wait_for(self, what, timeout=20):
+        """Waits until `what()` is true or, for a string, until it is on standard error."""
+        done = (lambda: what in self.text()) if isinstance(what, str) else what
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if done():
+                return
+            assert self.process.poll() is None, f"martlet ended early:\n{self.text()}"
+            time.sleep(0.02)
+        raise AssertionError(f"waited {timeout} s in vain for {what}:\n{self.text()}")
+
+    def wait_received(self, count, timeout=20):
+        """Waits until --stats shows so many packets."""
+        self.wait_for(lambda: (stats_lines(self.text()) or [{"received": -1}])[-1]["received"] >= count, timeout)
+
+    def stop(self, number=signal.SIGINT, timeout=20):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            self.process.wait(timeout)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self.output.close()
+        return self.process.returncode
+
+    @property
+    def counters(self):
+        return totals(self.text())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.output.close()
+        self.log.unlink(missing_ok=True)
+
+
+# Captures, read and written by hand: a second opinion that shares no code with martlet.
+
+def read_pcap(path):
+    """(link type, [(time, original length, data)]) of a classic pcap; None for another format."""
+    data = Path(path).read_bytes()
+    magic = data[:4]
+    order = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">", b"\x4d\x3c\xb2\xa1": "<", b"\xa1\xb2\x3c\x4d": ">"}
+    if magic not in order or len(data) < 24:
+        return None
+    order = order[magic]
+    link, offset, packets = struct.unpack_from(order + "I", data, 20)[0] & 0xFFFF, 24, []
+    while offset + 16 <= len(data):
+        seconds, fraction, kept, length = struct.unpack_from(order + "IIII", data, offset)
+        offset += 16
+        if offset + kept > len(data):
+            break
+        packets.append(((seconds, fraction), length, data[offset:offset + kept]))
+        offset += kept
+    return link, packets
+
+
+def write_pcap(path, link, packets, order="<", nano=False, snaplen=262144):
+    """packets: [((seconds, fraction), original length, data)]"""
+    magic = 0xA1B23C4D if nano else 0xA1B2C3D4
+    with open(path, "wb") as file:
+        file.write(struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, snaplen, link))
+        for (seconds, fraction), length, data in packets:
+            file.write(struct.pack(order + "IIII", seconds, fraction, len(data), length) + data)
+
+
+def write_pcapng(path, link, packets, order="<", nano=False):
+    """One section, one interface; packets as for write_pcap."""
+    def block(kind, body):
+        body += bytes(-len(body) % 4)
+        size = len(body) + 12
+        return struct.pack(order + "II", kind, size) + body + struct.pack(order + "I", size)
+
+    resolution = struct.pack(order + "HHB3xHH", 9, 1, 9 if nano else 6, 0, 0)
+    with open(path, "wb") as file:
+        file.write(block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1)))
+        file.write(block(1, struct.pack(order + "HHI", link, 0, 262144) + resolution))
+        for (seconds, fraction), length, data in packets:
+            ticks = seconds * (10**9 if nano else 10**6) + fraction
+            file.write(block(6, struct.pack(
+                order + "IIIII", 0, ticks >> 32, ticks & 0xFFFFFFFF, len(data), length) + data))
+
+
+def tshark(path, *arguments):
+    """tshark's lines about a capture; a damaged end is not its failure here."""
+    done = subprocess.run(["tshark", "-n", "-r", str(path), *arguments], capture_output=True, timeout=60)
+    return done.stdout.decode(errors="replace").splitlines()
+
+
+# IPFIX, read by hand from RFC 7011.
+
+class Malformed(Exception):
+    pass
+
+
+class Session:
+    """One transport session as a collector sees it: parses messages and checks what RFC 7011 demands."""
+
+    def __init__(self):
+        self.templates, self.records, self.sequence = {}, [], {}
+        self.messages = self.template_records = 0
+        self.first_sequence = None
+        self.lost = 0
+        self.lengths = []
+
+    def message(self, data):
+        version, length, time_, sequence, domain = struct.unpack_from("!HHIII", data)
+        if version != 10 or length != len(data):
+            raise Malformed(f"version {version}, length {length} of {len(data)}")
+        if self.first_sequence is None:
+            self.first_sequence = sequence
+        expected = self.sequence.get(domain, sequence)
+        if sequence != expected:
+            self.lost += (sequence - expected) & 0xFFFFFFFF
+        self.lengths.append(length)
+        before, offset = len(self.records), 16
+        while offset < length:
+            if offset + 4 > length:
+                raise Malformed("set header does not fit")
+            kind, size = struct.unpack_from("!HH", data, offset)
+            if size < 4 or offset + size > length:
+                raise Malformed(f"set {kind} of length {size} does not fit")
+            body = data[offset + 4:offset + size]
+            if kind == 2:
+                self._templates(domain, body)
+            elif kind == 3:
+                self._options(domain, body)
+            elif kind >= 256:
+                if (domain, kind) not in self.templates:
+                    raise Malformed(f"data set {kind} before its template")
+                self._data(self.templates[domain, kind], body)
+            else:
+                raise Malformed(f"set id {kind}")
+            offset += size
+        self.sequence[domain] = (sequence + len(self.records) - before) & 0xFFFFFFFF
+        self.messages += 1
+
+    def _fields(self, body, offset, count):
+        fields = []
+        for _ in range(count):
+            element, size = struct.unpack_from("!HH", body, offset)
+            offset += 4
+            enterprise = 0
+            if element & 0x8000:
+                enterprise = struct.unpack_from("!I", body, offset)[0]
+                offset += 4
+            fields.append((enterprise, element & 0x7FFF, size))
+        return fields, offset
+
+    def _templates(self, domain, body):
+        offset = 0
+        while len(body) - offset >= 4:
+            kind, count = struct.unpack_from("!HH", body, offset)
+            if kind == 0:
+                break
+            if kind < 256 or count == 0:
+                raise Malformed(f"template {kind} with {count} fields")
+            fields, offset = self._fields(body, offset + 4, count)
+            known = self.templates.get((domain, kind))
+            if known and known != fields:
+                raise Malformed(f"template {kind} changed")
+            self.templates[domain, kind] = fields
+            self.template_records += 1
+
+    def _options(self, domain, body):
+        offset = 0
+        while len(body) - offset >= 6:
+            kind, count, _scope = struct.unpack_from("!HHH", body, offset)
+            if kind == 0:
+                break
+            self.templates[domain, kind], offset = self._fields(body, offset + 6, count)
+
+    def _data(self, fields, body):
+        least = sum(1 if size == 0xFFFF else size for _, _, size in fields)
+        offset = 0
+        while len(body) - offset >= least:
+            record = {}
+            for enterprise, element, size in fields:
+                if size == 0xFFFF:
+                    size = body[offset]
+                    offset += 1
+                    if size == 255:
+                        size = struct.unpack_from("!H", body, offset)[0]
+                        offset += 2
+                if offset + size > len(body):
+                    raise Malformed("record does not fit its set")
+                record[enterprise, element] = body[offset:offset + size]
+                offset += size
+            self.records.append(record)
+        if any(body[offset:]):
+            raise Malformed("padding is not zero")
+
+
+REVERSE = 29305
+
+
+def number(record, element, enterprise=0):
+    return int.from_bytes(record[enterprise, element], "big") if (enterprise, element) in record else 0
+
+
+def packets_and_octets(records):
+    """Sums of (packets, octets) over both directions of IPFIX records."""
+    return (
+        sum(number(r, 2) + number(r, 2, REVERSE) for r in records),
+        sum(number(r, 1) + number(r, 1, REVERSE) for r in records))
+
+
+def json_packets_and_octets(records):
+    def add(name):
+        return sum(r.get(f"iana:{name}", 0) + r.get(f"iana@reverse:{name}", 0) for r in records)
+    return add("packetDeltaCount"), add("octetDeltaCount")
+
+
+def read_message(connection):
+    """One message from a TCP connection; None at its end."""
+    def exactly(count):
+        data = b""
+        while len(data) < count:
+            part = connection.recv(count - len(data))
+            if not part:
+                return None
+            data += part
+        return data
+
+    header = exactly(4)
+    if header is None:
+        return None
+    rest = exactly(struct.unpack("!HH", header)[1] - 4)
+    return None if rest is None else header + rest
+
+
+def file_messages(path):
+    data, offset = Path(path).read_bytes(), 0
+    while offset < len(data):
+        length = struct.unpack_from("!H", data, offset + 2)[0]
+        yield data[offset:offset + length]
+        offset += length
+
+
+class UDPCollector:
+    """A bound socket that keeps datagrams with their arrival times."""
+
+    def __init__(self, host="127.0.0.1"):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.socket.bind((host, 0))
+        self.port = self.socket.getsockname()[1]
+        self.session = Session()
+
+    def drain(self, quiet=0.3):
+        """Parses what has come until there is silence for so long."""
+        self.socket.settimeout(quiet)
+        try:
+            while True:
+                self.session.message(self.socket.recv(65535))
+        except (TimeoutError, BlockingIOError):
+            return self.session
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+def free_port(kind=socket.SOCK_DGRAM):
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

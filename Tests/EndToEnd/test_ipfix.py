@@ -1,0 +1,305 @@
+"""IPFIX out: files, UDP and TCP, judged by libfixbuf, tshark, nfdump and a reader written from RFC 7011."""
+
+import re
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+from harness import (
+    CAPTURES, MARTLET, NO_HUGE, Live, Malformed, Session, UDPCollector, file_messages, free_port, have,
+    json_packets_and_octets, memory, number, offline, packets_and_octets, read_message, run, tshark)
+
+MANY = CAPTURES / "many-flows.pcap"
+
+
+def expected(*files):
+    records = offline(*files).records
+    return len(records), *json_packets_and_octets(records)
+
+
+def seen(session):
+    return len(session.records), *packets_and_octets(session.records)
+
+
+# Files.
+
+def test_file_holds_the_same_flows(tmp_path, mixed):
+    path = tmp_path / "out.ipfix"
+    result = offline(mixed, export=f"ipfix:{path}", options=["--odid", "77", "--mtu", "600"])
+    assert result.status == 0, result.err.decode()
+    session = Session()
+    for message in file_messages(path):
+        session.message(message)
+    assert seen(session) == expected(mixed)
+    assert session.lost == 0 and session.first_sequence == 0
+    assert set(session.sequence) == {77}
+    assert max(session.lengths) <= 600
+    assert session.messages == result.counters["messages"]
+    assert session.template_records == result.counters["templates"]
+    assert sum(session.lengths) == result.counters["message_bytes"]
+
+
+def test_messages_are_filled(tmp_path):
+    path = tmp_path / "out.ipfix"
+    offline(MANY, export=f"ipfix:{path}")
+    lengths = [len(message) for message in file_messages(path)]
+    assert len(lengths) > 3 and max(lengths) <= 1458
+    assert sum(lengths[:-1]) / len(lengths[:-1]) > 1200, "messages go out half empty"
+
+
+@pytest.mark.skipif(not have("ipfixDump"), reason="needs libfixbuf-tools")
+def test_ipfixdump_reads_the_file(tmp_path, mixed):
+    path = tmp_path / "out.ipfix"
+    offline(mixed, export=f"ipfix:{path}")
+    done = subprocess.run(
+        ["ipfixDump", "--in", path, "--yaf"], capture_output=True, text=True, errors="replace", timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "rror" not in done.stderr, done.stderr
+    flows, packets, _ = expected(mixed)
+    assert len(re.findall(r"^--- data record", done.stdout, re.M | re.I)) == flows
+    forward = sum(int(n) for n in re.findall(r"\bpacketDeltaCount\s*:\s*(\d+)", done.stdout))
+    backward = sum(int(n) for n in re.findall(r"\breversePacketDeltaCount\s*:\s*(\d+)", done.stdout))
+    assert forward + backward == packets
+
+
+@pytest.mark.parametrize("unit,elements,scale", [("ms", (152, 153), None), ("us", (154, 155), None), ("ns", (156, 157), None)])
+def test_timestamps_choose_the_elements(tmp_path, mixed, unit, elements, scale):
+    path = tmp_path / "out.ipfix"
+    offline(mixed, export=f"ipfix:{path}", options=["--timestamps", unit])
+    session = Session()
+    for message in file_messages(path):
+        session.message(message)
+    times = {152, 153, 154, 155, 156, 157}
+    for record in session.records:
+        assert {element for enterprise, element in record if enterprise == 0 and element in times} == set(elements)
+    records = offline(mixed).records
+    starts = sorted(r["iana:flowStartMicroseconds"] for r in records)
+    first = min(number(r, elements[0]) for r in session.records)
+    seconds = first / 1000 if unit == "ms" else (first >> 32) - 2208988800
+    assert time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) == starts[0][:19]
+
+
+# UDP.
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_udp_collector_gets_every_flow(host, mixed):
+    with UDPCollector("127.0.0.1" if host == "localhost" else host) as collector:
+        at = f"[{host}]" if ":" in host else host
+        if host == "localhost":
+            first = socket.getaddrinfo("localhost", 4739, type=socket.SOCK_DGRAM)[0][0]
+            if first == socket.AF_INET6:
+                collector.socket.close()
+                collector.__init__("::1")
+        result = offline(mixed, export=f"udp://{at}:{collector.port}")
+        assert result.status == 0, result.err.decode()
+        session = collector.drain()
+    assert seen(session) == expected(mixed)
+    assert session.lost == 0 and session.first_sequence == 0
+    assert result.counters["export_dropped"] == 0
+
+
+def test_many_flows_over_udp_lose_nothing():
+    with UDPCollector() as collector:
+        got = []
+        thread = threading.Thread(target=lambda: got.append(collector.drain(quiet=3)))
+        thread.start()
+        assert offline(MANY, export=f"udp://127.0.0.1:{collector.port}").status == 0
+        thread.join()
+    assert seen(got[0]) == expected(MANY) and got[0].lost == 0
+
+
+@pytest.mark.skipif(not have("tshark"), reason="needs tshark")
+def test_tshark_finds_nothing_wrong_with_udp(loopback_sniffer, mixed):
+    port = free_port()
+    # A listener, so that no ICMP errors come back.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", port))
+        stop = loopback_sniffer(port)
+        result = offline(mixed, export=f"udp://127.0.0.1:{port}")
+        path = stop()
+    decode = ["-d", f"udp.port=={port},cflow"]
+    assert len(tshark(path)) == result.counters["messages"]
+    assert tshark(path, *decode, "-Y", "_ws.malformed || _ws.expert.severity == error") == []
+    text = "\n".join(tshark(path, *decode, "-V"))
+    assert "no template found" not in text.lower() and "malformed" not in text.lower()
+    assert len(re.findall(r"^\s+Flow \d+$", text, re.M)) == expected(mixed)[0]
+    sequences = [int(n) for n in tshark(path, *decode, "-T", "fields", "-e", "cflow.sequence")]
+    assert sequences == sorted(sequences) and sequences[0] == 0
+    packets = [int(n) for line in tshark(path, *decode, "-T", "fields", "-E", "separator=,", "-e", "cflow.packets")
+               for n in line.split(",") if n]
+    assert sum(packets) in (expected(mixed)[1], sum(
+        r["iana:packetDeltaCount"] for r in offline(mixed).records))
+
+
+def test_absent_udp_collector(mixed):
+    result = offline(mixed, export=f"udp://127.0.0.1:{free_port()}")
+    assert result.status == 0, result.err.decode()
+    assert result.counters["exported"] == expected(mixed)[0]
+
+
+def test_templates_are_repeated_on_udp(mixed):
+    with UDPCollector() as collector, Live(
+            [f"--vdev=net_pcap0,rx_pcap={mixed}"],
+            ["--export", f"udp://127.0.0.1:{collector.port}", "--template-refresh", "1", "--inactive-timeout", "1"]) as live:
+        live.wait_for("worker")
+        time.sleep(4)
+        assert live.stop() == 0, live.text()
+        session = collector.drain()
+    kinds = len(session.templates)
+    assert session.template_records >= 2 * kinds > 0
+    assert session.lost == 0
+
+
+@pytest.mark.skipif(not have("nfcapd") or not have("nfdump"), reason="needs nfdump")
+def test_nfdump_shows_the_same_flows(tmp_path, mixed):
+    port = free_port()
+    capd = subprocess.Popen(
+        ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w", tmp_path, "-t", "3600", "-B", "4000000"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        time.sleep(1)
+        assert capd.poll() is None, capd.stdout.read()
+        assert offline(mixed, export=f"udp://127.0.0.1:{port}", options=["--timestamps", "ms"]).status == 0
+        time.sleep(1)
+    finally:
+        capd.terminate()
+        log = capd.communicate(timeout=20)[0].decode(errors="replace")
+    assert not re.search(r"(?i)malformed|corrupt|sequence failure.*[1-9]|unknown template", log), log
+    files = [p for p in tmp_path.iterdir() if p.name.startswith("nfcapd.") and p.name[7:].isdigit()]
+    assert len(files) == 1, list(tmp_path.iterdir())
+    done = subprocess.run(["nfdump", "-r", files[0], "-o", "json"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    import json
+    flows = json.loads(done.stdout)
+
+    def total(*names):
+        return sum(flow.get(name, 0) for flow in flows for name in names)
+
+    records = offline(mixed).records
+    count, packets, octets = len(records), *json_packets_and_octets(records)
+    assert len(flows) == count
+    assert total("in_packets", "out_packets") == packets
+    assert total("in_bytes", "out_bytes") == octets
+    starts = {f["first"][:23] for f in flows}
+    assert len(starts & {r["iana:flowStartMicroseconds"][:23] for r in records}) > 0 or time.timezone != 0
+
+
+# TCP.
+
+class TCPCollector:
+    """Takes one connection after another; each is a Session. Closes a connection after `limit` messages."""
+
+    def __init__(self, port=0, limit=None):
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", port))
+        self.listener.listen()
+        self.port = self.listener.getsockname()[1]
+        self.sessions, self.errors, self.limit = [], [], limit
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            session = Session()
+            self.sessions.append(session)
+            with connection:
+                while True:
+                    try:
+                        message = read_message(connection)
+                        if message is None:
+                            break
+                        session.message(message)
+                    except (Malformed, OSError) as error:
+                        self.errors.append(error)
+                        break
+                    if self.limit and session.messages >= self.limit:
+                        self.limit = None
+                        break
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+def test_tcp_collector_gets_every_flow():
+    collector = TCPCollector()
+    result = offline(MANY, export=f"tcp://127.0.0.1:{collector.port}")
+    time.sleep(0.3)
+    collector.close()
+    assert result.status == 0, result.err.decode()
+    assert not collector.errors and len(collector.sessions) == 1
+    assert seen(collector.sessions[0]) == expected(MANY)
+    assert collector.sessions[0].lost == 0 and collector.sessions[0].first_sequence == 0
+
+
+def test_tcp_collector_goes_away_and_comes_back(tmp_path):
+    """Live traffic without end; the collector closes after three messages: templates again, sequence from 0."""
+    collector = TCPCollector(limit=3)
+    with Live(
+            [f"--vdev=net_pcap0,rx_pcap={MANY},infinite_rx=1"],
+            ["--export", f"tcp://127.0.0.1:{collector.port}", "--active-timeout", "0.5", "--inactive-timeout", "0.5",
+             "--flows", "65536"]) as live:
+        live.wait_for(lambda: len(collector.sessions) >= 2 and collector.sessions[1].messages > 5, 30)
+        assert live.stop() == 0, live.text()
+        time.sleep(0.3)
+        collector.close()
+    assert not collector.errors, collector.errors
+    for session in collector.sessions[:2]:
+        assert session.first_sequence == 0 and session.templates and session.records
+    assert collector.sessions[1].lost == 0
+
+
+def test_absent_tcp_collector_is_counted(mixed):
+    result = offline(mixed, export=f"tcp://127.0.0.1:{free_port(socket.SOCK_STREAM)}")
+    assert result.status == 0, result.err.decode()
+    assert result.counters["export_dropped"] == result.counters["flows_made"] == expected(mixed)[0]
+
+
+def test_tcp_collector_that_comes_late(mixed):
+    port = free_port(socket.SOCK_STREAM)
+    process = subprocess.Popen(
+        [MARTLET, "--pcap", mixed, "--export", f"tcp://127.0.0.1:{port}", "--stats", "60"], stderr=subprocess.PIPE)
+    time.sleep(0.4)
+    collector = TCPCollector(port)
+    _, err = process.communicate(timeout=60)
+    time.sleep(0.3)
+    collector.close()
+    assert process.returncode == 0
+    assert not collector.errors
+    assert len(collector.sessions) == 1 and seen(collector.sessions[0]) == expected(mixed), err.decode()
+
+
+def test_several_exports_at_once(tmp_path, mixed):
+    with UDPCollector() as collector:
+        result = run(
+            "--pcap", mixed, "--export", "json:-", "--export", f"ipfix:{tmp_path}/a", "--export",
+            f"udp://127.0.0.1:{collector.port}", "--export", f"csv:{tmp_path}/b")
+        assert result.status == 0
+        session = collector.drain()
+    flows = expected(mixed)
+    assert (len(result.records), *json_packets_and_octets(result.records)) == flows == seen(session)
+    file = Session()
+    for message in file_messages(tmp_path / "a"):
+        file.message(message)
+    assert seen(file) == flows
+    assert len((tmp_path / "b").read_text().splitlines()) == flows[0] + 1
+
+
+def test_plugin_fields_only_for_flows_that_have_them(tmp_path, mixed):
+    path = tmp_path / "out.ipfix"
+    result = offline(mixed, export=f"ipfix:{path}", options=["--plugins", "pstats"])
+    assert result.status == 0
+    session = Session()
+    for message in file_messages(path):
+        session.message(message)
+    records = run("--plugins", "pstats", "--pcap", mixed, "--export", "json:-").records
+    with_lists = sum("cesnet:packetLength" in r for r in records)
+    # A basicList is element 291.
+    assert sum((0, 291) in r for r in session.records) == with_lists

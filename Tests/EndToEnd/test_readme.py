@@ -1,0 +1,106 @@
+"""The generated parts of README.md and docs/counters.md are what the program and its sources say now.
+
+`Tests/EndToEnd/test_readme.py --write` brings them up to date.
+"""
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+COUNTERS = ROOT / "docs/counters.md"
+WRITE = "run Tests/EndToEnd/test_readme.py --write"
+
+
+def martlet():
+    if path := os.environ.get("MARTLET"):
+        return path
+    shown = subprocess.run(
+        ["swift", "build", "-c", "release", "--show-bin-path"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return shown.stdout.strip() + "/martlet"
+
+
+def output(*arguments):
+    # ArgumentParser wraps its help to the terminal's width.
+    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+    return subprocess.run(
+        [martlet(), *arguments], check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        env=environment).stdout
+
+
+def help_block():
+    return f"```\n{output('--help').rstrip()}\n```"
+
+
+def plugin_table():
+    rows = ["| plugin | what it adds | bytes | options |", "|---|---|---|---|"]
+    for part in output("--list-plugins").strip().split("\n\n"):
+        first, *rest = part.split("\n")
+        name, summary, size = re.fullmatch(r"(\S+)  (.*); (\d+) bytes per flow", first).groups()
+        options = [line.removeprefix("    option ").split(": ")[0] for line in rest if line.startswith("    option ")]
+        # A bar inside a cell must be escaped.
+        cell = ", ".join(f"`{option}`" for option in options).replace("|", "\\|")
+        rows.append(f"| {name} | {summary} | {size} | {cell} |")
+    return "\n".join(rows)
+
+
+def counter_table():
+    table = (ROOT / "Sources/ExporterApp/Counters/CounterTable.swift").read_text()
+    reasons = (ROOT / "Sources/FlowCore/Packet/DiscardReason.swift").read_text()
+    names = dict(re.findall(r'case \.(\w+): "([^"]+)"', reasons))
+    table = table[table.index("static let all"):table.index("extension CounterTable")]
+    rows = ["| counter | what it counts | counted by |", "|---|---|---|"]
+    pattern = re.compile(
+        r'Counter\(\s*name: "(?P<name>[^"]+)",\s*help: "(?P<help>[^"]+)",\s*source: \.(?P<source>\w+)'
+        r'|discard\(\.(?P<reason>\w+), help: "(?P<why>[^"]+)"\)'
+        r'|ended\("(?P<end>[^"]+)", \.\w+, help: "(?P<how>[^"]+)"\)')
+    where = {"lcore": "worker lcore", "engine": "worker lcore", "port": "port", "export": "export lcore"}
+    for match in pattern.finditer(table):
+        name = match["name"] or match["end"] or names[match["reason"]]
+        rows.append(f"| {name} | {match['help'] or match['how'] or match['why']} | {where[match['source'] or 'engine']} |")
+    assert len(rows) - 2 == len(re.findall(r"\b(?:Counter|discard|ended)\(", table)), "a counter was not understood"
+    return "\n".join(rows)
+
+
+PARTS = [(README, "help", help_block), (README, "plugins", plugin_table), (COUNTERS, "counters", counter_table)]
+
+
+def between(text, name):
+    """Where the part's text begins and ends."""
+    marker = re.search(rf"<!-- {name}: [^\n]*-->\n", text)
+    return marker.end(), text.index("<!-- end -->", marker.end())
+
+
+def check(part):
+    path, name, make = part
+    text = path.read_text()
+    start, end = between(text, name)
+    assert text[start:end].strip() == make(), f"{path.name}: {name} is out of date: {WRITE}"
+
+
+def test_help_is_in_the_readme():
+    check(PARTS[0])
+
+
+def test_plugins_are_in_the_readme():
+    check(PARTS[1])
+
+
+def test_counters_are_documented():
+    check(PARTS[2])
+
+
+def test_links_lead_somewhere():
+    for page in [README, *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+
+
+if __name__ == "__main__":
+    assert sys.argv[1:] == ["--write"], __doc__
+    for path, name, make in PARTS:
+        text = path.read_text()
+        start, end = between(text, name)
+        path.write_text(text[:start] + make() + "\n" + text[end:])

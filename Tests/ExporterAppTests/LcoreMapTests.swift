@@ -1,0 +1,112 @@
+// Roles and queues by lcore number, and what the user hears when they do not work out.
+import Testing
+
+@testable import ExporterApp
+
+@Suite struct LcoreMapTests {
+  let one = [PortLimits(port: 0, name: "net_null0", maximumQueues: 16)]
+  let two = [
+    PortLimits(port: 0, name: "net_null0", maximumQueues: 16),
+    PortLimits(port: 1, name: "net_pcap0", maximumQueues: 1),
+  ]
+
+  @Test func mainControlsTheNextExportsTheRestReceive() throws {
+    let map = try LcoreMap(main: 0, others: [1, 2, 3], ports: one, queues: nil, config: nil)
+    #expect(map.control == 0)
+    #expect(map.export == 1)
+    #expect(
+      map.workers == [
+        .init(lcore: 2, queues: [.init(port: 0, queue: 0)]),
+        .init(lcore: 3, queues: [.init(port: 0, queue: 1)]),
+      ])
+    #expect(map.unused.isEmpty)
+  }
+
+  @Test func aDeviceWithFewQueuesLeavesItsShareToOthers() throws {
+    let map = try LcoreMap(main: 0, others: [1, 2, 3, 4, 5], ports: two, queues: nil, config: nil)
+    #expect(map.queueCount(port: 0) == 3)
+    #expect(map.queueCount(port: 1) == 1)
+    #expect(map.workers.last?.queues == [.init(port: 1, queue: 0)])
+  }
+
+  @Test func lcoresWithoutAQueueStayUnused() throws {
+    let map = try LcoreMap(main: 0, others: [1, 2, 3], ports: [two[1]], queues: 2, config: nil)
+    #expect(map.workers.count == 1)
+    #expect(map.unused == [3])
+    #expect(map.warnings.count == 1)
+  }
+
+  @Test(arguments: [[], [1]] as [[UInt32]])
+  func tooFewLcoresIsAUsageFailure(others: [UInt32]) {
+    let failure = #expect(throws: Failure.self) {
+      try LcoreMap(main: 0, others: others, ports: one, queues: nil, config: nil)
+    }
+    #expect(failure?.status == 64)
+    #expect(failure?.description.contains("--lcores '0@0,1@1,2@0'") == true)
+  }
+
+  @Test func tooManyQueuesNameTheLcoresNeeded() {
+    let failure = #expect(throws: Failure.self) {
+      try LcoreMap(main: 0, others: [1, 2], ports: one, queues: 2, config: nil)
+    }
+    #expect(failure?.status == 64)
+    #expect(failure?.description.contains("-l 0-3") == true)
+    #expect(throws: Failure.self) {
+      try LcoreMap(main: 0, others: [1, 2], ports: two, queues: nil, config: nil)
+    }
+  }
+
+  @Test func anExplicitMapGivesOneLcoreSeveralQueues() throws {
+    let map = try LcoreMap(
+      main: 0, others: [1, 2, 3], ports: two, queues: nil, config: QueueMap("(0,1,2), (1,0,2),(0,0,2)"))
+    #expect(
+      map.workers == [
+        .init(
+          lcore: 2, queues: [.init(port: 0, queue: 0), .init(port: 0, queue: 1), .init(port: 1, queue: 0)])
+      ])
+    #expect(map.unused == [3])
+  }
+
+  @Test(arguments: [
+    "(0,0,1),(1,0,2)", "(0,1,2),(1,0,2)", "(0,0,2)", "(2,0,2)", "(0,0,2),(1,1,2)", "(0,0,9),(1,0,2)",
+  ])
+  func anExplicitMapThatCannotBeIsRefused(text: String) throws {
+    let config = try QueueMap(text)
+    let failure = #expect(throws: Failure.self) {
+      try LcoreMap(main: 0, others: [1, 2, 3], ports: two, queues: nil, config: config)
+    }
+    #expect(failure?.status == 64)
+  }
+
+  @Test(arguments: [
+    "", "0,0,2", "(0,0)", "(0,0,2)(0,1,2)", "(0,0,2),", "(0,0,x)", "(0,0,2),(0,0,3)", "(0,0,2",
+  ])
+  func aMapThatIsNoneIsRefused(text: String) {
+    #expect(throws: (any Error).self) { try QueueMap(text) }
+  }
+}
+
+@Suite struct RSSKeyTests {
+  /// Both directions of a flow have one hash, and the function is the published one.
+  @Test func theKeyIsSymmetric() {
+    let key = RSSKey.symmetric(length: 40)
+    #expect(key.count == 40)
+    let forward: [UInt8] = [10, 1, 2, 3, 192, 0, 2, 77, 0x30, 0x39, 0x01, 0xbb]
+    let back: [UInt8] = [192, 0, 2, 77, 10, 1, 2, 3, 0x01, 0xbb, 0x30, 0x39]
+    #expect(RSSKey.toeplitz(forward, key: key) == RSSKey.toeplitz(back, key: key))
+    #expect(RSSKey.toeplitz(forward, key: key) != 0)
+  }
+
+  /// Microsoft's verification suite: 66.9.149.187:2794 to 161.142.100.80:1766.
+  @Test func theHashIsToeplitz() {
+    let key: [UInt8] = [
+      0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0,
+      0xca,
+      0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7,
+      0x3b,
+      0xbe, 0xac, 0x01, 0xfa,
+    ]
+    let input: [UInt8] = [66, 9, 149, 187, 161, 142, 100, 80, 0x0a, 0xea, 0x06, 0xe6]
+    #expect(RSSKey.toeplitz(input, key: key) == 0x51cc_c178)
+  }
+}

@@ -1,0 +1,168 @@
+// What plugins declare: options and their errors, and the elements, which are held against the reference's table.
+import Foundation
+import IPFIX
+import Testing
+
+@testable import FlowCore
+
+@Suite struct PluginDeclarationTests {
+  // MARK: Options
+
+  @Test(arguments: [
+    ("pstats:packets=0", "option packets of plugin pstats takes a number from 1 to 255, not '0'"),
+    ("pstats:packets=256", "option packets of plugin pstats takes a number from 1 to 255, not '256'"),
+    ("pstats:packets", "option packets of plugin pstats takes a number from 1 to 255, not ''"),
+    ("pstats:packets=ten", "option packets of plugin pstats takes a number from 1 to 255, not 'ten'"),
+    ("pstats:time=ns", "option time of plugin pstats is one of ms, us, not 'ns'"),
+    ("pstats:time", "option time of plugin pstats is one of ms, us, not ''"),
+    ("pstats:skipdup=1", "option skipdup of plugin pstats takes no value, not '1'"),
+    (
+      "pstats:zeroes",
+      "plugin pstats has no option 'zeroes'; it takes includezeroes, skipdup, packets, time"
+    ),
+    ("phists:includezeroes=yes", "option includezeroes of plugin phists takes no value, not 'yes'"),
+    ("phists:skipdup", "plugin phists has no option 'skipdup'; it takes includezeroes"),
+    ("idpcontent:length=0", "option length of plugin idpcontent takes a number from 1 to 1000, not '0'"),
+    (
+      "idpcontent:length=1001",
+      "option length of plugin idpcontent takes a number from 1 to 1000, not '1001'"
+    ),
+    ("bstats:length=1", "plugin bstats has no option 'length'; it takes none"),
+    ("nettisa:x", "plugin nettisa has no option 'x'; it takes none"),
+  ])
+  func badOptionsAreNamed(selection: String, message: String) {
+    #expect {
+      try StateLayout<BuiltInPlugins>([PluginSelection(selection)])
+    } throws: {
+      "\($0)" == message
+    }
+  }
+
+  @Test(arguments: [
+    "pstats:includezeroes,skipdup,packets=255,time=us", "pstats:packets=1", "phists:includezeroes",
+    "idpcontent:length=1000", "bstats:", "nettisa",
+  ])
+  func goodOptionsAreTaken(selection: String) throws {
+    #expect(try StateLayout<BuiltInPlugins>([PluginSelection(selection)]).slots.count == 1)
+  }
+
+  @Test func unknownAndRepeatedPluginsAreNamed() {
+    #expect {
+      try StateLayout<BuiltInPlugins>([PluginSelection("histograms")])
+    } throws: {
+      "\($0)".hasPrefix("there is no plugin 'histograms'; there are basicplus, bstats, flowhash,")
+    }
+    #expect {
+      try StateLayout<BuiltInPlugins>([PluginSelection("vlan"), PluginSelection("vlan")])
+    } throws: {
+      "\($0)" == "plugin vlan is named twice"
+    }
+  }
+
+  // MARK: Memory
+
+  /// Bytes for each flow: state and trailing bytes. More of them is a decision, not an accident.
+  @Test(arguments: [
+    ("pstats", 248), ("pstats:skipdup", 280), ("pstats:packets=255", 2048), ("phists", 144), ("bstats", 632),
+    ("nettisa", 88),
+    ("idpcontent", 15), ("basicplus", 30), ("icmp", 3), ("vlan", 0), ("mpls", 4), ("flowhash", 0),
+  ])
+  func stateIsAsSmallAsItWas(selection: String, bytes: UInt32) throws {
+    let slot = try StateLayout<BuiltInPlugins>([PluginSelection(selection)]).slots[0]
+    let size =
+      slot.trailingSize == 0
+      ? slot.stateSize : slot.trailingOffset + slot.trailingSize - slot.stateOffset
+    #expect(size == bytes)
+  }
+
+  // MARK: Elements
+
+  private static let table = URL(fileURLWithPath: #filePath)
+    .appendingPathComponent("../../../../../shared/reference/elements.csv").standardized
+
+  /// The fields of a plugin's record as lines: key, number, type and length, as in the reference's table.
+  private static func reference() throws -> [String: [String]] {
+    var fields: [String: [String]] = [:]
+    for line in try String(contentsOf: table, encoding: .utf8).split(separator: "\n").dropFirst() {
+      // plugin, order, pen, id, reverse_pen, scope, name, type, wire_length, list_pen, list_id, list_type,
+      // list_element_length, list_semantic, json_key, …: no quotes up to there
+      let cells = line.split(separator: ",", maxSplits: 15, omittingEmptySubsequences: false)
+      fields[String(cells[0]), default: []].append(
+        cells[7] == "basicList"
+          ? "\(cells[14]) list of \(cells[10]) \(cells[11]) \(cells[12])"
+          : "\(cells[14]) \(cells[3]) \(cells[7]) \(cells[8])")
+    }
+    return fields
+  }
+
+  @Test(
+    .enabled(if: FileManager.default.fileExists(atPath: table.path), "needs ../shared/reference"),
+    arguments: [
+      "pstats", "phists", "bstats", "nettisa", "idpcontent", "basicplus", "icmp", "vlan", "mpls", "flowhash",
+    ])
+  func elementsAreTheReferences(plugin: String) throws {
+    var finder = FieldFinder(name: plugin)
+    for number in 0..<BuiltInPlugins.count { BuiltInPlugins.visit(UInt8(number), &finder) }
+    #expect(finder.fields == (try Self.reference()[plugin]))
+  }
+}
+
+/// Lists the fields of the plugin called `name`.
+private struct FieldFinder: PluginVisitor {
+  let name: String
+  var fields: [String] = []
+
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
+    guard P.name == name, let options = try? PluginOptions("", declared: P.options, plugin: name),
+      let plugin = try? P(options: options)
+    else { return }
+    var record = FlowRecord(
+      key: Key(
+        addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 6, vlan: 0, isVersion6: false))
+    var lister = FieldLister()
+    withUnsafeMutablePointer(to: &record) {
+      let memory = UnsafeMutableRawPointer($0)
+      plugin.export(
+        P.emptyState,
+        FinishedFlow(
+          record: UnsafePointer($0), slab: SlabReader(arena: memory, units: 1),
+          trailing: MutableBytes(memory, count: 0)), into: &lister)
+    }
+    fields = lister.fields
+  }
+}
+
+/// Writes down what each field is.
+private struct FieldLister: FieldWriter {
+  var fields: [String] = []
+
+  private func key(_ element: InformationElement) -> String {
+    "\(element.scope)\(element.isReverse ? "@reverse" : ""):\(element.name)"
+  }
+  private mutating func note(_ element: InformationElement, _ length: Int) {
+    fields.append("\(key(element)) \(element.identifier) \(element.type) \(length)")
+  }
+
+  mutating func unsigned8(_ element: InformationElement, _ value: UInt8) { note(element, 1) }
+  mutating func unsigned16(_ element: InformationElement, _ value: UInt16) { note(element, 2) }
+  mutating func unsigned32(_ element: InformationElement, _ value: UInt32) { note(element, 4) }
+  mutating func unsigned64(_ element: InformationElement, _ value: UInt64) { note(element, 8) }
+  mutating func float32(_ element: InformationElement, _ value: Float) { note(element, 4) }
+  mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) { note(element, 4) }
+  mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) { note(element, 16) }
+  mutating func macAddress(_ element: InformationElement, _ address: UInt64) { note(element, 6) }
+  mutating func time(_ element: InformationElement, nanoseconds: UInt64) { note(element, 8) }
+  mutating func octets(_ element: InformationElement, _ bytes: RawSpan) { note(element, 65535) }
+  mutating func string(_ element: InformationElement, _ bytes: RawSpan) { note(element, 65535) }
+  mutating func list<Entry: FixedWidthInteger>(
+    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
+  ) {
+    fields.append(
+      "\(key(element)) list of \(element.identifier) \(element.type) \(MemoryLayout<Entry>.size)")
+  }
+  mutating func times(
+    _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
+  ) {
+    fields.append("\(key(element)) list of \(element.identifier) \(element.type) 8")
+  }
+}

@@ -1,0 +1,215 @@
+// Fingerprints and fields of hellos made by hand, held against published values.
+import Testing
+
+@testable import FlowCore
+
+@Suite struct TLSFingerprintTests {
+  /// The record of a client's and a server's message.
+  private func record(_ client: [UInt8], _ server: [UInt8]? = nil) throws -> Record {
+    var conversation = Conversation(.tcp)
+    conversation.handshake()
+    conversation.client(TLSBuilder.records(client))
+    if let server { conversation.server(TLSBuilder.records(server, version: 0x0303)) }
+    let records = try conversation.capture.run(plugins: ["tls"]).records
+    return try #require(records.count == 1 ? records.first : nil)
+  }
+
+  private func hello(_ extensions: [[UInt8]], ciphers: [Int] = [0xC02F], version: Int = 0x0303) -> [UInt8] {
+    TLSBuilder.message(
+      1, TLSBuilder.clientHello(version: version, ciphers: ciphers, extensions: extensions.flatMap { $0 }))
+  }
+
+  /// An extension whose contents do not matter.
+  private func other(_ type: Int) -> [UInt8] { TLSBuilder.list(type, []) }
+
+  // MARK: JA4
+
+  /// The example of FoxIO's technical_details/JA4.md: Chrome, with GREASE put in where Chrome does.
+  @Test func ja4IsFoxIOsExample() throws {
+    let ciphers = [
+      0x0A0A, 0x1301, 0x1302, 0x1303, 0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8, 0xC013, 0xC014, 0x009C,
+      0x009D, 0x002F, 0x0035,
+    ]
+    let algorithms = [0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601]
+    let extensions = [
+      other(0x1A1A), other(0x001B), TLSBuilder.serverName("example.com"), other(0x0033),
+      TLSBuilder.protocols(["h2", "http/1.1"]), other(0x4469), other(0x0017), other(0x002D),
+      TLSBuilder.numbers(13, algorithms), other(0x0005), other(0x0023), other(0x0012),
+      TLSBuilder.versions([0x2A2A, 0x0304, 0x0303]), other(0xFF01), other(0x000B), other(0x000A),
+      other(0x0015), other(0xFAFA),
+    ]
+    let record = try record(hello(extensions, ciphers: ciphers))
+    #expect(record.text("cesnet:tlsJa4") == "t13d1516h2_8daaf6152771_e5627efa2ab1")
+  }
+
+  /// The same document's hash of the same extensions without signature algorithms: no `_` behind them.
+  @Test func ja4WithoutSignatureAlgorithms() throws {
+    let types = [
+      0x0005, 0x000A, 0x000B, 0x000D, 0x0012, 0x0015, 0x0017, 0x001B, 0x0023, 0x002B, 0x002D, 0x0033, 0x4469,
+      0xFF01,
+    ]
+    let record = try record(hello(types.reversed().map(other)))
+    #expect(record.text("cesnet:tlsJa4").hasSuffix("_6d807ffa2a79"))
+    #expect(record.text("cesnet:tlsJa4").hasPrefix("t12i011400_"))
+  }
+
+  @Test func ja4OfNothingIsZeros() throws {
+    let bare = TLSBuilder.message(1, TLSBuilder.clientHello(version: 0x0301, ciphers: [], extensions: nil))
+    #expect(try record(bare).text("cesnet:tlsJa4") == "t10i000000_000000000000_000000000000")
+    let empty = TLSBuilder.message(1, TLSBuilder.clientHello(version: 0x0300, ciphers: [], extensions: []))
+    #expect(try record(empty).text("cesnet:tlsJa4") == "ts3i000000_000000000000_000000000000")
+  }
+
+  /// The ALPN examples of JA4.md.
+  @Test(
+    arguments: [
+      ([0x68, 0x32], "h2"), ([0xAB], "ab"), ([0x20], "20"), ([0xAB, 0xCD], "ad"), ([0x20, 0x61], "21"),
+      ([0x30, 0xAB], "3b"), ([0x61, 0x20], "60"), ([0x30, 0x31, 0xAB, 0xCD], "3d"),
+      ([0x30, 0xAB, 0xCD, 0x31], "01"), ([0x61], "aa"), ([], "00"),
+    ] as [([UInt8], String)])
+  func ja4ShowsTheProtocol(name: [UInt8], shown: String) throws {
+    let list = TLSBuilder.list(16, TLSBuilder.field16(TLSBuilder.field8(name)))
+    let text = try record(hello([list])).text("cesnet:tlsJa4")
+    #expect(text.hasPrefix("t12i0101\(shown)_"))
+  }
+
+  @Test func countsStopAt99() throws {
+    let text = try record(hello((0..<120).map { other(0x4000 + $0) }, ciphers: Array(0x100..<0x200)))
+      .text("cesnet:tlsJa4")
+    #expect(text.hasPrefix("t12i999900_"))
+  }
+
+  /// From the expected values of FoxIO's captures tls-non-ascii-alpn.pcapng and tls-alpn-h2.pcap.
+  @Test func ja4sIsFoxIOs() throws {
+    let new = TLSBuilder.serverHello(extensions: other(0x33) + TLSBuilder.list(43, [3, 4]))
+    #expect(
+      try record(hello([]), TLSBuilder.message(2, new)).text("martlet:tlsJa4s") == "t130200_1301_234ea6891581"
+    )
+    let old = TLSBuilder.serverHello(
+      cipher: 0xCCA9,
+      extensions: [other(0), other(0xFF01), other(0x0B), TLSBuilder.protocols(["h2"])].flatMap { $0 })
+    #expect(
+      try record(hello([]), TLSBuilder.message(2, old)).text("martlet:tlsJa4s") == "t1204h2_cca9_1428ce7b4018"
+    )
+  }
+
+  // MARK: JA3
+
+  /// The examples of Salesforce's README: `769,47-53-5-10-49161-49162-49171-49172-50-56-19-4,0-10-11,23-24-25,0` and
+  /// `769,4-5-10-9-100-98-3-6-19-18-99,,,`.
+  @Test func ja3IsSalesforcesExample() throws {
+    let ciphers = [47, 53, 5, 10, 49161, 49162, 49171, 49172, 50, 56, 19, 4]
+    let full = hello(
+      [
+        TLSBuilder.serverName("example.com"), TLSBuilder.numbers(10, [23, 24, 25]),
+        TLSBuilder.list(11, TLSBuilder.field8([0])),
+      ], ciphers: ciphers, version: 0x0301)
+    #expect(try record(full).text("flowmon:tlsJa3Fingerprint") == "0xada70206e40642a3e4461f35503241d5")
+    let bare = TLSBuilder.message(
+      1,
+      TLSBuilder.clientHello(
+        version: 0x0301, ciphers: [4, 5, 10, 9, 100, 98, 3, 6, 19, 18, 99], extensions: nil))
+    #expect(try record(bare).text("flowmon:tlsJa3Fingerprint") == "0xde350869b8c85de67a350c8d186f11e6")
+  }
+
+  // MARK: Fields
+
+  @Test func allFieldsOfAModernHandshake() throws {
+    let record = try record(TLSBuilder.browser, TLSBuilder.server)
+    #expect(record.text("cesnet:TLSSNI") == "www.example.org")
+    #expect(record.number("flowmon:tlsServerVersion") == 0x0304)
+    #expect(record.number("martlet:tlsClientVersion") == 0x0304)
+    #expect(record.text("flowmon:tlsAlpn") == "")
+    #expect(record.text("martlet:tlsClientAlpn") == "h2,http/1.1")
+    #expect(record.number("martlet:tlsCipherSuite") == 0x1302)
+    #expect(record.number("martlet:tlsEncryptedClientHello") == 1)
+    #expect(record["martlet:tlsServerExtType"] == .list([.number(43), .number(51)]))
+    #expect(
+      record["cesnet:tlsExtTypeField"]
+        == .list([0x3A3A, 0, 16, 43, 13, 10, 11, 0xFE0D, 51].map { .number($0) }))
+    #expect(
+      record["cesnet:tlsExtLenField"] == .list([0, 20, 14, 7, 6, 8, 2, 40, 1300].map { .number($0) }))
+  }
+
+  @Test func onlyThirtyExtensionsAreListed() throws {
+    let record = try record(hello((0..<60).map { other(0x4000 + $0) }))
+    #expect(record["cesnet:tlsExtTypeField"] == .list((0..<30).map { .number(Double(0x4000 + $0)) }))
+  }
+
+  @Test func overlongNameIsLeftOut() throws {
+    let fits = String(repeating: "a", count: 253)
+    #expect(try record(hello([TLSBuilder.serverName(fits)])).text("cesnet:TLSSNI") == fits)
+    #expect(try record(hello([TLSBuilder.serverName(fits + "a")])).text("cesnet:TLSSNI") == "")
+  }
+
+  @Test func namesOfTheGreatestLengthsFitTogether() throws {
+    let name = String(repeating: "n", count: 253)
+    let protocols = (0..<40).map { "protocol-\($0)" }
+    let chosen = String(repeating: "c", count: 255)
+    let server = TLSBuilder.serverHello(extensions: TLSBuilder.protocols([chosen]))
+    let record = try record(
+      hello([TLSBuilder.serverName(name), TLSBuilder.protocols(protocols)]), TLSBuilder.message(2, server))
+    #expect(record.text("cesnet:TLSSNI") == name)
+    #expect(record.text("flowmon:tlsAlpn") == chosen)
+    let offered = record.text("martlet:tlsClientAlpn")
+    #expect(offered.utf8.count <= 255)
+    #expect(protocols.joined(separator: ",").hasPrefix(offered + ","))
+  }
+
+  // MARK: Which hellos count
+
+  @Test func withoutServerHelloTheVersionIsTheClients() throws {
+    let record = try record(hello([TLSBuilder.versions([0x0304])], version: 0x0302))
+    #expect(record.number("flowmon:tlsServerVersion") == 0x0302)
+    #expect(record.text("martlet:tlsJa4s") == "")
+    #expect(record.text("martlet:tlsJa3sFingerprint") == "0x")
+  }
+
+  @Test func laterClientHelloReplacesTheFirst() throws {
+    var conversation = Conversation(.tcp)
+    conversation.handshake()
+    conversation.client(TLSBuilder.records(hello([TLSBuilder.serverName("first.example.com")])))
+    conversation.client(TLSBuilder.records(hello([TLSBuilder.serverName("second.example")])))
+    conversation.server(TLSBuilder.records(TLSBuilder.server))
+    conversation.client(TLSBuilder.records(hello([TLSBuilder.serverName("third.example")])))
+    let record = try #require(try conversation.capture.run(plugins: ["tls"]).records.first)
+    #expect(record.text("cesnet:TLSSNI") == "second.example")
+  }
+
+  /// The peer keeps such a server's ALPN and exports it in another flow.
+  @Test func serverHelloAloneStaysInItsFlow() throws {
+    let server = TLSBuilder.serverHello(extensions: TLSBuilder.protocols(["h2"]))
+    var lonely = Conversation(.tcp, clientPort: 1000)
+    lonely.handshake()
+    lonely.server(TLSBuilder.records(TLSBuilder.message(2, server)))
+    var other = Conversation(.tcp, clientPort: 2000)
+    other.handshake()
+    other.client(TLSBuilder.records(TLSBuilder.browser))
+    other.server(TLSBuilder.records(TLSBuilder.server))
+    let records = try Capture(frames: lonely.frames + other.frames).run(plugins: ["tls"]).records
+    let first = try #require(records.first { $0.number("iana:sourceTransportPort") == 1000 })
+    #expect(first.text("flowmon:tlsAlpn") == "h2")
+    #expect(first.text("flowmon:tlsJa3Fingerprint") == "0x")
+    let second = try #require(records.first { $0.number("iana:sourceTransportPort") == 2000 })
+    #expect(second.text("flowmon:tlsAlpn") == "")
+    #expect(second.number("martlet:tlsCipherSuite") == 0x1302)
+  }
+
+  @Test func serverHelloMayComeFirst() throws {
+    var conversation = Conversation(.tcp)
+    conversation.handshake()
+    conversation.server(TLSBuilder.records(TLSBuilder.server))
+    conversation.client(TLSBuilder.records(TLSBuilder.browser))
+    let record = try #require(try conversation.capture.run(plugins: ["tls"]).records.first)
+    #expect(record.text("cesnet:TLSSNI") == "www.example.org")
+    #expect(record.number("flowmon:tlsServerVersion") == 0x0304)
+  }
+
+  @Test func flowsWithoutHelloHaveNoFields() throws {
+    var conversation = Conversation(.tcp)
+    conversation.handshake()
+    conversation.client(Array("GET / HTTP/1.1\r\n\r\n".utf8))
+    let record = try #require(try conversation.capture.run(plugins: ["tls"]).records.first)
+    #expect(TLSBuilder.fields(record).isEmpty)
+  }
+}

@@ -1,0 +1,221 @@
+// The texts: canonical addresses, times, valid JSON whatever comes in, rows that keep their columns.
+import Foundation
+import Testing
+
+@testable import IPFIX
+
+@Suite struct RenderingTests {
+  private func text(_ write: (inout OutputBuffer) -> Void) -> String {
+    var output = OutputBuffer()
+    write(&output)
+    return String(decoding: output.bytes, as: UTF8.self)
+  }
+
+  private func json(_ fields: [AnyField]) -> String {
+    var writer = JSONRecordWriter()
+    writer.begin()
+    fields.write(into: &writer)
+    writer.end()
+    return String(decoding: writer.output.bytes, as: UTF8.self)
+  }
+
+  @Test(
+    "RFC 5952: the canonical text of IPv6 addresses",
+    arguments: [
+      // Section 4.1 and 4.2: no leading zeros, "::" as long as possible but not for one group, first if equal.
+      (0x2001_0db8_0000_0000, 0x0000_0000_0002_0001, "2001:db8::2:1"),
+      (0x2001_0db8_0000_0001, 0x0001_0001_0001_0001, "2001:db8:0:1:1:1:1:1"),
+      (0x2001_0000_0000_0001, 0x0000_0000_0000_0001, "2001:0:0:1::1"),
+      (0x2001_0db8_0000_0000, 0x0001_0000_0000_0001, "2001:db8::1:0:0:1"),
+      (0x2001_0db8_aaaa_bbbb, 0xcccc_dddd_eeee_0aaa, "2001:db8:aaaa:bbbb:cccc:dddd:eeee:aaa"),
+      // Section 5: mixed notation for IPv4-mapped addresses.
+      (0, 0x0000_ffff_c000_0201, "::ffff:192.0.2.1"),
+      (0, 0, "::"), (0, 1, "::1"), (0x0001_0000_0000_0000, 0, "1::"), (0xfe80 << 48, 0x10, "fe80::10"),
+    ] as [(UInt64, UInt64, String)])
+  func ipv6(_ high: UInt64, _ low: UInt64, _ expected: String) {
+    #expect(text { $0.append(ipv6High: high, low: low) } == expected)
+  }
+
+  @Test("random IPv6 addresses read as inet_ntop writes them")
+  func ipv6AgainstLibrary() {
+    var generator = SeededGenerator(seed: 30)
+    for _ in 0..<20000 {
+      // Groups are often zero, so that runs of all kinds come up.
+      var groups: [UInt16] = (0..<8).map { _ in
+        Bool.random(using: &generator)
+          ? 0 : UInt16.random(in: 0...65535, using: &generator) >> UInt16(generator.next() % 16)
+      }
+      groups[0] |= 0x2000
+      let high = groups[..<4].reduce(0 as UInt64) { $0 << 16 | UInt64($1) }
+      let low = groups[4...].reduce(0 as UInt64) { $0 << 16 | UInt64($1) }
+      var address = (high.bigEndian, low.bigEndian)
+      var buffer = [CChar](repeating: 0, count: 64)
+      inet_ntop(AF_INET6, &address, &buffer, 64)
+      let expected = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8($0) }, as: UTF8.self)
+      guard text({ $0.append(ipv6High: high, low: low) }) == expected else {
+        Issue.record("\(expected)")
+        return
+      }
+    }
+  }
+
+  @Test("times are ISO 8601 in UTC with six decimals")
+  func times() {
+    #expect(text { $0.append(time: TimestampTests.sample) } == "2015-10-20T07:09:33.611190Z")
+    #expect(text { $0.append(time: 0) } == "1970-01-01T00:00:00.000000Z")
+    // 2000-02-29: 30 years * 365 + 7 leap days + 59 - 1 + ... checked against gmtime below.
+    #expect(text { $0.append(time: 951_782_400_000_000_000) } == "2000-02-29T00:00:00.000000Z")
+    #expect(text { $0.append(time: .max) }.count >= 27)
+    var generator = SeededGenerator(seed: 31)
+    for _ in 0..<5000 {
+      let seconds = Int.random(in: 0..<10_000_000_000, using: &generator)
+      var (time, parts) = (seconds, tm())
+      gmtime_r(&time, &parts)
+      let got = text { $0.append(time: UInt64(seconds) * 1_000_000_000 + 999) }
+      let expected = [
+        Int(parts.tm_year) + 1900, Int(parts.tm_mon) + 1, Int(parts.tm_mday), Int(parts.tm_hour),
+      ]
+      let fields = got.split(whereSeparator: { !$0.isNumber }).map { Int($0)! }
+      guard Array(fields[..<4]) == expected else {
+        Issue.record("\(got)")
+        return
+      }
+    }
+  }
+
+  @Test("JSON of each kind of field")
+  func jsonFields() {
+    let line = json([
+      .ipv4(Sample.source4, 0xC0A8_0101), .unsigned64(Sample.octets.reversed, .max),
+      .string(Sample.serverName, Array("a.example".utf8)),
+      .octets(Sample.content, [0, 0xAB]), .octets(Sample.content, []), .list16(Sample.lengths, [1, -5]),
+      .list32(Sample.egress, []),
+      .time(Sample.start, TimestampTests.sample), .times(Sample.times, [TimestampTests.sample, 0]),
+      .mac(Sample.sourceMAC, 0x00AA_BBCC_DDEE), .float32(Sample.mean, 0.1), .float32(Sample.mean, .nan),
+      .float32(Sample.mean, -.infinity), .float32(Sample.mean, 1e20), .ipv6(Sample.source6, 0, 1),
+    ])
+    let expected =
+      #"{"iana:sourceIPv4Address":"192.168.1.1","iana@reverse:octetDeltaCount":18446744073709551615,"#
+      + #""cesnet:TLSSNI":"a.example","cesnet:IDPContent":"0x00ab","cesnet:IDPContent":"0x","#
+      + #""cesnet:packetLength":[1,-5],"iana:egressInterface":[],"#
+      + #""iana:flowStartMicroseconds":"2015-10-20T07:09:33.611190Z","#
+      + #""cesnet:packetTime":["2015-10-20T07:09:33.611190Z","1970-01-01T00:00:00.000000Z"],"#
+      + #""iana:sourceMacAddress":"00:aa:bb:cc:dd:ee","cesnet:ntsMeanPacketPayload":0.1,"#
+      + #""cesnet:ntsMeanPacketPayload":null,"cesnet:ntsMeanPacketPayload":null,"#
+      + #""cesnet:ntsMeanPacketPayload":1e+20,"iana:sourceIPv6Address":"::1"}"# + "\n"
+    #expect(line == expected)
+  }
+
+  @Test("an empty record is an empty object")
+  func emptyObject() { #expect(json([]) == "{}\n") }
+
+  @Test("JSON strings are valid whatever bytes come, and say what Swift's own repair says")
+  func jsonStrings() throws {
+    var generator = SeededGenerator(seed: 32)
+    let pieces: [[UInt8]] = [
+      Array("plain".utf8), Array("\"\\\n\r\t\u{0}\u{1f}\u{7f}".utf8), Array("žluťoučký 漢字 🐦".utf8),
+      [0xC0, 0x80], [0xED, 0xA0, 0x80],
+      [0xF4, 0x90, 0x80, 0x80], [0xE2, 0x82], [0xF0, 0x9F], [0xFF], [0x80],
+    ]
+    for _ in 0..<3000 {
+      var string: [UInt8] = []
+      for _ in 0..<Int.random(in: 0..<6, using: &generator) {
+        if Int.random(in: 0..<4, using: &generator) == 0 {
+          string.append(.random(in: 0...255, using: &generator))
+        } else {
+          string += pieces.randomElement(using: &generator)!
+        }
+      }
+      let line = json([.string(Sample.serverName, string)])
+      let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: String]
+      #expect(object?["cesnet:TLSSNI"] == String(decoding: string, as: UTF8.self))
+    }
+  }
+
+  @Test("CSV: fixed columns, empty cells for what is absent, quotes where needed")
+  func csv() {
+    var collector = ColumnCollector()
+    let ipv6: [AnyField] = [
+      .unsigned8(Sample.version, 6), .ipv6(Sample.source6, 0, 1), .unsigned16(Sample.sourcePort, 0),
+    ]
+    let ipv4: [AnyField] = [
+      .unsigned8(Sample.version, 4), .ipv4(Sample.source4, 1), .unsigned16(Sample.sourcePort, 0),
+    ]
+    ipv6.write(into: &collector)
+    collector.restartBlock()
+    ipv4.write(into: &collector)
+    #expect(collector.blockCount == 4)
+    collector.endBlock()
+    // Two plugins that share an element.
+    for element in [Sample.serverName, Sample.content, Sample.lengths] {
+      collector.octets(element, [UInt8]().span.bytes)
+    }
+    collector.endBlock()
+    collector.string(Sample.serverName, [UInt8]().span.bytes)
+    collector.times(Sample.times, count: 0) { _ in 0 }
+    collector.endBlock()
+
+    var writer = CSVRecordWriter(columns: collector.columns)
+    writer.begin()
+    ipv4.write(into: &writer)
+    writer.skip(columns: 3)
+    writer.string(Sample.serverName, Array("a,\"b\"\nc\u{0}".utf8).span.bytes)
+    writer.times(Sample.times, count: 1) { _ in 0 }
+    writer.end()
+    writer.begin()
+    ipv6.write(into: &writer)
+    writer.string(Sample.serverName, Array("plain".utf8).span.bytes)
+    writer.octets(Sample.content, [1 as UInt8].span.bytes)
+    writer.list(Sample.lengths, count: 2) { [1, -2 as Int16][$0] }
+    writer.skip(columns: 2)
+    writer.end()
+    writer.begin()
+    writer.end()
+    writer.begin()
+    writer.unsigned8(Sample.endReason, 1)
+    writer.end()
+    let expected = [
+      "iana:ipVersion,iana:sourceIPv4Address,iana:sourceIPv6Address,iana:sourceTransportPort,"
+        + "cesnet:TLSSNI,cesnet:IDPContent,cesnet:packetLength,cesnet:TLSSNI,cesnet:packetTime",
+      "4,0.0.0.1,,0,,,,\"a,\"\"b\"\"\nc\u{FFFD}\",\"[\"\"1970-01-01T00:00:00.000000Z\"\"]\"",
+      "6,,::1,0,plain,0x01,\"[1,-2]\",,", ",,,,,,,,", ",,,,,,,,", "",
+    ].joined(separator: "\n")
+    #expect(String(decoding: writer.output.bytes, as: UTF8.self) == expected)
+    #expect(writer.misplaced == 1)
+  }
+
+  @Test("the text table's columns stand under their headings")
+  func table() {
+    var writer = TextRecordWriter()
+    writer.begin()
+    let fields: [AnyField] = [
+      .unsigned8(Sample.endReason, 3), .unsigned64(Sample.octets, 4200),
+      .unsigned64(Sample.octets.reversed, 81000),
+      .unsigned64(Sample.packets, 12), .unsigned64(Sample.packets.reversed, 34),
+      .time(Sample.start, TimestampTests.sample),
+      .time(Sample.end, TimestampTests.sample + 1_500_000_000), .unsigned8(Sample.version, 4),
+      .unsigned8(Sample.protocolIdentifier, 6), .unsigned8(Sample.flags, 0x1B),
+      .unsigned8(Sample.flags.reversed, 0x12),
+      .unsigned16(Sample.sourcePort, 51234), .unsigned16(Sample.destinationPort, 443),
+      .unsigned32(Sample.ingress, 0),
+      .ipv4(Sample.source4, 0xC000_0201), .ipv4(Sample.destination4, 0xC633_6407), .mac(Sample.sourceMAC, 1),
+      .string(Sample.serverName, Array("a.example".utf8)), .string(Sample.method, Array("a b".utf8)),
+      .list16(Sample.lengths, [1, -2]), .list8(Sample.directions, []),
+    ]
+    fields.write(into: &writer)
+    writer.end()
+    let lines = String(decoding: writer.output.bytes, as: UTF8.self).split(separator: "\n")
+    #expect(
+      lines[1]
+        == "2015-10-20 07:09:33.611190        1.500000  TCP          192.0.2.1:51234 → 198.51.100.7:443              12         34        4200       81000  ...AP.SF  ...A..S.  end     TLSSNI=a.example  httpHost=\"a b\"  packetLength=[1,-2]"
+    )
+    func column(_ needle: String, in line: Substring) -> Int? {
+      line.firstRange(of: needle).map { line.distance(from: line.startIndex, to: $0.upperBound) }
+    }
+    #expect(column("duration", in: lines[0]) == column("1.500000", in: lines[1]))
+    #expect(column("source", in: lines[0]) == column("192.0.2.1:51234", in: lines[1]))
+    #expect(column("packets →", in: lines[0]) == column("12   ", in: lines[1]).map { $0 - 3 })
+    #expect(column("octets ←", in: lines[0]) == column("81000", in: lines[1]))
+    #expect(column("end", in: lines[0]) == column("end", in: lines[1]))
+  }
+}

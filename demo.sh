@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Shows Martlet's main job on this machine, from nothing: installs what is missing, builds the release binary and runs it.
+#
+#   ./demo.sh         a bundled capture: a table of its flows, and an IPFIX file read back by libfixbuf's ipfixDump
+#   ./demo.sh --live  two RX queues on virtual devices, IPFIX over UDP into nfcapd, and nfdump's view of it (root)
+set -euo pipefail
+cd "$(dirname "$0")"
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+
+# Installs the Debian packages among the arguments that are not there yet.
+need() {
+  local missing=()
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  say "installing ${missing[*]}"
+  local sudo=()
+  [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+  "${sudo[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+build() {
+  say "swift build -c release"
+  swift build -c release 2>&1 | tail -n 1
+  martlet=$(swift build -c release --show-bin-path)/martlet
+}
+
+offline() {
+  local capture=Tests/Captures/demo.pcap
+  say "martlet --pcap $capture --plugins pstats --export text:- --export ipfix:flows.ipfix --export json:flows.json"
+  "$martlet" --pcap "$capture" --plugins pstats --export "ipfix:$out/flows.ipfix" --export "json:$out/flows.json"
+  "$martlet" --pcap "$capture" --export text:- | { head -n 1; sort | head -n 40; }
+  local flows
+  flows=$(wc -l <"$out/flows.json")
+  say "$flows flows; the first as JSON, with its packet sequence (pstats)"
+  head -n 1 "$out/flows.json"
+  say "the IPFIX file ($(stat -c %s "$out/flows.ipfix") bytes), read by libfixbuf's ipfixDump"
+  ipfixDump --in "$out/flows.ipfix" 2>/dev/null | grep -A 24 -- '--- data record 1 ---' | head -n 25
+}
+
+live() {
+  local port=14739
+  mkdir "$out/flows"
+  say "nfcapd on 127.0.0.1:$port; martlet with two RX queues, one worker lcore each"
+  nfcapd -b 127.0.0.1 -p "$port" -l "$out/flows" -t 3600 >"$out/nfcapd.log" 2>&1 &
+  collector=$!
+  sleep 1
+  # Two CPUs are enough: the control lcore sleeps, the others yield while they are idle.
+  "$martlet" --lcores '0@0,1@1,2@0,3@1' --no-pci --no-huge -m 256 --file-prefix "martlet-demo-$$" \
+    --vdev=net_pcap0,rx_pcap=Tests/Captures/demo.pcap,rx_pcap=Tests/Captures/many-flows.pcap \
+    -- --export "udp://127.0.0.1:$port" --timestamps ms --stats 1 --duration 3
+  sleep 1
+  kill "$collector"
+  wait "$collector" 2>/dev/null || true
+  collector=
+  say "nfdump's view: the ten flows with most bytes"
+  nfdump -R "$out/flows" -O bytes -n 10 -o line
+}
+
+out=$(mktemp -d)
+collector=
+trap '[ -z "$collector" ] || kill "$collector" 2>/dev/null; rm -rf "$out"' EXIT
+
+# Swift needs a C library to link against; the rest is DPDK and what it is configured with.
+need dpdk-dev libnuma-dev libbsd-dev libmd-dev libpcap-dev pkg-config
+case "${1:-}" in
+  "")
+    need libfixbuf-tools
+    build
+    offline
+    ;;
+  --live)
+    need dpdk nfdump
+    build
+    live
+    ;;
+  *)
+    echo "usage: ./demo.sh [--live]" >&2
+    exit 64
+    ;;
+esac

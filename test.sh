@@ -1,0 +1,118 @@
+#!/bin/bash
+# Sets up what the tests need and runs all of them: format, build, unit tests, end-to-end tests.
+#
+#     ./test.sh [--no-install] [STAGE…]        stages: format build unit end-to-end (default: all)
+#
+# For a Debian 12 with git and a Swift 6.3 toolchain. Every stage runs even when an earlier one failed;
+# the closing lines are repeated at the end, and the exit status is 0 only if every stage passed.
+# Arguments for pytest go into PYTEST_ADDOPTS.
+set -uo pipefail
+cd "$(dirname "$0")" || exit 1
+
+STAGES=(format build unit end-to-end)
+INSTALL=yes
+CHOSEN=()
+for argument in "$@"; do
+    case $argument in
+        -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        --no-install) INSTALL=no ;;
+        format | build | unit | end-to-end) CHOSEN+=("$argument") ;;
+        *) echo "test.sh: unknown argument $argument; stages are: ${STAGES[*]}" >&2; exit 64 ;;
+    esac
+done
+[ ${#CHOSEN[@]} -gt 0 ] || CHOSEN=("${STAGES[@]}")
+
+say() { printf '\n== %s\n' "$*"; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+
+PACKAGES=(dpdk dpdk-dev libnuma-dev libbsd-dev libmd-dev libpcap-dev pkg-config
+    python3 python3-venv tshark nfdump libfixbuf-tools iproute2 iputils-ping tcpdump ethtool util-linux)
+
+install_packages() {
+    local missing=() package
+    for package in "${PACKAGES[@]}"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    if [ ${#missing[@]} = 0 ]; then
+        echo "all ${#PACKAGES[@]} Debian packages are there"
+        return
+    fi
+    echo "installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            -o Dpkg::Use-Pty=0 "${missing[@]}" >/dev/null
+}
+
+make_venv() {
+    local python=/usr/bin/python3
+    [ -x .build-venv/bin/pytest ] && { echo "the Python environment is there: .build-venv"; return; }
+    echo "making the Python environment .build-venv with pytest, numpy and pandas"
+    "$python" -m venv .build-venv && .build-venv/bin/pip install -q --disable-pip-version-check pytest || return
+    .build-venv/bin/pip install -q --disable-pip-version-check --only-binary :all: numpy pandas ||
+        echo "no numpy or pandas: the data frame test will be skipped"
+}
+
+reserve_hugepages() {
+    local free
+    free=$(awk '/HugePages_Free/ { print $2 }' /proc/meminfo)
+    if [ "${free:-0}" -ge 128 ]; then
+        echo "$free free hugepages"
+    elif [ -x hugepages-setup.sh ] && as_root ./hugepages-setup.sh --pages 256; then
+        :
+    else
+        echo "no hugepages: tests that need them are skipped, the others use --no-huge"
+    fi
+}
+
+if [ "$INSTALL" = yes ]; then
+    say "Setting up"
+    install_packages || echo "test.sh: some packages are missing (see above); going on"
+    reserve_hugepages
+    case " ${CHOSEN[*]} " in *" end-to-end "*) make_venv || echo "test.sh: no Python environment" ;; esac
+fi
+
+command -v swift >/dev/null || PATH=$PATH:/opt/swift/usr/bin
+command -v swift >/dev/null || { echo "test.sh: no swift on PATH: install Swift 6.3 from swift.org" >&2; exit 1; }
+[ -d "${MARTLET_CORPUS:-../shared/corpus}" ] ||
+    echo "no ../shared/corpus (or MARTLET_CORPUS): tests on it are skipped, those on Tests/Captures run"
+
+LOG=$(mktemp -d /tmp/martlet-test.XXXXXX)
+trap 'rm -rf "$LOG"' EXIT
+CLOSING=()
+FAILED=0
+
+# stage NAME PATTERN COMMAND…: runs it, keeps the last line that matches PATTERN as its closing line.
+stage() {
+    local name=$1 pattern=$2 start=$SECONDS status closing
+    shift 2
+    say "$name: $*"
+    "$@" 2>&1 | tee "$LOG/$name"
+    status=${PIPESTATUS[0]}
+    closing=$(grep -E "$pattern" "$LOG/$name" | tail -n 1 | sed 's/^[^[:alnum:]=]*//')
+    [ "$status" = 0 ] || FAILED=1
+    [ -n "$closing" ] || { [ "$status" = 0 ] && closing="nothing to complain about"; }
+    CLOSING+=("$(printf '%-10s  status %s  %4d s  %s' "$name" "$status" $((SECONDS - start)) "$closing")")
+}
+
+for name in "${CHOSEN[@]}"; do
+    case $name in
+        format) stage format 'error:|warning:' swift format lint --strict --recursive Sources Tests Package.swift ;;
+        build) stage build 'error:|Compiling|complete' swift build -c release ;;
+        unit) stage unit 'Test run with|error:' swift test ;;
+        end-to-end)
+            if [ -x .build-venv/bin/pytest ]; then
+                stage end-to-end 'passed|failed|error|no tests' \
+                    .build-venv/bin/python -m pytest Tests/EndToEnd -q -ra --durations=10 -p no:cacheprovider
+            else
+                FAILED=1
+                CLOSING+=("end-to-end  not run: no .build-venv/bin/pytest")
+            fi
+            ;;
+    esac
+done
+
+say "Closing lines"
+printf '%s\n' "${CLOSING[@]}"
+[ "$FAILED" = 0 ] && echo "test.sh: all stages passed" || echo "test.sh: FAILED"
+exit "$FAILED"
