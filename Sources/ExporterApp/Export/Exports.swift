@@ -38,6 +38,7 @@ final class Exports: RecordExporting {
     var configuration = MessageStream.Configuration()
     configuration.observationDomain = options.odid
     configuration.maximumLength = options.mtu
+    configuration.martletEnterpriseNumber = options.privateEnterpriseNumber
     let policy: OverloadPolicy = live ? .drop : .wait(seconds: 30)
     switch url.destination {
     case .udp(let host, let port):
@@ -91,7 +92,13 @@ final class Exports: RecordExporting {
   }
 
   func finish() {
-    for exporter in all { exporter.close() }
+    for exporter in all {
+      exporter.close()
+      let lost = exporter.counters.lostRecords
+      guard lost > 0, exporter.failure == nil else { continue }
+      let reason = exporter.status.isEmpty ? "it could not keep up" : exporter.status
+      Console.warning("\(lost) records did not reach a collector (\(reason))")
+    }
     collect()
   }
 
