@@ -27,7 +27,7 @@ def frames(path):
         frame = data[position + 16 : position + 16 + captured]
         position += 16 + captured
         # Whole packets of at most an Ethernet frame, so that each fits one mbuf.
-        if captured == wire <= 1518 and len(frame) > 34 and frame[12:15] == b"\x08\x00\x45":
+        if captured == wire <= 1518 and len(frame) > 34 and frame[12:15] == b"\x08\x00\x45" and not frame[20] & 0x3F:
             yield frame
 
 
@@ -47,14 +47,12 @@ def main():
     kinds = [packets for packets in flows.values() if len(packets) <= 200]
     if not kinds:
         sys.exit("no IPv4 packets in these captures")
-    # Flows are drawn until packets and flows are in the proportion asked for: short ones are ordinary, long ones few.
+    # Flows are drawn so that packets and flows keep the proportion asked for: most are short, the packets are in long ones.
     wanted = options.packets / options.flows
+    long = [packets for packets in kinds if len(packets) >= wanted] or kinds
     chosen, total = [], 0
     while total < options.packets:
-        flow = chance.choice(kinds)
-        mean = total / max(1, len(chosen))
-        if (mean < wanted) != (len(flow) >= wanted) and chance.random() < 0.7:
-            continue
+        flow = chance.choice(long if total < wanted * len(chosen) else kinds)
         chosen.append(list(flow))
         total += len(flow)
     with open(options.out, "wb") as out:
