@@ -72,7 +72,11 @@ final class DissectorBench {
     return withUnsafeTemporaryAllocation(of: Packet.self, capacity: 1) { packets in
       // As in the engine: the packet still holds what an earlier one left.
       UnsafeMutableRawBufferPointer(packets).initializeMemory(as: UInt8.self, repeating: 0xEE)
-      if let reason = dissector.dissect(input, time: time, into: &packets[0]) { return .discarded(reason) }
+      if let reason = dissector.dissect(
+        input, time: time, isEthernet: dissector.linkType == .ethernet, into: &packets[0])
+      {
+        return .discarded(reason)
+      }
       return .packet(Dissected(packets[0]))
     }
   }
