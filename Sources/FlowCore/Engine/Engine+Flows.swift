@@ -21,7 +21,7 @@ extension Engine {
     record.pointee.index = index
     record.pointee.first = packet.pointee.time
     record.pointee.noteAddresses(packet.pointee, worker: worker)
-    record.pointee.count(packet.pointee, isForward: true)
+    record.count(packet, direction: 0)
     if now != packet.pointee.time { _ = record.pointee.setLag(clock: now, time: packet.pointee.time) }
     table.insert(
       index, in: bucket, lane: freeLanes.trailingZeroBitCount, signature: FlowTable.signature(hash),
@@ -81,7 +81,7 @@ extension Engine {
   /// direction, which begins where the old one ended, gets the packet.
   @inline(never)
   mutating func continueInNewRecord(
-    _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>, isForward: Bool,
+    _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>, direction: Int,
     now: UInt64
   ) {
     var next = FlowRecord(key: record.pointee.key)
@@ -101,15 +101,15 @@ extension Engine {
       return
     }
     next.index = index
-    next.count(packet.pointee, isForward: isForward)
-    if now != packet.pointee.time { _ = next.setLag(clock: now, time: packet.pointee.time) }
     let newRecord = table.record(index)
     newRecord.pointee = next
+    newRecord.count(packet, direction: direction)
+    if now != packet.pointee.time { _ = newRecord.pointee.setLag(clock: now, time: packet.pointee.time) }
     table.insert(
       index, in: bucket, lane: freeLanes.trailingZeroBitCount, signature: FlowTable.signature(hash),
       deadline: dueTime(newRecord), clock: now)
     counters.pointee.flowsMade &+= 1
-    startPlugins(newRecord, PacketView(packet: UnsafePointer(packet), isForward: isForward), hash: hash)
+    startPlugins(newRecord, PacketView(packet: UnsafePointer(packet), isForward: direction == 0), hash: hash)
   }
 
   // MARK: End

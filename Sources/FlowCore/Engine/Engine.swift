@@ -29,6 +29,10 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let outbox: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   var finished = 0
   let counters: UnsafeMutablePointer<WorkerCounters>
+  /// Where `counters` counts what the slab could not give.
+  private let slabMisses: UnsafeMutablePointer<UInt64>
+  /// The candidate of a packet that has none: no key matches it.
+  private let noRecord: UnsafeMutablePointer<FlowRecord>
   var sweepBucket: UInt64 = 0
   /// The time for which one bucket is swept, in 2^-20 ns.
   let sweepStep: UInt64
@@ -65,6 +69,11 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     outbox.initialize(repeating: nil, count: Self.outboxCapacity)
     counters = .allocate(capacity: 1)
     counters.initialize(to: WorkerCounters())
+    guard let offset = MemoryLayout<WorkerCounters>.offset(of: \.slabFull) else { preconditionFailure() }
+    slabMisses = (UnsafeMutableRawPointer(counters) + offset).assumingMemoryBound(to: UInt64.self)
+    FlowRecord.checkLayout()
+    noRecord = .allocate(capacity: 1)
+    noRecord.initialize(to: .departed)
   }
 
   deinit {
@@ -73,181 +82,206 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     packets.deallocate()
     outbox.deallocate()
     counters.deallocate()
+    noRecord.deallocate()
   }
 
   /// Works through one burst: `count` frames, received at `times[0]`, `times[step]`, `times[2 * step]`, …
   mutating func process(_ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>, step: Int) {
     precondition(count >= 0 && count <= Self.burstSize)
     finished = 0
-    if count > 0 { lastTime = times[(count &- 1) &* step] }
-    let dissected = dissectAll(frames, count, times, step)
-    findCandidates(dissected)
-    for index in 0..<dissected { account(packets + index, now: packets[index].clock) }
+    if count > 0 {
+      lastTime = times[(count &- 1) &* step]
+      // Two copies of the pass, so that the live one does not look at the time again for each frame.
+      let end =
+        step == 0
+        ? dissectAll(frames, count, times, hasOwnTimes: false)
+        : dissectAll(frames, count, times, hasOwnTimes: true)
+      findCandidates(to: end)
+      if allSlots != 0 { prefetchStates(to: end) }
+      accountAll(to: end)
+    }
     sweep()
   }
 
   // MARK: First pass
 
-  /// Dissects and hashes the frames and prefetches their buckets; returns how many are packets of flows.
+  /// Dissects and hashes the frames and prefetches their buckets; returns the end of those that are packets of flows.
   @inline(__always)
   private mutating func dissectAll(
-    _ frames: UnsafePointer<Frame>, _ count: Int, _ times: UnsafePointer<UInt64>, _ step: Int
-  ) -> Int {
+    _ frames: UnsafePointer<Frame>, _ count: Int, _ times: UnsafePointer<UInt64>, hasOwnTimes: Bool
+  ) -> UnsafeMutablePointer<Packet> {
     // Every frame moves the clock, in order, also those that belong to no flow: what a packet ends must not depend on
     // the frames behind it in the burst.
-    var now = step == 0 && count > 0 ? clock.advance(to: times[0]) : clock.now
-    var dissected = 0
+    var time = times[0]
+    var now = clock.advance(to: time)
+    let isEthernet = dissector.linkType == .ethernet
+    var packet = packets
     var bytes: UInt64 = 0
     for index in 0..<count {
       let frame = frames[index]
       bytes &+= UInt64(frame.wire)
-      if step != 0 { now = clock.advance(to: times[index]) }
-      packets[dissected].clock = now
-      if let reason = dissector.dissect(frame, time: times[index &* step], into: &packets[dissected]) {
+      if hasOwnTimes, index > 0 {
+        time = times[index]
+        now = clock.advance(to: time)
+      }
+      packet.pointee.clock = now
+      if let reason = dissector.dissect(frame, time: time, isEthernet: isEthernet, into: &packet.pointee) {
         counters.pointee.discarded[Int(reason.rawValue)] &+= 1
       } else {
-        table.bucket(table.bucketIndex(packets[dissected].hash)).prefetch()
-        dissected &+= 1
+        table.bucket(table.bucketIndex(packet.pointee.hash)).prefetch()
+        packet += 1
       }
     }
     counters.pointee.packets &+= UInt64(count)
     counters.pointee.bytes &+= bytes
-    return dissected
+    return packet
   }
 
   // MARK: Second pass
 
   /// Looks for each packet's signature in its bucket and prefetches the record that is probably its own.
   @inline(__always)
-  private func findCandidates(_ count: Int) {
-    for index in 0..<count {
-      let hash = packets[index].hash
+  private func findCandidates(to end: UnsafeMutablePointer<Packet>) {
+    var packet = packets
+    while packet != end {
+      let hash = packet.pointee.hash
       let bucket = table.bucket(table.bucketIndex(hash))
       let lanes = bucket.lanes(matching: FlowTable.signature(hash))
-      guard lanes != 0 else {
-        packets[index].candidate = 0
-        continue
+      if lanes != 0 {
+        let record = table.record(bucket.recordIndex(lanes.trailingZeroBitCount))
+        packet.pointee.candidate = record
+        martlet_prefetch(record)
+        if packet.pointee.key.isVersion6 { martlet_prefetch(UnsafeRawPointer(record) + 64) }
+      } else {
+        packet.pointee.candidate = nil
       }
-      let candidate = bucket.recordIndex(lanes.trailingZeroBitCount)
-      packets[index].candidate = candidate
-      let record = UnsafeRawPointer(table.record(candidate))
-      martlet_prefetch(record)
-      if packets[index].key.isVersion6 { martlet_prefetch(record + 64) }
-      // The states of the plugins, up to four lines: more would only push other packets' lines out.
-      var offset = FlowRecord.size
-      while offset < table.stride, offset < FlowRecord.size + 256 {
-        martlet_prefetch(record + offset)
-        offset &+= 64
+      packet += 1
+    }
+  }
+
+  /// Prefetches the states of the plugins that still want the flow's packets: one that is done costs no memory access.
+  @inline(never)
+  private func prefetchStates(to end: UnsafeMutablePointer<Packet>) {
+    var packet = packets
+    while packet != end {
+      if let record = packet.pointee.candidate {
+        var rest = record.pointee.interest
+        while rest != 0 {
+          let slot = stage.slots[rest.trailingZeroBitCount]
+          let state = UnsafeRawPointer(record) + Int(slot.stateOffset)
+          martlet_prefetch(state)
+          martlet_prefetch(state + Int(min(slot.stateSize, 128) &- 1))
+          rest &= rest &- 1
+        }
       }
+      packet += 1
     }
   }
 
   // MARK: Third pass
 
-  /// Counts one packet in its flow, which is found, made, or ended and made anew.
+  /// Counts each packet in its flow, which is found, made, or ended and made anew.
   @inline(__always)
-  private mutating func account(_ packet: UnsafeMutablePointer<Packet>, now: UInt64) {
-    let key = packet.pointee.key
-    let candidate = packet.pointee.candidate
-    if candidate != 0 {
-      let record = table.record(candidate)
-      if let isForward = direction(of: packet, key, in: record) {
-        countKnown(packet, record, isForward: isForward, now: now)
-        return
+  private mutating func accountAll(to end: UnsafeMutablePointer<Packet>) {
+    var next = packets
+    while next != end {
+      let packet = next
+      next += 1
+      let now = packet.pointee.clock
+      let key = packet.pointee.key
+      var record = packet.pointee.candidate ?? noRecord
+      var direction = record.direction(key)
+      if direction < 0 || key.isVersion6 {
+        guard let found = search(packet) else {
+          makeFlow(packet, now: now)
+          continue
+        }
+        (record, direction) = found
       }
-    }
-    accountBySearch(packet, now: now)
-  }
-
-  /// Whether `record` is the packet's flow, and then whether the packet goes forward.
-  @inline(__always)
-  private func direction(
-    of packet: UnsafeMutablePointer<Packet>, _ key: Key, in record: UnsafeMutablePointer<FlowRecord>
-  ) -> Bool? {
-    if record.pointee.key == key {
-      guard !key.isVersion6 || hasAddresses(packet, record, isForward: true) else {
-        return record.pointee.key == key.reversed && hasAddresses(packet, record, isForward: false)
-          ? false : nil
+      // Before the SYN: a flow that timed out ends for that reason whether a sweep comes first or a packet.
+      if max(now, packet.pointee.time) >= timeouts.deadline(record.pointee),
+        timeouts.hasExpired(record.pointee, time: packet.pointee.time, clock: now)
+      {
+        restart(packet, record, reason: timeouts.reason(record.pointee), now: now)
+        continue
       }
-      return true
+      if packet.pointee.tcpFlags & TCPFlags.syn != 0, record.flags(direction) & TCPFlags.finOrReset != 0 {
+        restart(packet, record, reason: .endOfFlow, now: now)
+        continue
+      }
+      if record.pointee.interest != 0 {
+        countWithPlugins(packet, record, direction: direction)
+        continue
+      }
+      let counted = record.count(packet, direction: direction)
+      if now != packet.pointee.time || record.pointee.isLagging { noteLag(packet, record, now: now) }
+      if counted >= 1 << 31 { endFullRecord(packet, record) }
     }
-    guard record.pointee.key == key.reversed else { return nil }
-    return !key.isVersion6 || hasAddresses(packet, record, isForward: false) ? false : nil
   }
 
-  /// Compares full IPv6 addresses; the keys hold only their last words.
-  private func hasAddresses(
-    _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>, isForward: Bool
-  ) -> Bool {
-    let source = packet.pointee.sourceAddress6
-    let destination = packet.pointee.destinationAddress6
-    let (first, second) = isForward ? (source, destination) : (destination, source)
-    return record.pointee.sourceHigh == first.high && record.pointee.sourceLow == first.low
-      && record.pointee.destinationHigh == second.high && record.pointee.destinationLow == second.low
-  }
-
-  /// A packet whose signature was not in its bucket, or only by chance, or whose flow began or ended in this burst.
+  /// The packet's flow, when it is in the table, and the packet's direction. It is asked for IPv6, whose full addresses
+  /// are compared here, and when the candidate was not the flow: the signature matched only by chance or not at all, or
+  /// the flow began or ended in this burst.
   @inline(never)
-  private mutating func accountBySearch(_ packet: UnsafeMutablePointer<Packet>, now: UInt64) {
+  private func search(_ packet: UnsafeMutablePointer<Packet>) -> (UnsafeMutablePointer<FlowRecord>, Int)? {
     let hash = packet.pointee.hash
-    let key = packet.pointee.key
     let bucket = table.bucket(table.bucketIndex(hash))
     var lanes = bucket.lanes(matching: FlowTable.signature(hash))
     while lanes != 0 {
       let record = table.record(bucket.recordIndex(lanes.trailingZeroBitCount))
-      if let isForward = direction(of: packet, key, in: record) {
-        countKnown(packet, record, isForward: isForward, now: now)
-        return
+      let direction = record.direction(packet.pointee.key)
+      if direction >= 0 {
+        if !packet.pointee.key.isVersion6 { return (record, direction) }
+        if let direction = direction6(of: packet, in: record, direction) { return (record, direction) }
       }
       lanes &= lanes &- 1
     }
-    makeFlow(packet, now: now)
+    return nil
   }
 
-  /// A packet of a flow that is in the table: counted, unless it ends the flow and begins another.
-  @inline(__always)
-  private mutating func countKnown(
-    _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>, isForward: Bool,
-    now: UInt64
+  /// The direction by full IPv6 addresses, where that of the keys, which hold only their last words, is `direction`.
+  private func direction6(
+    of packet: UnsafeMutablePointer<Packet>, in record: UnsafeMutablePointer<FlowRecord>, _ direction: Int
+  ) -> Int? {
+    let source = packet.pointee.sourceAddress6
+    let destination = packet.pointee.destinationAddress6
+    func isRecord(_ first: (high: UInt64, low: UInt64), _ second: (high: UInt64, low: UInt64)) -> Bool {
+      record.pointee.sourceHigh == first.high && record.pointee.sourceLow == first.low
+        && record.pointee.destinationHigh == second.high && record.pointee.destinationLow == second.low
+    }
+    if direction == 0, isRecord(source, destination) { return 0 }
+    // A key that is its own reverse says nothing about the direction.
+    let mayBeReverse = direction == 1 || packet.pointee.key == packet.pointee.key.reversed
+    return mayBeReverse && isRecord(destination, source) ? 1 : nil
+  }
+
+  /// Counts a packet of a flow that plugins want: before they see it, and after.
+  @inline(never)
+  private mutating func countWithPlugins(
+    _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>, direction: Int
   ) {
-    // Before the SYN: a flow that timed out ends for that reason whether a sweep comes first or a packet.
-    if max(now, packet.pointee.time) >= timeouts.deadline(record.pointee),
-      timeouts.hasExpired(record.pointee, time: packet.pointee.time, clock: now)
-    {
-      restart(packet, record, reason: timeouts.reason(record.pointee), now: now)
+    let now = packet.pointee.clock
+    let view = PacketView(packet: UnsafePointer(packet), isForward: direction == 0)
+    let looking = record.pointee.interest & looksBeforeUpdate
+    if looking != 0, run(.beforeUpdate, mask: looking, record, view).contains(.startNewRecord) {
+      continueInNewRecord(packet, record, direction: direction, now: now)
       return
     }
-    let flags = packet.pointee.tcpFlags
-    if flags & TCPFlags.syn != 0 {
-      let seen = isForward ? record.pointee.forwardFlags : record.pointee.reverseFlags
-      if seen & TCPFlags.finOrReset != 0 {
-        restart(packet, record, reason: .endOfFlow, now: now)
-        return
-      }
-    }
-    let interest = record.pointee.interest
-    let view = PacketView(packet: UnsafePointer(packet), isForward: isForward)
-    if interest & looksBeforeUpdate != 0 {
-      let verdict = run(.beforeUpdate, mask: interest & looksBeforeUpdate, record, view)
-      if verdict.contains(.startNewRecord) {
-        continueInNewRecord(packet, record, isForward: isForward, now: now)
-        return
-      }
-    }
-    record.pointee.count(packet.pointee, isForward: isForward)
-    if now != packet.pointee.time || record.pointee.isLagging {
-      noteLag(packet, record, now: now)
-    }
-    if record.pointee.interest != 0,
-      run(.update, mask: record.pointee.interest, record, view).contains(.flush)
-    {
+    let counted = record.count(packet, direction: direction)
+    if now != packet.pointee.time || record.pointee.isLagging { noteLag(packet, record, now: now) }
+    if run(.update, mask: record.pointee.interest, record, view).contains(.flush) {
       endFlow(record, hash: packet.pointee.hash, reason: .forced)
-      return
+    } else if counted >= 1 << 31 {
+      endFullRecord(packet, record)
     }
-    // Far below the counter's end, and tested by one instruction: the record ends as if it had grown too old.
-    if record.pointee.forwardPackets | record.pointee.reversePackets >= 1 << 31 {
-      endFlow(record, hash: packet.pointee.hash, reason: .activeTimeout)
-    }
+  }
+
+  /// Far below the counters' end a record ends as if it had grown too old.
+  @inline(never)
+  private mutating func endFullRecord(
+    _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>
+  ) {
+    endFlow(record, hash: packet.pointee.hash, reason: .activeTimeout)
   }
 
   @inline(__always)
@@ -255,11 +289,5 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     _ hook: Hook, mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView
   ) -> Verdict {
     stage.run(hook, mask: mask, record, view, slab: slab, slabMisses: slabMisses)
-  }
-
-  @inline(__always)
-  private var slabMisses: UnsafeMutablePointer<UInt64> {
-    UnsafeMutableRawPointer(counters).advanced(by: MemoryLayout<WorkerCounters>.offset(of: \.slabFull)!)
-      .assumingMemoryBound(to: UInt64.self)
   }
 }

@@ -18,8 +18,6 @@ extension Dissector {
     let total = header.load(UInt16.self, at: 2)
     let flagsAndOffset = header.load(UInt16.self, at: 6)
     packet.octets = UInt32(total)
-    packet.timeToLive = header[8]
-    packet.fragmentFlags = UInt8(flagsAndOffset >> 13)
     packet.networkOffset = UInt32(start)
     packet.key = Key(
       addresses: header.load(UInt64.self, at: 12), sourcePort: 0, destinationPort: 0,
@@ -45,8 +43,6 @@ extension Dissector {
     guard header.count >= 40 else { return .ipTruncated }
     let payloadLength = Int(header.load(UInt16.self, at: 4))
     packet.octets = UInt32(payloadLength + 40)
-    packet.timeToLive = header[7]
-    packet.fragmentFlags = 0
     packet.networkOffset = UInt32(start)
     var next = header[6]
     var offset = 40

@@ -23,7 +23,9 @@ struct Dissector: ~Copyable {
   ///
   /// `packet` is left half-written in that case.
   @inline(__always)
-  mutating func dissect(_ frame: Frame, time: UInt64, into packet: inout Packet) -> DiscardReason? {
+  mutating func dissect(
+    _ frame: Frame, time: UInt64, isEthernet: Bool, into packet: inout Packet
+  ) -> DiscardReason? {
     packet.time = time
     packet.frame = frame.bytes
     packet.captured = frame.captured
@@ -31,7 +33,7 @@ struct Dissector: ~Copyable {
     packet.mplsEntry = 0
     packet.linkOffset = 0
     packet.macAddresses = .ethernet
-    if linkType == .ethernet, dissectCommon(frame, into: &packet) { return nil }
+    if isEthernet, dissectCommon(frame, into: &packet) { return nil }
     return dissectLayers(frame, into: &packet)
   }
 
@@ -70,8 +72,6 @@ struct Dissector: ~Copyable {
       return false
     }
     packet.octets = total
-    packet.timeToLive = bytes[22]
-    packet.fragmentFlags = UInt8(truncatingIfNeeded: fragment >> 13)
     packet.networkOffset = 14
     packet.transportOffset = 34
     packet.payloadOffset = 14 &+ headers

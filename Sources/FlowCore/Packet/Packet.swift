@@ -42,8 +42,15 @@ struct Key: BitwiseCopyable, Equatable {
       rest: UInt64(ports << 16 | ports >> 16) << 32 | rest & 0xFFFF_FFFF)
   }
 
+  /// The key with the mark of a record that has left the table.
+  var departed: Key { Key(addresses: addresses, rest: rest | Key.departed) }
+
   /// The key without the mark of a record that has left the table.
   var present: Key { Key(addresses: addresses, rest: rest & ~Key.departed) }
+
+  /// 0 when the keys are equal.
+  @inline(__always)
+  func difference(_ other: Key) -> UInt64 { (addresses ^ other.addresses) | (rest ^ other.rest) }
 
   @inline(__always) var isVersion6: Bool { rest & Key.version6 != 0 }
   @inline(__always) var protocolNumber: UInt8 { UInt8(truncatingIfNeeded: rest >> 8) }
@@ -63,25 +70,21 @@ struct Packet: BitwiseCopyable {
   var time: UInt64
   /// What the worker's clock showed when the packet was received.
   var clock: UInt64
+  /// The record whose signature matched when the burst was looked at; nil when none did.
+  var candidate: UnsafeMutablePointer<FlowRecord>?
   /// IPv4 total length, or IPv6 payload length + 40: from the header, not from the capture.
   var octets: UInt32
-  /// The record whose signature matched when the burst was looked at; 0 when none did.
-  var candidate: UInt32
   /// The TCP flags octet (CWR…FIN), 0 for later fragments and other protocols.
   var tcpFlags: UInt8
-  /// IPv4 time to live or IPv6 hop limit.
-  var timeToLive: UInt8
   /// Where the MAC addresses are.
   var macAddresses: MACAddressLocation
-  /// The IPv4 flags (bit 2 reserved, bit 1 DF, bit 0 MF) in the low three bits; 0 for IPv6.
-  var fragmentFlags: UInt8
-  /// The first MPLS label stack entry, or 0.
-  var mplsEntry: UInt32
   /// The frame's captured bytes.
   var frame: UnsafeRawPointer
   var captured: UInt32
   /// The frame's length on the wire.
   var wire: UInt32
+  /// The first MPLS label stack entry, or 0.
+  var mplsEntry: UInt32
   /// Where the link-layer header lies that holds the MAC addresses.
   var linkOffset: UInt32
   var networkOffset: UInt32
@@ -117,6 +120,18 @@ extension Packet {
     let bytes = Bytes(frame, count: Int(captured))
     let start = Int(networkOffset) + offset
     return (bytes.load(UInt64.self, at: start), bytes.load(UInt64.self, at: start + 8))
+  }
+
+  /// IPv4 time to live or IPv6 hop limit; read when asked for, because few plugins do.
+  @inline(__always)
+  var timeToLive: UInt8 {
+    Bytes(frame, count: Int(captured))[Int(networkOffset) + (key.isVersion6 ? 7 : 8)]
+  }
+
+  /// The IPv4 flags (bit 2 reserved, bit 1 DF, bit 0 MF) in the low three bits; 0 for IPv6.
+  @inline(__always)
+  var fragmentFlags: UInt8 {
+    key.isVersion6 ? 0 : Bytes(frame, count: Int(captured))[Int(networkOffset) + 6] >> 5
   }
 
   /// The captured payload.

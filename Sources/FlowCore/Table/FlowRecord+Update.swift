@@ -1,19 +1,54 @@
 // What a packet changes in its record.
 
-extension FlowRecord {
-  /// Adds a packet of the given direction.
+extension UnsafeMutablePointer<FlowRecord> {
+  /// Adds a packet of the given direction, 0 forward or 1 reverse; returns how many that direction has then.
+  ///
+  /// The direction is an index, not a condition: directions alternate in ways that no branch predictor guesses.
+  @inline(__always) @discardableResult
+  func count(_ packet: UnsafePointer<Packet>, direction: Int) -> UInt32 {
+    let base = UnsafeMutableRawPointer(self)
+    // Safe: `FlowRecord.checkLayout` holds, and each pair is two fields of the same type, one behind the other.
+    let packets = (base + FlowRecord.packetsOffset).assumingMemoryBound(to: UInt32.self)
+    let octets = (base + FlowRecord.octetsOffset).assumingMemoryBound(to: UInt64.self)
+    let flags = (base + FlowRecord.flagsOffset).assumingMemoryBound(to: UInt8.self)
+    let counted = packets[direction & 1] &+ 1
+    packets[direction & 1] = counted
+    octets[direction & 1] &+= UInt64(packet.pointee.octets)
+    flags[direction & 1] |= packet.pointee.tcpFlags
+    pointee.last = packet.pointee.time
+    return counted
+  }
+
+  /// The TCP flags seen in a direction.
   @inline(__always)
-  mutating func count(_ packet: borrowing Packet, isForward: Bool) {
-    if isForward {
-      forwardPackets &+= 1
-      forwardOctets &+= UInt64(packet.octets)
-      forwardFlags |= packet.tcpFlags
-    } else {
-      reversePackets &+= 1
-      reverseOctets &+= UInt64(packet.octets)
-      reverseFlags |= packet.tcpFlags
-    }
-    last = packet.time
+  func flags(_ direction: Int) -> UInt8 {
+    (UnsafeMutableRawPointer(self) + FlowRecord.flagsOffset).load(
+      fromByteOffset: direction & 1, as: UInt8.self)
+  }
+
+  /// 0 or 1 when `key` is the record's in forward or reverse direction, else -1. Without a branch on the direction.
+  @inline(__always)
+  func direction(_ key: Key) -> Int {
+    let forward = pointee.key.difference(key)
+    let reverse = pointee.key.difference(key.reversed)
+    return Swift.min(forward, reverse) != 0 ? -1 : (forward == 0 ? 0 : 1)
+  }
+}
+
+extension FlowRecord {
+  static let packetsOffset = 32
+  static let octetsOffset = 40
+  static let flagsOffset = 56
+
+  /// Stops the program where the layout is not what `count` takes it for; called once.
+  static func checkLayout() {
+    precondition(
+      MemoryLayout<FlowRecord>.offset(of: \.forwardPackets) == packetsOffset
+        && MemoryLayout<FlowRecord>.offset(of: \.reversePackets) == packetsOffset + 4
+        && MemoryLayout<FlowRecord>.offset(of: \.forwardOctets) == octetsOffset
+        && MemoryLayout<FlowRecord>.offset(of: \.reverseOctets) == octetsOffset + 8
+        && MemoryLayout<FlowRecord>.offset(of: \.forwardFlags) == flagsOffset
+        && MemoryLayout<FlowRecord>.offset(of: \.reverseFlags) == flagsOffset + 1)
   }
 
   /// Notes by how much the packet's time is behind the worker's clock; returns whether that changed.

@@ -50,6 +50,14 @@ struct FlowRecord: BitwiseCopyable {
 
   init(key: Key) { self.key = key }
 
+  /// A record that no packet's key matches.
+  static var departed: FlowRecord {
+    FlowRecord(
+      key: Key(
+        addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: false
+      ).departed)
+  }
+
   @inline(__always) var sourceMAC: UInt64 { sourceMACAndWorker & 0xFFFF_FFFF_FFFF }
   /// When the record has to leave the table on the worker's clock, if `deadline` is that on the clock of its packets.
   @inline(__always)

@@ -29,10 +29,9 @@ import Testing
     Packet(
       key: Key(
         addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: false),
-      hash: 0, time: time, clock: time, octets: 0, candidate: 0, tcpFlags: 0, timeToLive: 0,
-      macAddresses: .none,
-      fragmentFlags: 0, mplsEntry: 0, frame: frame.bytes, captured: frame.captured, wire: frame.wire,
-      linkOffset: 0, networkOffset: 0, transportOffset: 0, payloadOffset: 0, payloadLength: 0,
+      hash: 0, time: time, clock: time, candidate: nil, octets: 0, tcpFlags: 0, macAddresses: .none,
+      frame: frame.bytes, captured: frame.captured, wire: frame.wire,
+      mplsEntry: 0, linkOffset: 0, networkOffset: 0, transportOffset: 0, payloadOffset: 0, payloadLength: 0,
       payloadCaptured: 0)
   }
 
