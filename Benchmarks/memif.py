@@ -37,14 +37,6 @@ def hurry():
         pass
 
 
-def lead(process):
-    """The first thread, which only takes commands, goes before the ones that poll: else `stop` waits for its turn."""
-    try:
-        os.sched_setscheduler(process, os.SCHED_RR, os.sched_param(2))
-    except PermissionError:
-        pass
-
-
 def generator_options(flows):
     """What makes this many flows: txonly has 256, flowgen as many as it is told."""
     if flows <= 256:
@@ -73,8 +65,6 @@ def run(options, arguments, folder, number):
              "--duration", str(options.seconds + 3)] + arguments,
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=hurry)
         time.sleep(2)
-        for process in (0, testpmd.pid, martlet.pid):
-            lead(process)
         testpmd.stdin.write("start\n")
         testpmd.stdin.flush()
         began = time.monotonic()
