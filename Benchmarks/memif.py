@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -105,6 +106,8 @@ def main():
     parser.add_argument("--flows", type=int, default=100_000)
     parser.add_argument("--json")
     options = parser.parse_args()
+    # SIGTERM, as from timeout(1), must clean up, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     known = subprocess.run([options.martlet, "--list-plugins"], capture_output=True, text=True).stdout
     sets = [s for s in SETS if len(s[1]) < 2 or all(re.search(rf"^{p}\b", known, re.M) for p in s[1][1].split(","))]
     runs = {name: [] for name, _ in sets}
