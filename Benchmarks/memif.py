@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -33,14 +34,6 @@ def hurry():
     """Before other programs on the machine, where we may: a ring of 2048 does not last over a neighbour's turn."""
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-    except PermissionError:
-        pass
-
-
-def lead(process):
-    """The first thread, which only takes commands, goes before the ones that poll: else `stop` waits for its turn."""
-    try:
-        os.sched_setscheduler(process, os.SCHED_RR, os.sched_param(2))
     except PermissionError:
         pass
 
@@ -73,8 +66,6 @@ def run(options, arguments, folder, number):
              "--duration", str(options.seconds + 3)] + arguments,
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=hurry)
         time.sleep(2)
-        for process in (0, testpmd.pid, martlet.pid):
-            lead(process)
         testpmd.stdin.write("start\n")
         testpmd.stdin.flush()
         began = time.monotonic()
@@ -115,6 +106,8 @@ def main():
     parser.add_argument("--flows", type=int, default=100_000)
     parser.add_argument("--json")
     options = parser.parse_args()
+    # SIGTERM, as from timeout(1), must clean up, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     known = subprocess.run([options.martlet, "--list-plugins"], capture_output=True, text=True).stdout
     sets = [s for s in SETS if len(s[1]) < 2 or all(re.search(rf"^{p}\b", known, re.M) for p in s[1][1].split(","))]
     runs = {name: [] for name, _ in sets}
