@@ -75,6 +75,9 @@ let package = Package(
       ],
       path: "Benchmarks/EngineBench", exclude: ["CEngine"],
       swiftSettings: strict + [withFlags(plainFlags)]),
+    .executableTarget(
+      name: "export-bench", dependencies: ["FlowCore", "IPFIX", "CSockets"], path: "Benchmarks/ExportBench",
+      swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "IPFIXTests", dependencies: ["IPFIX"], swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(

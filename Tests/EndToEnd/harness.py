@@ -17,7 +17,7 @@ CAPTURES = ROOT / "Tests/Captures"
 
 
 def _corpus():
-    for place in (os.environ.get("MARTLET_CORPUS"), ROOT / "../shared/corpus", "/work/shared/corpus"):
+    for place in (os.environ.get("MARTLET_CORPUS"), ROOT / "../shared/corpus"):
         if place and Path(place).is_dir():
             return Path(place).resolve()
     return None

@@ -1,6 +1,5 @@
 """The command line: usage errors are 64 with one line; what the machine lacks is one line that says what to do."""
 
-import re
 
 import pytest
 from harness import CAPTURES, Live, file_prefix, free_hugepages, is_root, run

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -14,8 +13,8 @@ import time
 
 import pytest
 from harness import (
-    CAPTURES, MARTLET, NO_HUGE, ONE_QUEUE, TWO_QUEUES, Live, UDPCollector, free_hugepages, free_port, have, is_root,
-    json_packets_and_octets, memory, number, offline, packets_and_octets, read_pcap, stats_lines, totals, unaccounted)
+    CAPTURES, MARTLET, NO_HUGE, TWO_QUEUES, Live, UDPCollector, free_hugepages, free_port, have, is_root,
+    json_packets_and_octets, number, offline, packets_and_octets, read_pcap, stats_lines, unaccounted)
 
 pytestmark = [
     pytest.mark.skipif(not is_root(), reason="live tests need root"),
@@ -256,23 +255,31 @@ def test_tap_receives_kernel_traffic(tmp_path):
 # The clock.
 
 def test_flows_time_out_by_the_clock_on_an_idle_link():
-    """The capture is over at once; its flows must come a second later (and no more than one late)."""
-    with UDPCollector() as collector, Live(
-            [pcap_device(DNS)], ["--export", f"udp://127.0.0.1:{collector.port}", "--inactive-timeout", "1", "--stats", "0.05"],
-    ) as live:
-        live.wait_received(packets_in(DNS))
-        received = time.monotonic()
-        arrivals = []
-        collector.socket.settimeout(4)
-        expected = stats_lines(live.text())[-1]["flows_made"]
-        while len(collector.session.records) < expected:
-            collector.session.message(collector.socket.recv(65535))
-            arrivals.append(time.monotonic() - received)
-        assert stats_lines(live.text())[-1]["received"] == packets_in(DNS), "the link was not idle"
-        assert live.stop() == 0
-    assert {number(r, 136) for r in collector.session.records} <= {1, 3}
-    # The packets came up to a statistics interval before `received`.
-    assert arrivals[0] >= 0.8 and arrivals[-1] <= 2.3, arrivals
+    """The capture is over at once; each flow must arrive within a second after its last packet's timeout."""
+    delays = []
+    # Three runs, since what comes just after a sweep or a message waits longest.
+    for _ in range(3):
+        with UDPCollector() as collector, Live(
+                [pcap_device(DNS)],
+                ["--export", f"udp://127.0.0.1:{collector.port}", "--inactive-timeout", "1", "--stats", "0.05"]) as live:
+            live.wait_received(packets_in(DNS))
+            expected = stats_lines(live.text())[-1]["flows_made"]
+            records = collector.session.records
+            collector.socket.settimeout(4)
+            while len(records) < expected:
+                before = len(records)
+                collector.session.message(collector.socket.recv(65535))
+                # flowEndMicroseconds is an NTP time.
+                delays += [time.time() - (number(r, 155) / 2**32 - 2208988800) - 1 for r in records[before:]]
+            assert stats_lines(live.text())[-1]["received"] == packets_in(DNS), "the link was not idle"
+            assert live.stop() == 0, live.text()
+        assert {number(r, 136) for r in records} <= {1, 3}
+    assert min(delays) >= 0 and max(delays) <= 1 + busy(), delays
+
+
+def busy():
+    """What a loaded machine may add to a time, in seconds: nothing when there is a CPU for each that wants one."""
+    return 0.5 if os.getloadavg()[0] > 2 * os.cpu_count() else 0.1
 
 
 def test_active_timeout_by_the_clock():

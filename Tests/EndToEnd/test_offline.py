@@ -11,7 +11,7 @@ import sys
 
 import pytest
 from harness import (
-    CAPTURES, CORPUS, FUNCTIONAL, SUFFIXES, captures, have, is_root, json_packets_and_octets, offline, read_pcap,
+    CAPTURES, CORPUS, FUNCTIONAL, captures, have, is_root, json_packets_and_octets, offline, read_pcap,
     run, stats_lines, totals, tshark, unaccounted, write_pcap, write_pcapng)
 
 needs_corpus = pytest.mark.skipif(CORPUS is None, reason="needs ../shared/corpus")

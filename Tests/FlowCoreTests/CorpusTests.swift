@@ -26,14 +26,7 @@ import Testing
     ("ovpn", ["ovpn"], []),
     ("ssadetector", ["ssadetector"], []),
     ("wg", ["wg"], []),
-    // The capture leaps five years ahead and back twice: Martlet ends the flows at the leap, the peer has not got round to it.
-    (
-      "tls", ["tls"],
-      [
-        "iana:octetDeltaCount", "iana:packetDeltaCount", "iana@reverse:octetDeltaCount",
-        "iana@reverse:packetDeltaCount",
-      ]
-    ),
+    ("tls", ["tls"], []),
   ]
 
   @Test(.enabled(if: Corpus.directory != nil, "needs ../shared/corpus"), arguments: functional)

@@ -498,6 +498,18 @@ private typealias Build = FrameBuilder
     #expect(ports(bench.dissect(fragment(9, more: false, [1], proto: 1), time: Self.start)) == [0, 0])
   }
 
+  /// A later fragment's next header is the first fragment's, but what follows is the middle of something.
+  @Test func noHeaderIsReadInALaterFragment() throws {
+    for next: UInt8 in [0, 43, 44, 51, 60, 135] {
+      for payload in [[], [17], [17, 255, 0, 0], [17, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 53, 0, 0, 0, 0]]
+        as [[UInt8]]
+      {
+        let packet = try packet(fragment(6, more: false, payload, proto: next, version6: true))
+        #expect(packet.protocolNumber == next && packet.payload == payload && packet.sourcePort == 0)
+      }
+    }
+  }
+
   @Test func aFloodOfFragmentsOnlyShortensTheMemory() {
     let bench = DissectorBench(fragmentSets: 1)
     for number in 0..<5 {

@@ -82,6 +82,13 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Enterprise number of Martlet's own elements (the default is RFC 5612's, for documentation).",
+      valueName: "N"),
+    transform: { UInt32(try Bounded.parse($0, in: 1...Int(UInt32.max))) })
+  var privateEnterpriseNumber: UInt32 = 32473
+
+  @Option(
+    help: ArgumentHelp(
       "Which flowStart and flowEnd elements IPFIX carries (nfdump 1.7 reads ms only).", valueName: "ms|us|ns")
   )
   var timestamps = TimestampPrecision.microseconds

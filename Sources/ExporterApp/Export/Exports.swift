@@ -38,6 +38,7 @@ final class Exports: RecordExporting {
     var configuration = MessageStream.Configuration()
     configuration.observationDomain = options.odid
     configuration.maximumLength = options.mtu
+    configuration.martletEnterpriseNumber = options.privateEnterpriseNumber
     let policy: OverloadPolicy = live ? .drop : .wait(seconds: 30)
     switch url.destination {
     case .udp(let host, let port):
@@ -60,13 +61,15 @@ final class Exports: RecordExporting {
   }
 
   func export(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
+    for exporter in ipfix {
+      exporter.withStream { schema.append(records, count: count, to: &$0) }
+    }
+    guard !json.isEmpty || !csv.isEmpty || !text.isEmpty else {
+      storage.pointee.records &+= UInt64(count)
+      return
+    }
     for index in 0..<count {
       guard let record = records[index] else { continue }
-      for exporter in ipfix {
-        exporter.append(
-          key: schema.key(record), describe: { schema.describe(record, into: &$0) },
-          encode: { schema.encode(record, into: &$0) })
-      }
       for exporter in json { exporter.append { schema.render(record, into: &$0) } }
       for exporter in csv { exporter.append { schema.render(record, into: &$0) } }
       for exporter in text { exporter.append { schema.render(record, into: &$0) } }
@@ -89,7 +92,13 @@ final class Exports: RecordExporting {
   }
 
   func finish() {
-    for exporter in all { exporter.close() }
+    for exporter in all {
+      exporter.close()
+      let lost = exporter.counters.lostRecords
+      guard lost > 0, exporter.failure == nil else { continue }
+      let reason = exporter.status.isEmpty ? "it could not keep up" : exporter.status
+      Console.warning("\(lost) records did not reach a collector (\(reason))")
+    }
     collect()
   }
 

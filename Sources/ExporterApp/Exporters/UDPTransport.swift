@@ -24,6 +24,8 @@ final class UDPTransport: MessageTransport {
   /// Messages were lost or refused: the collector may lack templates.
   private var templatesAreDoubtful = false
   private var lastRepeat: UInt64 = 0
+  /// Records of the datagrams that the last call sent: a refusal does not say which of them, and takes all back.
+  private var latestRecords: UInt64 = 0
   private var isNewSession = false
   private let vectors: UnsafeMutablePointer<iovec>
 
@@ -61,6 +63,7 @@ final class UDPTransport: MessageTransport {
       }
       let sent = Int(martlet_send_datagrams(socket, vectors, UInt32(count), Int32(MSG_NOSIGNAL)))
       if sent > 0 {
+        latestRecords = 0
         for message in batch.messages[next..<next + sent] { countSent(message) }
         next += sent
         attempts = 0
@@ -80,6 +83,27 @@ final class UDPTransport: MessageTransport {
     counters.messages += 1
     counters.records += UInt64(message.records)
     counters.bytes += UInt64(message.length)
+    latestRecords += UInt64(message.records)
+  }
+
+  /// The collector's host refused what was sent last (ICMP port unreachable): those records are lost, not sent.
+  private func takeBackLatest() {
+    counters.records -= min(latestRecords, counters.records)
+    counters.lostRecords += latestRecords
+    latestRecords = 0
+    templatesAreDoubtful = true
+    isSuspect = true
+    status = "\(resolver.host): \(ExportError.reason(ECONNREFUSED))"
+  }
+
+  /// Asks whether a refusal came since the last datagram was sent.
+  private func noticeRefusal() {
+    guard socket >= 0, latestRecords > 0 else { return }
+    var code: Int32 = 0
+    var length = socklen_t(MemoryLayout<Int32>.size)
+    guard getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &length) == 0, code == ECONNREFUSED else { return }
+    counters.errors += 1
+    takeBackLatest()
   }
 
   /// Notes a failed send; true when the same datagram should be tried again at once.
@@ -101,6 +125,7 @@ final class UDPTransport: MessageTransport {
       isSuspect = code != EMSGSIZE
       // A refusal reports an earlier datagram; the one at hand was not sent.
       templatesAreDoubtful = true
+      if code == ECONNREFUSED { takeBackLatest() }
       return code == ECONNREFUSED && attempts == 0
     }
   }
@@ -121,6 +146,7 @@ final class UDPTransport: MessageTransport {
   }
 
   func tick(now: Moment, announcement: () -> [UInt8]) -> TransportEvent {
+    noticeRefusal()
     if socket < 0 || (isSuspect && backOff.isDue(now)) { openSocket(now) }
     if isNewSession {
       isNewSession = false
@@ -181,6 +207,7 @@ final class UDPTransport: MessageTransport {
   }
 
   func close(announcement: () -> [UInt8]) {
+    noticeRefusal()
     if socket >= 0 { Glibc.close(socket) }
     socket = -1
   }

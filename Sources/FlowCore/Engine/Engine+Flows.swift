@@ -165,7 +165,9 @@ extension Engine {
       var oldest: (lane: Int, last: UInt64)?
       while lanes != 0 {
         let lane = lanes.trailingZeroBitCount
-        let last = table.record(bucket.recordIndex(lane)).pointee.last
+        let record = table.record(bucket.recordIndex(lane))
+        // By arrival: on the worker's clock, which the packets' own times may lag behind.
+        let last = record.pointee.dueTime(record.pointee.last)
         if oldest.map({ last < $0.last }) ?? true { oldest = (lane, last) }
         lanes &= lanes &- 1
       }

@@ -1,4 +1,5 @@
 // One entry for each kind of output. They are not generic, so that the fields' code is compiled for each of them here.
+import CIntrinsics
 import IPFIX
 
 extension RecordSchema {
@@ -10,6 +11,33 @@ extension RecordSchema {
   /// Writes the record's fields as an IPFIX data record.
   public func encode(_ record: UnsafeMutableRawPointer, into writer: inout DataRecordWriter) {
     write(record, precision, into: &writer)
+  }
+
+  /// Adds `count` records to a message stream. The lines of the records after the one at hand are asked for meanwhile: another
+  /// core has written them, and each would be waited for otherwise.
+  public func append(
+    _ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int, to stream: inout MessageStream
+  ) {
+    let ahead = 4
+    for index in 0..<min(ahead, count) { prefetch(records[index]) }
+    for index in 0..<count {
+      if index &+ ahead < count { prefetch(records[index &+ ahead]) }
+      guard let record = records[index] else { continue }
+      stream.append(
+        key: key(record), describe: { write(record, precision, into: &$0) },
+        encode: { write(record, precision, into: &$0) })
+    }
+  }
+
+  /// Asks for a record and the states of its plugins, up to six lines.
+  @inline(__always)
+  private func prefetch(_ record: UnsafeMutableRawPointer?) {
+    guard let record else { return }
+    var offset = 0
+    while offset < min(layout.stride, 384) {
+      martlet_prefetch(record + offset)
+      offset &+= 64
+    }
   }
 
   /// Writes the record's fields as a JSON object.

@@ -72,6 +72,8 @@ final class DissectorBench {
     return withUnsafeTemporaryAllocation(of: Packet.self, capacity: 1) { packets in
       // As in the engine: the packet still holds what an earlier one left.
       UnsafeMutableRawBufferPointer(packets).initializeMemory(as: UInt8.self, repeating: 0xEE)
+      // The engine notes its clock before it dissects: fragments age by it.
+      packets[0].clock = time
       if let reason = dissector.dissect(
         input, time: time, isEthernet: dissector.linkType == .ethernet, into: &packets[0])
       {

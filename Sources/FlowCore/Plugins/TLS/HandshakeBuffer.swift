@@ -1,7 +1,7 @@
 // The bytes of a hello that comes in pieces: a slab block in which each piece lies at its own offset, in whatever order
 // they arrive.
 
-/// Which bytes of a buffer are filled: all before `filled`, and up to four islands behind it.
+/// Which bytes of a buffer are filled: all before `filled`, and up to eight islands behind it.
 struct FilledRanges: BitwiseCopyable {
   private struct Island: BitwiseCopyable {
     var start: UInt16
@@ -11,9 +11,9 @@ struct FilledRanges: BitwiseCopyable {
   /// Bytes without a gap from the start.
   private(set) var filled: UInt16 = 0
   private var count: UInt16 = 0
-  private var islands = InlineArray<4, Island>(repeating: Island(start: 0, end: 0))
+  private var islands = InlineArray<8, Island>(repeating: Island(start: 0, end: 0))
 
-  /// Adds a piece; false, and nothing is added, when that would make a fifth island.
+  /// Adds a piece; false, and nothing is added, when that would make a ninth island.
   mutating func insert(_ start: Int, _ end: Int) -> Bool {
     var piece = Island(start: UInt16(start), end: UInt16(end))
     // Islands that the piece touches become part of it.
@@ -31,7 +31,7 @@ struct FilledRanges: BitwiseCopyable {
     if piece.start <= filled {
       filled = max(filled, piece.end)
     } else {
-      guard count < 4 else { return false }
+      guard count < 8 else { return false }
       islands[Int(count)] = piece
       count += 1
     }

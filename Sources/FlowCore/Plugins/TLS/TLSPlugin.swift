@@ -98,7 +98,7 @@ struct TLSPlugin: FlowPlugin {
       var stream = packet.isForward ? state.forward : state.reverse
       let phase = stream.phase
       let message = stream.take(datagram: payload, &flow)
-      if stream.phase == .collecting, phase != .collecting { extend(&state, by: TLSPlugin.answerLimit) }
+      if stream.phase == .collecting, phase != .collecting { extend(&state, by: TLSPlugin.helloLimit) }
       if packet.isForward { state.forward = stream } else { state.reverse = stream }
       return conclude(&state, message, .datagram, packet, &flow)
     }

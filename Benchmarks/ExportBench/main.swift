@@ -1,0 +1,127 @@
+// What the export lcore does with finished records, alone: encoding into messages, to loopback UDP, and as lines of text.
+//
+//     export-bench [--records N] [--capture MIX.pcap] [--json FILE]
+//
+// The records are made by the engine from generated packets (and from a capture's, for real payloads), so they are what a
+// worker hands over. Times are the thread's CPU time, because neighbours on the machine are not Martlet's cost.
+import FlowCore
+import Foundation
+import IPFIX
+
+/// The thread's CPU time in nanoseconds.
+func cpuTime() -> UInt64 {
+  var time = timespec()
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+}
+
+/// Runs `body`, which returns how many records it worked through, for half a second of CPU time, three times; the median
+/// of the nanoseconds per record.
+func measure(_ body: () -> Int) -> Double {
+  _ = body()
+  var costs: [Double] = []
+  for _ in 0..<3 {
+    var records = 0
+    let start = cpuTime()
+    var elapsed: UInt64 = 0
+    repeat {
+      records += body()
+      elapsed = cpuTime() - start
+    } while elapsed < 500_000_000
+    costs.append(Double(elapsed) / Double(records))
+  }
+  return costs.sorted()[1]
+}
+
+struct Row: Codable {
+  let records: String
+  let output: String
+  let bytesPerRecord: Double
+  let nanoseconds: Double
+  let recordsPerSecond: Double
+  var target: Double?
+}
+
+var recordCount = 100_000
+var capture: String?
+var json: String?
+var arguments = Array(CommandLine.arguments.dropFirst())
+while arguments.count >= 2 {
+  let value = arguments[1]
+  switch arguments[0] {
+  case "--records": recordCount = Int(value) ?? recordCount
+  case "--capture": capture = value
+  case "--json": json = value
+  default: fatalError("unknown option \(arguments[0])")
+  }
+  arguments.removeFirst(2)
+}
+
+var rows: [Row] = []
+let sink = UDPSink()
+
+/// Measures every output for one set of records.
+@MainActor
+func run(_ name: String, _ set: RecordSet, target: Double) {
+  func report(_ output: String, bytes: Int, target: Double? = nil, _ nanoseconds: Double) {
+    rows.append(
+      Row(
+        records: name, output: output, bytesPerRecord: Double(bytes) / Double(set.records.count),
+        nanoseconds: nanoseconds, recordsPerSecond: 1e9 / nanoseconds, target: target))
+  }
+  let bytes = set.encode { _ in }
+  // 64 records as a ring hands them over, again and again: what the instructions alone cost.
+  let few = set.prefix(1024)
+  report("IPFIX to memory, records cached", bytes: bytes, measure { few.encodeAll() })
+  report("IPFIX to memory", bytes: bytes, measure { set.encodeAll() })
+  let before = sink.counts
+  report("IPFIX to loopback UDP", bytes: bytes, target: target, measure { set.encodeAll { sink.send($0) } })
+  report("the same, UDP_SEGMENT", bytes: bytes, measure { set.encodeAll { sink.sendSegmented($0) } })
+  usleep(100_000)
+  let after = sink.counts
+  let received = Double(after.received - before.received) / Double(max(1, after.sent - before.sent))
+  print(
+    "\(name): the collector's socket took \(Int(received * 100)) % of \(after.sent - before.sent) datagrams")
+  report(
+    "JSON", bytes: set.json(),
+    measure {
+      _ = set.json()
+      return set.records.count
+    })
+  report(
+    "CSV", bytes: set.csv(),
+    measure {
+      _ = set.csv()
+      return set.records.count
+    })
+}
+
+let four = ["pstats", "tls", "ovpn", "idpcontent"].filter { name in
+  PluginCatalogue.all.contains { $0.name == name }
+}.map { PluginSelection($0) }
+let sequence = [PluginSelection("pstats")]
+run("basic, IPv4", try RecordSet(plugins: [], generated: recordCount, isVersion6: false), target: 150)
+run("basic, IPv6", try RecordSet(plugins: [], generated: recordCount, isVersion6: true), target: 150)
+run(
+  "pstats, 10 packets", try RecordSet(plugins: sequence, generated: recordCount / 4, packets: 10), target: 400
+)
+let all = four.map(\.name).joined(separator: "+")
+run("\(all), 10 packets", try RecordSet(plugins: four, generated: recordCount / 4, packets: 10), target: 400)
+if let capture {
+  run("\(all), mix", try RecordSet(plugins: four, capture: capture), target: 400)
+}
+
+print(
+  "records".padding(toLength: 44, withPad: " ", startingAt: 0)
+    + "output".padding(toLength: 34, withPad: " ", startingAt: 0) + "octets   ns/record  records/s   target")
+for row in rows {
+  let name = row.records.padding(toLength: 44, withPad: " ", startingAt: 0)
+  let output = row.output.padding(toLength: 34, withPad: " ", startingAt: 0)
+  let target = row.target.map { "\(row.nanoseconds <= $0 ? "met" : "missed") (\(Int($0)))" } ?? ""
+  print(
+    name + output
+      + String(
+        format: "%6.1f %11.1f %9.2f M   ", row.bytesPerRecord, row.nanoseconds, row.recordsPerSecond / 1e6)
+      + target)
+}
+if let json { try JSONEncoder().encode(rows).write(to: URL(fileURLWithPath: json)) }
