@@ -16,9 +16,9 @@ typedef struct {
 typedef struct {
   flow_key key;
   uint64_t last, first;
-  uint32_t forward_packets, reverse_packets;
-  uint64_t forward_octets, reverse_octets;
-  uint8_t forward_flags, reverse_flags, lagging, end_reason;
+  uint32_t packets[2];
+  uint64_t octets[2];
+  uint8_t flags[2], lagging, end_reason;
   uint32_t interest;
   uint64_t source_high, source_low, destination_high, destination_low;
   uint64_t source_mac, destination_mac;
@@ -37,7 +37,7 @@ typedef struct {
   flow_key key;
   uint64_t hash, time;
   uint32_t octets, candidate;
-  uint8_t flags, ttl, mac, fragment;
+  uint8_t flags, mac;
   uint32_t mpls;
   const uint8_t *frame;
   uint32_t captured, wire, link, network, transport, payload, payload_length, payload_captured;
@@ -163,8 +163,6 @@ static inline int dissect(c_engine *e, const c_frame *frame, uint64_t now, packe
   p->link = 0;
   p->mac = 1;
   p->octets = total;
-  p->ttl = b[22];
-  p->fragment = (uint8_t)(fragment >> 13);
   p->network = 14;
   p->transport = 34;
   p->payload = 14 + headers;
@@ -184,12 +182,12 @@ static inline flow_key reversed(flow_key key) {
                     (uint64_t)(ports << 16 | ports >> 16) << 32 | (key.rest & 0xFFFFFFFF)};
 }
 
-static inline int same(flow_key a, flow_key b) { return a.addresses == b.addresses && a.rest == b.rest; }
+static inline uint64_t difference(flow_key a, flow_key b) { return (a.addresses ^ b.addresses) | (a.rest ^ b.rest); }
 
-/// 1 forward, 0 reverse, -1 another flow.
+/// 0 forward, 1 reverse, -1 another flow; as in Swift, no branch depends on the direction.
 static inline int direction(const packet *p, const record *r) {
-  if (same(r->key, p->key)) return 1;
-  return same(r->key, reversed(p->key)) ? 0 : -1;
+  uint64_t forward = difference(r->key, p->key), reverse = difference(r->key, reversed(p->key));
+  return (forward < reverse ? forward : reverse) != 0 ? -1 : forward != 0;
 }
 
 static inline uint64_t deadline(const c_engine *e, const record *r) {
@@ -199,7 +197,7 @@ static inline uint64_t deadline(const c_engine *e, const record *r) {
 
 static inline uint8_t timeout_reason(const c_engine *e, const record *r) {
   if (r->last + e->inactive > r->first + e->active) return 2;
-  return (r->forward_flags | r->reverse_flags) & 5 ? 3 : 1;
+  return (r->flags[0] | r->flags[1]) & 5 ? 3 : 1;
 }
 
 static void end_record(c_engine *e, record *r, bucket *b, int lane, uint8_t reason) {
@@ -208,20 +206,14 @@ static void end_record(c_engine *e, record *r, bucket *b, int lane, uint8_t reas
   r->end_reason = reason;
   r->key.rest |= 0xFF;
   e->ended[reason]++;
-  e->ended_packets += (uint64_t)r->forward_packets + r->reverse_packets;
+  e->ended_packets += (uint64_t)r->packets[0] + r->packets[1];
   e->outbox[e->finished++] = r;
 }
 
-static inline void count(record *r, const packet *p, int forward) {
-  if (forward) {
-    r->forward_packets++;
-    r->forward_octets += p->octets;
-    r->forward_flags |= p->flags;
-  } else {
-    r->reverse_packets++;
-    r->reverse_octets += p->octets;
-    r->reverse_flags |= p->flags;
-  }
+static inline void count(record *r, const packet *p, int direction) {
+  r->packets[direction]++;
+  r->octets[direction] += p->octets;
+  r->flags[direction] |= p->flags;
   r->last = p->time;
 }
 
@@ -265,7 +257,7 @@ static __attribute__((noinline)) void make_flow(c_engine *e, const packet *p, ui
   r->first = p->time;
   r->destination_mac = (uint64_t)load32(p->frame) << 16 | load16(p->frame + 4);
   r->source_mac = (uint64_t)load32(p->frame + 6) << 16 | load16(p->frame + 10);
-  count(r, p, 1);
+  count(r, p, 0);
   int lane = __builtin_ctz(lanes);
   b->signature[lane] = signature_of(p->hash);
   b->index[lane] = index;
@@ -285,25 +277,25 @@ static __attribute__((noinline)) void restart(c_engine *e, const packet *p, reco
   make_flow(e, p, now);
 }
 
-static inline void count_known(c_engine *e, const packet *p, record *r, int forward, uint64_t now) {
+static inline void count_known(c_engine *e, const packet *p, record *r, int direction, uint64_t now) {
   if (now >= deadline(e, r)) {
     restart(e, p, r, timeout_reason(e, r), now);
     return;
   }
-  if (p->flags & 2 && (forward ? r->forward_flags : r->reverse_flags) & 5) {
+  if (p->flags & 2 && r->flags[direction] & 5) {
     restart(e, p, r, 3, now);
     return;
   }
-  count(r, p, forward);
+  count(r, p, direction);
 }
 
 static __attribute__((noinline)) void search(c_engine *e, const packet *p, uint64_t now) {
   bucket *b = bucket_of(e, p->hash);
   for (uint32_t lanes = matches(b, signature_of(p->hash)); lanes; lanes &= lanes - 1) {
     record *r = e->records + b->index[__builtin_ctz(lanes)];
-    int forward = direction(p, r);
-    if (forward >= 0) {
-      count_known(e, p, r, forward, now);
+    int toward = direction(p, r);
+    if (toward >= 0) {
+      count_known(e, p, r, toward, now);
       return;
     }
   }
@@ -359,9 +351,9 @@ uint32_t c_engine_process(c_engine *e, const c_frame *frames, uint32_t frame_cou
     packet *p = packets + i;
     if (p->candidate) {
       record *r = e->records + p->candidate;
-      int forward = direction(p, r);
-      if (forward >= 0) {
-        count_known(e, p, r, forward, now);
+      int toward = direction(p, r);
+      if (toward >= 0) {
+        count_known(e, p, r, toward, now);
         continue;
       }
     }
