@@ -74,7 +74,11 @@ final class DissectorBench {
       UnsafeMutableRawBufferPointer(packets).initializeMemory(as: UInt8.self, repeating: 0xEE)
       // The engine notes its clock before it dissects: fragments age by it.
       packets[0].clock = time
-      if let reason = dissector.dissect(input, time: time, into: &packets[0]) { return .discarded(reason) }
+      if let reason = dissector.dissect(
+        input, time: time, isEthernet: dissector.linkType == .ethernet, into: &packets[0])
+      {
+        return .discarded(reason)
+      }
       return .packet(Dissected(packets[0]))
     }
   }
