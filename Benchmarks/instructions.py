@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Instructions per packet in the engine, by callgrind: two run lengths subtracted, so that set-up does not count.
+
+    swift build -c release --product engine-bench && Benchmarks/instructions.py [--plugins SETS] [--json FILE]
+
+The default build runs under valgrind 3.19; one made with MARTLET_MARCH=native may not (use x86-64-v3).
+"""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+NAMES = {
+    "swift": "$s8FlowCore0A6WorkerC7process_5count3now",
+    "c": "c_engine_process",
+}
+SHORT, LONG = 65536, 262144
+
+
+def count(binary, directory, plugins, flows, packets, options):
+    out = os.path.join(directory, "callgrind.out")
+    command = [
+        "valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", binary, "--flows", flows, "--new", "0",
+        "--rounds", "1", "--packets", str(packets), "--pace", "100", "--plugins", plugins, *options]
+    run = subprocess.run(command, capture_output=True, text=True)
+    if run.returncode != 0:
+        sys.exit(f"callgrind failed:\n{run.stderr[-2000:]}")
+    text = subprocess.run(
+        ["callgrind_annotate", "--inclusive=yes", "--threshold=100", out], capture_output=True, text=True).stdout
+    counts = {}
+    for line in text.splitlines():
+        for engine, name in NAMES.items():
+            if name in line and engine not in counts:
+                counts[engine] = int(re.match(r"\s*([\d,]+)", line).group(1).replace(",", ""))
+    return counts
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plugins", default="none,pstats,pstats+tls+ovpn+idpcontent")
+    parser.add_argument("--flows", default="1k")
+    parser.add_argument("--sizes", default="64")
+    parser.add_argument("--binary", default=os.path.join(ROOT, ".build/release/engine-bench"))
+    parser.add_argument("--json")
+    arguments = parser.parse_args()
+    results = {}
+    with tempfile.TemporaryDirectory() as directory:
+        # valgrind 3.19 cannot read the compiler's DWARF 5.
+        binary = os.path.join(directory, "engine-bench")
+        subprocess.run(["objcopy", "--strip-debug", arguments.binary, binary], check=True)
+        options = ["--sizes", arguments.sizes]
+        for plugins in arguments.plugins.split(","):
+            short = count(binary, directory, plugins, arguments.flows, SHORT, options)
+            long = count(binary, directory, plugins, arguments.flows, LONG, options)
+            # The bench warms up with as many packets as it measures, up to 500 000.
+            packets = 2 * (LONG - SHORT)
+            results[plugins] = {engine: round((long[engine] - short[engine]) / packets, 1) for engine in long}
+            line = ", ".join(f"{engine} {value}" for engine, value in results[plugins].items())
+            print(f"{plugins}: instructions per packet: {line}")
+    if arguments.json:
+        with open(arguments.json, "w") as file:
+            json.dump(results, file, indent=2)
+
+
+if __name__ == "__main__":
+    main()
