@@ -78,6 +78,13 @@ def test_ip_packets_are_as_many_as_tshark_finds(path):
 
 # The peer's expected records.
 
+#: Fields in which the peer's formula is not the right one: its deviation rounds the mean down, its kurtosis takes distances
+#: from a mean that still moves, its time distribution subtracts a length from a time. The unit tests calculate them by hand.
+PEER_DIFFERS = {
+    "nettisa": {"cesnet:ntsStdevPacketPayload", "cesnet:ntsKurtosisPacketPayload", "cesnet:ntsTimeDistribution"},
+}
+
+
 @needs_corpus
 @pytest.mark.parametrize("path", sorted(FUNCTIONAL.glob("*.expected.jsonl")) if FUNCTIONAL else [], ids=lambda p: p.name)
 def test_records_are_the_expected_ones(path, tmp_path):
@@ -88,6 +95,13 @@ def test_records_are_the_expected_ones(path, tmp_path):
     got = tmp_path / "got.jsonl"
     result = offline(FUNCTIONAL / f"{name}.pcap", export=f"json:{got}", options=options)
     assert result.status == 0, result.err.decode()
+    if name in PEER_DIFFERS:
+        comparable = tmp_path / path.name
+        with open(path) as lines, open(comparable, "w") as out:
+            for line in lines:
+                kept = {k: v for k, v in json.loads(line).items() if k not in PEER_DIFFERS[name]}
+                out.write(json.dumps(kept) + "\n")
+        path = comparable
     done = subprocess.run([sys.executable, CHECK, path, got], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
 
