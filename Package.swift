@@ -47,12 +47,12 @@ let package = Package(
   targets: [
     .target(name: "CIntrinsics", cSettings: [.unsafeFlags(plainFlags)]),
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
-    .systemLibrary(name: "CMessageDigest", pkgConfig: "libmd", providers: [.apt(["libmd-dev"])]),
+    .systemLibrary(name: "CDigest", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CSockets"),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
     .target(name: "IPFIX", swiftSettings: strict + [withFlags(plainFlags)]),
     .target(
-      name: "FlowCore", dependencies: ["IPFIX", "CIntrinsics", "CMessageDigest"],
+      name: "FlowCore", dependencies: ["IPFIX", "CIntrinsics", "CDigest"],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .executableTarget(
       name: "ExporterApp",

@@ -32,7 +32,7 @@ for stage in "${stages[@]}"; do
   esac
 done
 
-need dpdk dpdk-dev libnuma-dev libbsd-dev libmd-dev libpcap-dev pkg-config python3
+need dpdk dpdk-dev libnuma-dev libbsd-dev libssl-dev libpcap-dev pkg-config python3
 say "swift build -c release"
 swift build -c release 2>&1 | tail -n 1 || exit 1
 bin=$(swift build -c release --show-bin-path)

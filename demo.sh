@@ -65,7 +65,7 @@ collector=
 trap '[ -z "$collector" ] || kill "$collector" 2>/dev/null; rm -rf "$out"' EXIT
 
 # Swift needs a C library to link against; the rest is DPDK and what it is configured with.
-need dpdk-dev libnuma-dev libbsd-dev libmd-dev libpcap-dev pkg-config
+need dpdk-dev libnuma-dev libbsd-dev libssl-dev libpcap-dev pkg-config
 case "${1:-}" in
   "")
     need libfixbuf-tools

@@ -25,7 +25,7 @@ done
 say() { printf '\n== %s\n' "$*"; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
-PACKAGES=(dpdk dpdk-dev libnuma-dev libbsd-dev libmd-dev libpcap-dev pkg-config
+PACKAGES=(dpdk dpdk-dev libnuma-dev libbsd-dev libssl-dev libpcap-dev pkg-config
     python3 python3-venv tshark nfdump libfixbuf-tools iproute2 iputils-ping tcpdump ethtool util-linux)
 
 install_packages() {

@@ -1,7 +1,7 @@
 // Text that is hashed while it is written, so that a fingerprint's input never lies in memory as a whole.
-import CMessageDigest
+import CDigest
 
-/// A message digest of libmd.
+/// A message digest of libcrypto.
 protocol DigestAlgorithm {
   associatedtype Context
   associatedtype Digest: BitwiseCopyable
@@ -16,66 +16,77 @@ enum MD5: DigestAlgorithm {
   static var empty: InlineArray<16, UInt8> { .init(repeating: 0) }
   static func begin() -> MD5_CTX {
     var context = MD5_CTX()
-    MD5Init(&context)
+    MD5_Init(&context)
     return context
   }
   static func add(_ bytes: UnsafeRawBufferPointer, to context: inout MD5_CTX) {
-    MD5Update(&context, bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count)
+    MD5_Update(&context, bytes.baseAddress, bytes.count)
   }
   static func end(_ context: inout MD5_CTX, into digest: UnsafeMutablePointer<UInt8>) {
-    MD5Final(digest, &context)
+    MD5_Final(digest, &context)
   }
 }
 
 /// SHA-256 (FIPS 180-4), for JA4.
 enum SHA256: DigestAlgorithm {
   static var empty: InlineArray<32, UInt8> { .init(repeating: 0) }
-  static func begin() -> SHA2_CTX {
-    var context = SHA2_CTX()
-    SHA256Init(&context)
+  static func begin() -> SHA256_CTX {
+    var context = SHA256_CTX()
+    SHA256_Init(&context)
     return context
   }
-  static func add(_ bytes: UnsafeRawBufferPointer, to context: inout SHA2_CTX) {
-    SHA256Update(&context, bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count)
+  static func add(_ bytes: UnsafeRawBufferPointer, to context: inout SHA256_CTX) {
+    SHA256_Update(&context, bytes.baseAddress, bytes.count)
   }
-  static func end(_ context: inout SHA2_CTX, into digest: UnsafeMutablePointer<UInt8>) {
-    SHA256Final(digest, &context)
+  static func end(_ context: inout SHA256_CTX, into digest: UnsafeMutablePointer<UInt8>) {
+    SHA256_Final(digest, &context)
   }
 }
 
-/// Writes ASCII text into a digest.
+/// Writes ASCII text into a digest: numbers with what separates them.
 struct DigestText<Algorithm: DigestAlgorithm> {
   private var context = Algorithm.begin()
-  // The digests take whole blocks of 64 bytes fastest.
-  private var buffer = InlineArray<64, UInt8>(repeating: 0)
+  // Two blocks of a digest, which takes whole ones fastest.
+  private var buffer = InlineArray<128, UInt8>(repeating: 0)
   private var used = 0
   /// Whether nothing was written yet.
   private(set) var isEmpty = true
 
   @inline(__always)
   mutating func append(_ character: UInt8) {
-    if used == 64 { flush() }
-    buffer[used] = character
-    used &+= 1
-    isEmpty = false
+    makeRoom(for: 1)
+    put(character)
   }
 
   /// A number in decimal.
   mutating func appendDecimal(_ number: UInt16) {
-    var divisor: UInt16 = 10000
-    while divisor > 1, number < divisor { divisor /= 10 }
-    while divisor > 0 {
-      append(0x30 + UInt8(truncatingIfNeeded: number / divisor % 10))
-      divisor /= 10
-    }
+    makeRoom(for: 5)
+    if number >= 10000 { put(0x30 + UInt8(truncatingIfNeeded: number / 10000)) }
+    if number >= 1000 { put(0x30 + UInt8(truncatingIfNeeded: number / 1000 % 10)) }
+    if number >= 100 { put(0x30 + UInt8(truncatingIfNeeded: number / 100 % 10)) }
+    if number >= 10 { put(0x30 + UInt8(truncatingIfNeeded: number / 10 % 10)) }
+    put(0x30 + UInt8(truncatingIfNeeded: number % 10))
   }
 
   /// A number in four hexadecimal digits.
   mutating func appendHexadecimal(_ number: UInt16) {
-    append(hexadecimalDigit(UInt8(truncatingIfNeeded: number >> 12)))
-    append(hexadecimalDigit(UInt8(truncatingIfNeeded: number >> 8)))
-    append(hexadecimalDigit(UInt8(truncatingIfNeeded: number >> 4)))
-    append(hexadecimalDigit(UInt8(truncatingIfNeeded: number)))
+    makeRoom(for: 4)
+    put(hexadecimalDigit(UInt8(truncatingIfNeeded: number >> 12)))
+    put(hexadecimalDigit(UInt8(truncatingIfNeeded: number >> 8)))
+    put(hexadecimalDigit(UInt8(truncatingIfNeeded: number >> 4)))
+    put(hexadecimalDigit(UInt8(truncatingIfNeeded: number)))
+  }
+
+  @inline(__always)
+  private mutating func makeRoom(for length: Int) {
+    if used &+ length > 128 { flush() }
+    isEmpty = false
+  }
+
+  @inline(__always)
+  private mutating func put(_ character: UInt8) {
+    buffer[used] = character
+    used &+= 1
   }
 
   private mutating func flush() {

@@ -2,16 +2,15 @@
 
 /// Numbers of a hello to be sorted: cipher suites or extensions, as many as a hello can sensibly have.
 ///
-/// TLS has some 350 cipher suites and 60 extensions. A hello with more than `capacity` of either was made to cost time;
-/// it gets no JA4.
-struct SortedNumbers {
-  static let capacity = 1024
-  private var numbers = InlineArray<1024, UInt16>(repeating: 0)
+/// A place of 64 numbers is what nearly every hello needs; to clear and read more would cost more than the rest.
+struct SortedNumbers<let capacity: Int>: ~Copyable {
+  private var numbers = InlineArray<capacity, UInt16>(repeating: 0)
   private(set) var count = 0
 
   /// Adds a number; false when there is no room.
+  @inline(__always)
   mutating func append(_ number: UInt16) -> Bool {
-    guard count < SortedNumbers.capacity else { return false }
+    guard count < capacity else { return false }
     numbers[count] = number
     count &+= 1
     return true
@@ -52,26 +51,45 @@ enum JA4 {
   private static let comma: UInt8 = 0x2C
   private static let underscore: UInt8 = 0x5F
 
-  /// The fingerprint; NULs for a hello that has absurdly many cipher suites or extensions.
+  /// The fingerprint; NULs for a hello that has absurdly many cipher suites or extensions: TLS knows some 350 suites and
+  /// 60 extensions, and one with more than 1024 of either was made to cost time.
   static func fingerprint(_ hello: ClientHello, transport: TLSTransport) -> Fingerprint {
-    var text = Fingerprint(repeating: 0)
-    var ciphers = SortedNumbers()
+    var ciphers = SortedNumbers<64>()
+    var extensions = SortedNumbers<64>()
+    if let fingerprint = fingerprint(hello, transport: transport, &ciphers, &extensions) {
+      return fingerprint
+    }
+    return fingerprintOfMany(hello, transport: transport) ?? Fingerprint(repeating: 0)
+  }
+
+  @inline(never)
+  private static func fingerprintOfMany(_ hello: ClientHello, transport: TLSTransport) -> Fingerprint? {
+    var ciphers = SortedNumbers<1024>()
+    var extensions = SortedNumbers<1024>()
+    return fingerprint(hello, transport: transport, &ciphers, &extensions)
+  }
+
+  /// The fingerprint, by means of two empty lists; nil when one has no room for what is offered.
+  private static func fingerprint<let capacity: Int>(
+    _ hello: ClientHello, transport: TLSTransport, _ ciphers: inout SortedNumbers<capacity>,
+    _ extensions: inout SortedNumbers<capacity>
+  ) -> Fingerprint? {
     for index in 0..<hello.cipherSuites.count where !isGrease(hello.cipherSuites[index]) {
-      guard ciphers.append(hello.cipherSuites[index]) else { return text }
+      guard ciphers.append(hello.cipherSuites[index]) else { return nil }
     }
     ciphers.sort()
     // Server name and ALPN are counted, but not hashed: the first part of the text tells of them.
-    var extensions = SortedNumbers()
     var extensionCount = 0
     var reader = ExtensionReader(hello.extensions)
     while let (type, _) = reader.next() {
       guard !isGrease(type) else { continue }
       extensionCount &+= 1
       guard type != ExtensionType.serverName, type != ExtensionType.protocols else { continue }
-      guard extensions.append(type) else { return text }
+      guard extensions.append(type) else { return nil }
     }
     extensions.sort()
 
+    var text = Fingerprint(repeating: 0)
     text[0] = transport.rawValue
     (text[1], text[2]) = TLSVersion.label(hello.version)
     text[3] = hello.hasServerName ? 0x64 : 0x69
@@ -87,7 +105,9 @@ enum JA4 {
     return text
   }
 
-  private static func digest(_ numbers: SortedNumbers) -> DigestText<SHA256> {
+  private static func digest<let capacity: Int>(_ numbers: borrowing SortedNumbers<capacity>)
+    -> DigestText<SHA256>
+  {
     var text = DigestText<SHA256>()
     for index in 0..<numbers.count {
       if index > 0 { text.append(comma) }
@@ -96,7 +116,9 @@ enum JA4 {
     return text
   }
 
-  private static func digest(_ extensions: SortedNumbers, _ algorithms: NumberList) -> DigestText<SHA256> {
+  private static func digest<let capacity: Int>(
+    _ extensions: borrowing SortedNumbers<capacity>, _ algorithms: NumberList
+  ) -> DigestText<SHA256> {
     var text = digest(extensions)
     var separator = underscore
     for index in 0..<algorithms.count where !isGrease(algorithms[index]) {

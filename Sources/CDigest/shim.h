@@ -1,0 +1,5 @@
+// libcrypto's MD5 and SHA-256 that work in the caller's memory. OpenSSL 3 prefers EVP to them, but EVP allocates and
+// takes locks, which the packet path must not. They use the CPU's SHA instructions where it has them.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/md5.h>
+#include <openssl/sha.h>
