@@ -142,7 +142,7 @@ extension Dissector {
   }
 
   /// Whether TCP options (RFC 9293 section 3.1) end where the header does: each has a length of at least 2 that fits.
-  private static func optionsFit(_ options: Bytes) -> Bool {
+  static func optionsFit(_ options: Bytes) -> Bool {
     var offset = 0
     while offset < options.count {
       switch options[offset] {

@@ -33,19 +33,22 @@ struct Dissector: ~Copyable {
     packet.mplsEntry = 0
     packet.linkOffset = 0
     packet.macAddresses = .ethernet
-    if isEthernet, dissectCommon(frame, into: &packet) { return nil }
+    if isEthernet {
+      if dissectCommon(frame, into: &packet) { return nil }
+      return dissectEthernet(frame, into: &packet)
+    }
     return dissectLayers(frame, into: &packet)
   }
 
   /// The common case; false when the frame is not of it, and `packet` is to be filled by the other path.
   ///
   ///      0               6               12      14      ihl 20                34
-  ///     | destination    | source         | 08 00 | IPv4 header, no options    | TCP, UDP
+  ///     | destination    | source         | 08 00 | IPv4 header, no options    | TCP, UDP or no ports
   @inline(__always)
   private func dissectCommon(_ frame: Frame, into packet: inout Packet) -> Bool {
     let bytes = Bytes(frame.bytes, count: Int(frame.captured))
-    // 14 + 20 + 20 bytes: what the longest of the three headers read below needs.
-    guard bytes.count >= 54 else { return false }
+    // 14 + 20 + 8 bytes: what is read below without asking again.
+    guard bytes.count >= 42 else { return false }
     let typeAndVersion = bytes.load(UInt32.self, at: 12)
     guard typeAndVersion >> 8 == 0x0800_45 else { return false }
     // Bit 14 is DF, the only one of flags and offset that a whole packet may have (bit 15 is reserved).
@@ -53,23 +56,27 @@ struct Dissector: ~Copyable {
     guard fragment & 0x3FFF == 0 else { return false }
     let total = UInt32(bytes.load(UInt16.self, at: 16))
     let protocolNumber = bytes[23]
-    let headers: UInt32
+    var ports = bytes.load(UInt32.self, at: 34)
+    var headers: UInt32 = 28
+    packet.tcpFlags = 0
     if protocolNumber == 6 {
+      guard bytes.count >= 54 else { return false }
       let offsetAndFlags = bytes.load(UInt16.self, at: 46)
       let words = UInt32(offsetAndFlags >> 12)
       if words != 5 {
+        guard words > 5, bytes.count >= Int(34 &+ words &* 4) else { return false }
         // NOP, NOP, timestamp: what nearly every TCP packet carries; other options are checked one by one.
-        guard words == 8, bytes.count >= 66, bytes.load(UInt32.self, at: 54) == 0x0101_080A else {
-          return false
+        if words != 8 || bytes.load(UInt32.self, at: 54) != 0x0101_080A {
+          guard Dissector.optionsFit(bytes.slice(54, Int(words &* 4) &- 20)) else { return false }
         }
       }
       packet.tcpFlags = UInt8(truncatingIfNeeded: offsetAndFlags)
       headers = 20 &+ words &* 4
-    } else if protocolNumber == 17 {
-      packet.tcpFlags = 0
-      headers = 28
-    } else {
-      return false
+    } else if protocolNumber != 17 {
+      // GRE may be opened, and what else has ports, too, is rare.
+      if protocolNumber == 47 || Dissector.hasPorts(protocolNumber) { return false }
+      headers = 20
+      ports = 0
     }
     packet.octets = total
     packet.networkOffset = 14
@@ -78,12 +85,35 @@ struct Dissector: ~Copyable {
     let length = total > headers ? total &- headers : 0
     packet.payloadLength = length
     packet.payloadCaptured = min(length, frame.captured &- packet.payloadOffset)
-    let ports = bytes.load(UInt32.self, at: 34)
     packet.key = Key(
       addresses: bytes.load(UInt64.self, at: 26), sourcePort: UInt16(truncatingIfNeeded: ports >> 16),
       destinationPort: UInt16(truncatingIfNeeded: ports), protocolNumber: protocolNumber, vlan: 0,
       isVersion6: false)
     packet.hash = hashing.hash(packet.key)
     return true
+  }
+
+  /// What is still frequent: IPv6 and one VLAN tag. It leaves the way through `dissectLayers` to frames with more.
+  ///
+  ///      12                     14          16          18
+  ///     | 08 00 or 86 DD       | IPv4 or IPv6
+  ///     | 81 00                | VLAN tag  | 08 00 or 86 DD | IPv4 or IPv6
+  @inline(never)
+  private mutating func dissectEthernet(_ frame: Frame, into packet: inout Packet) -> DiscardReason? {
+    let bytes = Bytes(frame.bytes, count: Int(frame.captured))
+    guard bytes.count >= 28 else { return dissectLayers(frame, into: &packet) }
+    var type = bytes.load(UInt16.self, at: 12)
+    var start = 14
+    var vlan: UInt16 = 0
+    if type == 0x8100 {
+      vlan = bytes.load(UInt16.self, at: 14) & 0xFFF
+      type = bytes.load(UInt16.self, at: 16)
+      start = 18
+    }
+    switch type {
+    case 0x86DD: return dissectIPv6(bytes, at: start, vlan: vlan, into: &packet)
+    case 0x0800 where bytes[start + 9] != 47: return dissectIPv4(bytes, at: start, vlan: vlan, into: &packet)
+    default: return dissectLayers(frame, into: &packet)
+    }
   }
 }
