@@ -23,8 +23,18 @@ struct PluginSlot: BitwiseCopyable {
   /// Where its trailing bytes begin, and how many there are.
   var trailingOffset: UInt32
   var trailingSize: UInt32
+  /// The cache lines (bit = line behind the record's head) that its state lies in.
+  var lines: UInt32
   /// The plugin's own value: its options.
   var plugin: UnsafeMutableRawPointer
+
+  /// The lines of a state, at most two: a longer one is not touched as a whole by each packet.
+  fileprivate static func lines(_ offset: Int, _ size: Int) -> UInt32 {
+    guard size > 0 else { return 0 }
+    let first = (offset - FlowRecord.size) / 64
+    let last = (offset + min(size, 128) - 1 - FlowRecord.size) / 64
+    return (first...last).reduce(0) { $1 < 32 ? $0 | 1 << UInt32($1) : $0 }
+  }
 }
 
 /// The enabled plugins in the order given, and the size of a record with all their states.
@@ -62,8 +72,14 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
         throw .plugin("plugin \(selection.name) is named twice")
       }
       if finder.looksBeforeUpdate { looksBeforeUpdate |= 1 << slots.count }
-      offset = Int(slot.trailingOffset + slot.trailingSize)
+      offset = Int(slot.stateOffset + slot.stateSize)
       slots.append(slot)
+    }
+    // The states first, so that those of all plugins share few cache lines; a packet touches little of what trails.
+    for index in slots.indices {
+      offset = (offset + 7) / 8 * 8
+      slots[index].trailingOffset = UInt32(offset)
+      offset += Int(slots[index].trailingSize)
     }
     self.slots = .allocate(capacity: slots.count)
     _ = self.slots.initialize(from: slots)
@@ -100,10 +116,9 @@ private struct PluginFinder: PluginVisitor {
       let stateOffset = (offset + alignment - 1) / alignment * alignment
       let stateSize = MemoryLayout<P.State>.size
       slot = PluginSlot(
-        number: number, stateOffset: UInt32(stateOffset), stateSize: UInt32(stateSize),
-        trailingOffset: UInt32((stateOffset + stateSize + 7) / 8 * 8),
+        number: number, stateOffset: UInt32(stateOffset), stateSize: UInt32(stateSize), trailingOffset: 0,
         trailingSize: UInt32(plugin.trailingBytes),
-        plugin: UnsafeMutableRawPointer(memory))
+        lines: PluginSlot.lines(stateOffset, stateSize), plugin: UnsafeMutableRawPointer(memory))
       looksBeforeUpdate = P.looksBeforeUpdate
     } catch {
       self.error = error
