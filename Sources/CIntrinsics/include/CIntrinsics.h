@@ -26,6 +26,21 @@ static inline uint32_t martlet_match_due(const void *bucket, uint16_t tick) {
   return ~(uint32_t)_mm_movemask_epi8(_mm_packs_epi16(waiting, zero)) & 0xFF;
 }
 
+/// How many of the first `count` 16-bit `ticks` are after `tick`, modulo 2^16, before the first that is not. Reads whole
+/// groups of eight: behind `count` there must be room for seven more.
+static inline uint32_t martlet_count_waiting(const uint16_t *ticks, uint32_t count, uint16_t tick) {
+  const __m128i now = _mm_set1_epi16((short)tick);
+  for (uint32_t start = 0; start < count; start += 8) {
+    __m128i rest = _mm_sub_epi16(_mm_loadu_si128((const __m128i *)(ticks + start)), now);
+    uint32_t due = 0xFFFF ^ (uint32_t)_mm_movemask_epi8(_mm_cmpgt_epi16(rest, _mm_setzero_si128()));
+    if (due != 0) {
+      uint32_t first = start + (uint32_t)__builtin_ctz(due) / 2;
+      return first < count ? first : count;
+    }
+  }
+  return count;
+}
+
 /// The time stamp counter, not serialising.
 static inline uint64_t martlet_cycles(void) { return __builtin_ia32_rdtsc(); }
 #endif

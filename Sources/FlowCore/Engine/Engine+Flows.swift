@@ -1,4 +1,6 @@
 // How flows begin and end: the part of the pipeline that a packet of a known flow does not reach.
+import CIntrinsics
+
 extension Engine {
   // MARK: Beginning
 
@@ -22,7 +24,9 @@ extension Engine {
     record.pointee.first = packet.pointee.time
     record.pointee.noteAddresses(packet.pointee, worker: worker)
     record.count(packet, direction: 0)
-    if now != packet.pointee.time { _ = record.pointee.setLag(clock: now, time: packet.pointee.time) }
+    if now != packet.pointee.time {
+      record.pointee.setLag(FlowRecord.lag(clock: now, time: packet.pointee.time))
+    }
     table.insert(
       index, in: bucket, lane: freeLanes.trailingZeroBitCount, signature: FlowTable.signature(hash),
       deadline: dueTime(record), clock: now)
@@ -36,15 +40,25 @@ extension Engine {
     record.pointee.dueTime(timeouts.deadline(record.pointee))
   }
 
-  /// A packet's time is behind the clock, or was: the record may be due earlier than its bucket says, so that the sweep
-  /// has to look again.
-  @inline(never)
+  /// Where a packet's time is behind the clock, or was, the record may be due earlier than its bucket says: then the
+  /// sweep has to look again. A capture read once more is behind by the same for each packet, which changes nothing.
+  @inline(__always)
   func noteLag(
     _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>, now: UInt64
   ) {
-    guard record.pointee.setLag(clock: now, time: packet.pointee.time) else { return }
+    guard now != packet.pointee.time || record.pointee.isLagging else { return }
+    let lag = FlowRecord.lag(clock: now, time: packet.pointee.time)
+    if lag != record.pointee.lag { setLag(lag, packet, record, now: now) }
+  }
+
+  @inline(never)
+  private func setLag(
+    _ lag: UInt32, _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>,
+    now: UInt64
+  ) {
+    record.pointee.setLag(lag)
     if let (bucket, lane) = place(of: record, hash: packet.pointee.hash) {
-      bucket.setDue(lane, FlowTable.due(0, clock: now))
+      table.setDue(FlowTable.due(0, clock: now), in: bucket, lane: lane)
     }
   }
 
@@ -104,7 +118,9 @@ extension Engine {
     let newRecord = table.record(index)
     newRecord.pointee = next
     newRecord.count(packet, direction: direction)
-    if now != packet.pointee.time { _ = newRecord.pointee.setLag(clock: now, time: packet.pointee.time) }
+    if now != packet.pointee.time {
+      newRecord.pointee.setLag(FlowRecord.lag(clock: now, time: packet.pointee.time))
+    }
     table.insert(
       index, in: bucket, lane: freeLanes.trailingZeroBitCount, signature: FlowTable.signature(hash),
       deadline: dueTime(newRecord), clock: now)
@@ -156,24 +172,42 @@ extension Engine {
     finished &+= 1
   }
 
-  /// Ends the least recently seen flow of a bucket, or of the next one that has any.
+  /// Makes room: ends the least recently seen flow of bucket `index`, or where that is empty, of the bucket to which the
+  /// hand points. The hand goes round the table, and what it points to was asked for when it came there.
   private mutating func evict(from index: UInt64) {
     guard finished < Self.outboxCapacity else { return }
-    for step in 0..<64 {
-      let bucket = table.bucket((index &+ UInt64(step)) % table.bucketCount)
-      var lanes = ~bucket.lanes(matching: 0) & 0xFF
-      var oldest: (lane: Int, last: UInt64)?
-      while lanes != 0 {
-        let lane = lanes.trailingZeroBitCount
-        let record = table.record(bucket.recordIndex(lane))
-        // By arrival: on the worker's clock, which the packets' own times may lag behind.
-        let last = record.pointee.dueTime(record.pointee.last)
-        if oldest.map({ last < $0.last }) ?? true { oldest = (lane, last) }
-        lanes &= lanes &- 1
-      }
-      guard let oldest else { continue }
-      end(table.record(bucket.recordIndex(oldest.lane)), bucket, lane: oldest.lane, reason: .lackOfResources)
-      return
+    if endOldest(of: table.bucket(index)) { return }
+    for _ in 0..<64 {
+      let found = endOldest(of: table.bucket(evictionHand))
+      evictionHand = evictionHand &+ 1 == table.bucketCount ? 0 : evictionHand &+ 1
+      if found { break }
     }
+    let next = evictionHand &+ 1 == table.bucketCount ? 0 : evictionHand &+ 1
+    table.bucket(next).prefetch()
+    let bucket = table.bucket(evictionHand)
+    var lanes = bucket.occupied
+    while lanes != 0 {
+      martlet_prefetch(table.record(bucket.recordIndex(lanes.trailingZeroBitCount)))
+      lanes &= lanes &- 1
+    }
+  }
+
+  /// Ends the least recently seen flow of `bucket`; false when it is empty.
+  @inline(__always)
+  private mutating func endOldest(of bucket: Bucket) -> Bool {
+    var lanes = bucket.occupied
+    guard lanes != 0 else { return false }
+    var oldest = 0
+    var before = UInt64.max
+    while lanes != 0 {
+      let lane = lanes.trailingZeroBitCount
+      let record = table.record(bucket.recordIndex(lane))
+      // By arrival: on the worker's clock, which the packets' own times may lag behind. How far is in the cold line.
+      let last = record.pointee.isLagging ? record.pointee.dueTime(record.pointee.last) : record.pointee.last
+      if last < before { (oldest, before) = (lane, last) }
+      lanes &= lanes &- 1
+    }
+    end(table.record(bucket.recordIndex(oldest)), bucket, lane: oldest, reason: .lackOfResources)
+    return true
   }
 }

@@ -1,4 +1,5 @@
 // What time does to the table: the sweep that ends idle and long flows, and the end of the program.
+import CIntrinsics
 
 extension Engine {
   // MARK: Sweep
@@ -10,50 +11,98 @@ extension Engine {
     sweep()
   }
 
-  /// Sweeps when the time that passed asks for one bucket or more.
+  /// Sweeps when the time that passed asks for a batch of groups or more.
   @inline(__always)
   mutating func sweep() {
-    if clock.now &- sweptTo >= sweepStep >> 20 { sweepBuckets(now: clock.now) }
+    if clock.now &- sweptTo >= sweepDelay { sweepGroups(now: clock.now) }
   }
 
-  /// Visits as many buckets as the time that passed asks for, and ends the flows that timed out.
+  /// Passes as many groups of buckets as the time asks for, and ends the flows that timed out.
   @inline(never)
-  private mutating func sweepBuckets(now: UInt64) {
-    // What a limited sweep did not serve is owed, but never more than one round.
+  private mutating func sweepGroups(now: UInt64) {
+    // What a limited sweep did not serve is owed, but never more than one round of the table.
     if now &- sweptTo >= Self.sweepPeriod {
-      if now &- sweptTo > FlowTable.longestRest { sweepBlind = table.bucketCount }
+      if now &- sweptTo > FlowTable.longestRest { sweepBlind = table.groupCount }
       sweptTo = now &- min(now, Self.sweepPeriod)
     }
-    let passed = now &- sweptTo
+    let owed = now &- sweptTo
     let wanted =
-      passed >= Self.sweepPeriod
-      ? table.bucketCount : min(table.bucketCount, passed << 20 / max(1, sweepStep))
+      owed >= Self.sweepPeriod
+      ? table.groupCount : min(table.groupCount, owed << 20 / max(1, sweepStep))
     let end = min(wanted, sweepLimit)
-    let tick = UInt16(truncatingIfNeeded: now >> FlowTable.tickShift)
-    var visited: UInt64 = 0
+    var passed: UInt64 = 0
+    var handfuls = 0
     // A bucket can end eight flows: what finds no room in the outbox is looked at in the next call.
-    while visited < end, finished &+ FlowTable.ways <= Self.outboxCapacity {
-      let bucket = table.bucket(sweepBucket)
-      var lanes = bucket.lanes(dueAt: tick)
-      if sweepBlind > 0 {
-        sweepBlind &-= 1
-        lanes = ~bucket.lanes(matching: 0) & 0xFF
-      }
-      while lanes != 0 {
-        let lane = lanes.trailingZeroBitCount
-        let record = table.record(bucket.recordIndex(lane))
-        let due = dueTime(record)
-        if now >= due {
-          self.end(record, bucket, lane: lane, reason: timeouts.reason(record.pointee))
-        } else {
-          bucket.setDue(lane, FlowTable.due(due, clock: now))
-        }
-        lanes &= lanes &- 1
-      }
-      sweepBucket = sweepBucket &+ 1 == table.bucketCount ? 0 : sweepBucket &+ 1
-      visited &+= 1
+    while passed < end, handfuls < handfulLimit,
+      finished &+ Self.handful &* FlowTable.groupSize &* FlowTable.ways <= Self.outboxCapacity
+    {
+      passed &+= sweepHandful(atMost: end &- passed, now: now)
+      handfuls &+= 1
     }
-    sweptTo = visited == table.bucketCount ? now : sweptTo &+ (visited &* sweepStep) >> 20
+    sweptTo = passed == table.groupCount ? now : sweptTo &+ (passed &* sweepStep) >> 20
+  }
+
+  /// Passes at most `limit` groups and works on a handful of them at most: like a burst in passes, so that the buckets
+  /// and records of all are on their way while the first is looked at. Returns how many groups were passed.
+  @inline(__always)
+  private mutating func sweepHandful(atMost limit: UInt64, now: UInt64) -> UInt64 {
+    let tick = UInt16(truncatingIfNeeded: now >> FlowTable.tickShift)
+    let isBlind = sweepBlind > 0
+    let limit = isBlind ? min(limit, sweepBlind) : limit
+    var groups = InlineArray<8, UInt64>(repeating: 0)
+    var count = 0
+    var passed: UInt64 = 0
+    while passed < limit, count < Self.handful {
+      let ahead = min(limit &- passed, table.groupCount &- sweepGroup)
+      let waiting = isBlind ? 0 : table.groupsWaiting(from: sweepGroup, atMost: ahead, tick: tick)
+      passed &+= waiting
+      sweepGroup &+= waiting
+      if waiting < ahead {
+        groups[count] = sweepGroup
+        count &+= 1
+        passed &+= 1
+        sweepGroup &+= 1
+      }
+      if sweepGroup == table.groupCount { sweepGroup = 0 }
+    }
+    if isBlind { sweepBlind &-= passed }
+    for index in 0..<count {
+      for number in table.buckets(of: groups[index]) { table.bucket(number).prefetch() }
+    }
+    for index in 0..<count {
+      for number in table.buckets(of: groups[index]) {
+        let bucket = table.bucket(number)
+        var lanes = isBlind ? bucket.occupied : bucket.lanes(dueAt: tick)
+        while lanes != 0 {
+          martlet_prefetch(table.record(bucket.recordIndex(lanes.trailingZeroBitCount)))
+          lanes &= lanes &- 1
+        }
+      }
+    }
+    for index in 0..<count {
+      for number in table.buckets(of: groups[index]) {
+        let bucket = table.bucket(number)
+        var lanes = isBlind ? bucket.occupied : bucket.lanes(dueAt: tick)
+        while lanes != 0 {
+          look(at: bucket, lane: lanes.trailingZeroBitCount, now: now)
+          lanes &= lanes &- 1
+        }
+      }
+      table.settle(group: groups[index], tick: tick)
+    }
+    return passed
+  }
+
+  /// Ends the flow at `lane` if it has timed out, and else notes when to look again.
+  @inline(__always)
+  private mutating func look(at bucket: Bucket, lane: Int, now: UInt64) {
+    let record = table.record(bucket.recordIndex(lane))
+    let due = dueTime(record)
+    if now >= due {
+      end(record, bucket, lane: lane, reason: timeouts.reason(record.pointee))
+    } else {
+      table.setDue(FlowTable.due(due, clock: now), in: bucket, lane: lane)
+    }
   }
 
   /// Ends flows for the end of the program, as many as the outbox holds; false when the table is empty.
@@ -64,7 +113,7 @@ extension Engine {
     if finished > 0 { return true }
     while flushBucket < table.bucketCount, finished &+ FlowTable.ways <= Self.outboxCapacity {
       let bucket = table.bucket(flushBucket)
-      var lanes = ~bucket.lanes(matching: 0) & 0xFF
+      var lanes = bucket.occupied
       while lanes != 0 {
         let lane = lanes.trailingZeroBitCount
         let record = table.record(bucket.recordIndex(lane))

@@ -12,6 +12,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   static var outboxCapacity: Int { 1024 }
   /// The sweep visits every bucket within this time, so that with a tick a timeout is at most 0.64 s late.
   static var sweepPeriod: UInt64 { 500_000_000 }
+  /// Groups of buckets whose memory the sweep asks for at once.
+  static var handful: Int { 8 }
 
   var dissector: Dissector
   var table: FlowTable
@@ -21,8 +23,10 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let looksBeforeUpdate: UInt32
   let timeouts: Timeouts
   let worker: UInt64
-  /// The most buckets that one call sweeps, and whether it may exceed that (offline, where time may jump).
+  /// The most groups of buckets that one call of the sweep passes, and the most handfuls that it works on; without limit
+  /// offline, where time may jump.
   let sweepLimit: UInt64
+  let handfulLimit: Int
   var clock = WorkerClock()
   let packets: UnsafeMutablePointer<Packet>
   /// Records that ended: valid from 0 to `finished`, until the next call.
@@ -31,12 +35,16 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let counters: UnsafeMutablePointer<WorkerCounters>
   /// Where `counters` counts what the slab could not give.
   private let slabMisses: UnsafeMutablePointer<UInt64>
+  /// The next bucket from which a flow is evicted where the new flow's own is empty.
+  var evictionHand: UInt64 = 0
   /// The candidate of a packet that has none: no key matches it.
   private let noRecord: UnsafeMutablePointer<FlowRecord>
-  var sweepBucket: UInt64 = 0
-  /// The time for which one bucket is swept, in 2^-20 ns.
+  var sweepGroup: UInt64 = 0
+  /// The time for which one group is swept, in 2^-20 ns.
   let sweepStep: UInt64
-  /// Buckets still to be swept without regard to `due`, which counts modulo 2^16 and is wrong after a jump of time.
+  /// The time, in nanoseconds, for which a sweep is worth the call.
+  let sweepDelay: UInt64
+  /// Groups still to be swept without regard to `due`, which counts modulo 2^16 and is wrong after a jump of time.
   var sweepBlind: UInt64 = 0
   var sweptTo: UInt64 = 0
   var flushBucket: UInt64 = 0
@@ -62,8 +70,11 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     looksBeforeUpdate = layout.looksBeforeUpdate
     timeouts = Timeouts(inactive: configuration.inactiveTimeout, active: configuration.activeTimeout)
     self.worker = UInt64(worker)
-    sweepLimit = configuration.isOffline ? .max : 512
-    sweepStep = Self.sweepPeriod << 20 / self.table.bucketCount
+    sweepLimit = configuration.isOffline ? .max : 1024
+    handfulLimit = configuration.isOffline ? .max : 4
+    sweepStep = Self.sweepPeriod << 20 / self.table.groupCount
+    // Eight groups are looked at in one step; in a small table that would take too much time to be exact.
+    sweepDelay = (sweepStep &* (self.table.groupCount >= 512 ? 8 : 1)) >> 20
     packets = .allocate(capacity: Self.burstSize)
     outbox = .allocate(capacity: Self.outboxCapacity)
     outbox.initialize(repeating: nil, count: Self.outboxCapacity)
@@ -143,9 +154,11 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   @inline(__always)
   private func findCandidates(to end: UnsafeMutablePointer<Packet>) {
     var packet = packets
+    var newFlows = 0
     while packet != end {
       let hash = packet.pointee.hash
-      let bucket = table.bucket(table.bucketIndex(hash))
+      let bucketIndex = table.bucketIndex(hash)
+      let bucket = table.bucket(bucketIndex)
       let lanes = bucket.lanes(matching: FlowTable.signature(hash))
       if lanes != 0 {
         let record = table.record(bucket.recordIndex(lanes.trailingZeroBitCount))
@@ -154,6 +167,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
         if packet.pointee.key.isVersion6 { martlet_prefetch(UnsafeRawPointer(record) + 64) }
       } else {
         packet.pointee.candidate = nil
+        table.prefetchNew(newFlows, in: bucketIndex)
+        newFlows &+= 1
       }
       packet += 1
     }
@@ -166,12 +181,14 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     while packet != end {
       if let record = packet.pointee.candidate {
         var rest = record.pointee.interest
+        var lines: UInt32 = 0
         while rest != 0 {
-          let slot = stage.slots[rest.trailingZeroBitCount]
-          let state = UnsafeRawPointer(record) + Int(slot.stateOffset)
-          martlet_prefetch(state)
-          martlet_prefetch(state + Int(min(slot.stateSize, 128) &- 1))
+          lines |= stage.slots[rest.trailingZeroBitCount].lines
           rest &= rest &- 1
+        }
+        while lines != 0 {
+          martlet_prefetch(UnsafeRawPointer(record) + FlowRecord.size + 64 * lines.trailingZeroBitCount)
+          lines &= lines &- 1
         }
       }
       packet += 1
@@ -214,7 +231,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
         continue
       }
       let counted = record.count(packet, direction: direction)
-      if now != packet.pointee.time || record.pointee.isLagging { noteLag(packet, record, now: now) }
+      noteLag(packet, record, now: now)
       if counted >= 1 << 31 { endFullRecord(packet, record) }
     }
   }
@@ -268,7 +285,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       return
     }
     let counted = record.count(packet, direction: direction)
-    if now != packet.pointee.time || record.pointee.isLagging { noteLag(packet, record, now: now) }
+    noteLag(packet, record, now: now)
     if run(.update, mask: record.pointee.interest, record, view).contains(.flush) {
       endFlow(record, hash: packet.pointee.hash, reason: .forced)
     } else if counted >= 1 << 31 {

@@ -1,5 +1,6 @@
 // The engine as the exporter sees it: one object for each worker lcore, without generics, so that the pipeline below
 // is compiled for Martlet's own plugins and nothing is left to be looked up at run time.
+import CIntrinsics
 
 /// What all workers share: limits, timeouts, plugins.
 public struct FlowConfiguration: Sendable {
@@ -82,6 +83,8 @@ public final class FlowWorker {
   /// Takes back `count` records that were exported.
   public func recycle(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
     for index in 0..<count {
+      // What is needed of a record is in its cold line, and the export lcore has it.
+      if index &+ 8 < count, let ahead = records[index &+ 8] { martlet_prefetch(ahead + 64) }
       if let record = records[index] { engine.pointee.recycle(record) }
     }
   }

@@ -51,14 +51,18 @@ extension FlowRecord {
         && MemoryLayout<FlowRecord>.offset(of: \.reverseFlags) == flagsOffset + 1)
   }
 
-  /// Notes by how much the packet's time is behind the worker's clock; returns whether that changed.
-  @inline(never)
-  mutating func setLag(clock: UInt64, time: UInt64) -> Bool {
+  /// By how much a packet's time is behind the worker's clock, in units of 2^29 ns rounded up.
+  @inline(__always)
+  static func lag(clock: UInt64, time: UInt64) -> UInt32 {
     let nanoseconds = clock > time ? clock &- time : 0
-    let before = lag
-    lag = UInt32(clamping: (nanoseconds &+ 1 << 29 &- 1) >> 29)
+    return UInt32(clamping: (nanoseconds &+ 1 << 29 &- 1) >> 29)
+  }
+
+  /// Notes by how much the last packet's time is behind the worker's clock.
+  @inline(__always)
+  mutating func setLag(_ lag: UInt32) {
+    self.lag = lag
     isLagging = lag != 0
-    return lag != before
   }
 
   /// Notes the addresses of the flow's first packet.

@@ -42,7 +42,7 @@ struct FlowRecord: BitwiseCopyable {
   var blocks: UInt32 = 0
   /// The plugins (bit = slot) whose fields are exported.
   var presence: UInt32 = 0
-  /// By how much the last packet's own time was behind the worker's clock, in units of 2^29 ns rounded up: other than 0
+  /// By how much the last packet's own time was behind the worker's clock (`FlowRecord.lag(clock:time:)`): other than 0
   /// only where a capture's time goes backwards. It reaches over 73 years, because a capture may follow a newer one.
   var lag: UInt32 = 0
 

@@ -8,10 +8,15 @@ import CIntrinsics
 ///     48  due       2 × 8      when the sweep has to look at the record, in ticks of 2^27 ns (134 ms), modulo 2^16
 ///
 /// `due` is written when the flow is made and when the sweep finds that packets came since: never by a packet, so that a
-/// hit leaves the line clean.
+/// hit leaves the line clean. The sweep itself need not read most buckets: for each group of four `earliest` holds the
+/// first tick in which one of them has something due. A flow is due once in an inactive timeout, a round of the sweep
+/// takes half a second: nearly all groups of a table have to wait, and one instruction passes eight of them.
 struct FlowTable: ~Copyable {
   static let ways = 8
   static let bucketSize = 64
+  /// Buckets that share an `earliest`: fewer, and new flows of a large table would miss the cache for it; more, and some
+  /// flow of nearly every group would be due in each round.
+  static let groupSize = 4
   /// log2 of a tick in nanoseconds.
   static let tickShift: UInt64 = 27
   /// The farthest a `due` may lie ahead: half of its range, less a margin for a late sweep.
@@ -21,6 +26,10 @@ struct FlowTable: ~Copyable {
 
   /// Twice as many places as records and more: with two flows for eight places a bucket overflows once in 4000.
   let bucketCount: UInt64
+  /// A quarter of the buckets.
+  let groupCount: UInt64
+  /// For each group the first tick in which the sweep has to look at one of its buckets.
+  private let earliest: UnsafeMutablePointer<UInt16>
   private let buckets: UnsafeMutableRawPointer
   /// The records' memory; number 0 is not used, so that 0 means none.
   private let records: UnsafeMutableRawPointer
@@ -36,6 +45,7 @@ struct FlowTable: ~Copyable {
   /// The most records the table holds.
   let limit: Int
   private let memory: any FlowMemory
+  private let earliestBytes: Int
 
   /// A table for `limit` flows with `spare` more records for those on their way through export.
   init(limit: Int, spare: Int, stride: Int, memory: any FlowMemory) throws(FlowSetupError) {
@@ -44,13 +54,16 @@ struct FlowTable: ~Copyable {
     self.stride = stride
     self.memory = memory
     capacity = limit + spare
-    bucketCount = UInt64(max(8, (limit + 1) / 2))
+    groupCount = UInt64(max(2, (limit + 7) / 8))
+    bucketCount = groupCount * UInt64(FlowTable.groupSize)
+    earliestBytes = (Int(groupCount) + 8) * 2
     let bucketBytes = Int(bucketCount) * FlowTable.bucketSize
     let recordBytes = (capacity + 1) * stride
     guard let buckets = memory.allocate(bucketBytes), let records = memory.allocate(recordBytes),
-      let free = memory.allocate(capacity * 4)
+      let free = memory.allocate(capacity * 4), let earliest = memory.allocate(earliestBytes)
     else { throw .noMemory(bytes: bucketBytes + recordBytes + capacity * 4, flows: limit) }
     self.buckets = buckets
+    self.earliest = earliest.assumingMemoryBound(to: UInt16.self)
     self.records = records
     self.free = free.bindMemory(to: UInt32.self, capacity: capacity)
     // The lowest numbers lie on top, so that a small working set stays in few pages.
@@ -59,6 +72,7 @@ struct FlowTable: ~Copyable {
   }
 
   deinit {
+    memory.free(earliest, earliestBytes)
     memory.free(buckets, Int(bucketCount) * FlowTable.bucketSize)
     memory.free(records, (capacity + 1) * stride)
     memory.free(free, capacity * 4)
@@ -100,7 +114,8 @@ struct FlowTable: ~Copyable {
   mutating func insert(
     _ index: UInt32, in bucket: Bucket, lane: Int, signature: UInt16, deadline: UInt64, clock: UInt64
   ) {
-    bucket.set(lane: lane, signature: signature, record: index, due: FlowTable.due(deadline, clock: clock))
+    bucket.set(lane: lane, signature: signature, record: index)
+    setDue(FlowTable.due(deadline, clock: clock), in: bucket, lane: lane)
     count &+= 1
   }
 
@@ -109,6 +124,70 @@ struct FlowTable: ~Copyable {
   mutating func remove(_ bucket: Bucket, lane: Int) {
     bucket.clear(lane: lane)
     count &-= 1
+  }
+
+  /// Has the sweep look at `lane` at `tick`.
+  @inline(__always)
+  func setDue(_ tick: UInt16, in bucket: Bucket, lane: Int) {
+    bucket.setDue(lane, tick)
+    let group = (bucket.line - buckets) / (FlowTable.bucketSize * FlowTable.groupSize)
+    if Int16(bitPattern: tick &- earliest[group]) < 0 { earliest[group] = tick }
+  }
+
+  // MARK: Groups
+
+  /// The numbers of the buckets of `group`.
+  @inline(__always)
+  func buckets(of group: UInt64) -> Range<UInt64> {
+    let size = UInt64(FlowTable.groupSize)
+    return group &* size..<(group &+ 1) &* size
+  }
+
+  /// How many groups from `group` on, at most `limit`, have nothing due at `tick`.
+  @inline(__always)
+  func groupsWaiting(from group: UInt64, atMost limit: UInt64, tick: UInt16) -> UInt64 {
+    precondition(group <= groupCount && limit <= groupCount &- group)
+    // Safe: the line above checked that the groups are the table's; eight more ticks lie behind them.
+    return UInt64(
+      martlet_count_waiting(earliest + Int(group), UInt32(truncatingIfNeeded: limit), tick))
+  }
+
+  /// Notes the first tick in which a bucket of `group` has something due, as the buckets' own say.
+  func settle(group: UInt64, tick: UInt16) {
+    var first = tick &+ UInt16(FlowTable.farthestTicks)
+    for number in buckets(of: group) {
+      let bucket = bucket(number)
+      var lanes = bucket.occupied
+      while lanes != 0 {
+        let due = bucket.due(lanes.trailingZeroBitCount)
+        if Int16(bitPattern: due &- first) < 0 { first = due }
+        lanes &= lanes &- 1
+      }
+    }
+    earliest[Int(group)] = first
+  }
+
+  // MARK: New flows
+
+  /// Asks for what the `number`th new flow from here on will touch when it is put into bucket `index`: the record, the
+  /// group, and where the table is full the records of the bucket, one of which has to go.
+  @inline(__always)
+  func prefetchNew(_ number: Int, in index: UInt64) {
+    martlet_prefetch(earliest + Int(truncatingIfNeeded: index) / FlowTable.groupSize)
+    if number < freeCount {
+      let record = UnsafeRawPointer(record(free[freeCount &- 1 &- number]))
+      martlet_prefetch(record)
+      martlet_prefetch(record + 64)
+      if stride > FlowRecord.size { martlet_prefetch(record + 128) }
+    }
+    if count &+ number >= limit {
+      let bucket = bucket(index)
+      var lanes = bucket.occupied
+      while lanes != 0 {
+        martlet_prefetch(record(bucket.recordIndex(lanes.trailingZeroBitCount)))
+        lanes &= lanes &- 1
+      }
+    }
   }
 
   /// The tick in which a record whose deadline is `deadline` is looked at.
@@ -137,6 +216,9 @@ struct Bucket: BitwiseCopyable {
   @inline(__always)
   func lanes(matching signature: UInt16) -> UInt32 { martlet_match_signatures(line, signature) }
 
+  /// The places (bit = lane) that are in use.
+  @inline(__always) var occupied: UInt32 { ~lanes(matching: 0) & 0xFF }
+
   /// The places (bit = lane) that are in use and due at `tick`.
   @inline(__always)
   func lanes(dueAt tick: UInt16) -> UInt32 { martlet_match_due(line, tick) }
@@ -147,14 +229,18 @@ struct Bucket: BitwiseCopyable {
   }
 
   @inline(__always)
-  fileprivate func set(lane: Int, signature: UInt16, record: UInt32, due: UInt16) {
+  fileprivate func set(lane: Int, signature: UInt16, record: UInt32) {
     line.assumingMemoryBound(to: UInt16.self)[lane & 7] = signature
     (line + 16).assumingMemoryBound(to: UInt32.self)[lane & 7] = record
-    setDue(lane, due)
   }
 
   @inline(__always)
-  func setDue(_ lane: Int, _ tick: UInt16) {
+  fileprivate func due(_ lane: Int) -> UInt16 {
+    (line + 48).assumingMemoryBound(to: UInt16.self)[lane & 7]
+  }
+
+  @inline(__always)
+  fileprivate func setDue(_ lane: Int, _ tick: UInt16) {
     (line + 48).assumingMemoryBound(to: UInt16.self)[lane & 7] = tick
   }
 

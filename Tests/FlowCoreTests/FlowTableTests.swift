@@ -1,0 +1,65 @@
+// The table's groups: what the sweep skips is exactly what a look at every bucket would skip.
+import Testing
+
+@testable import FlowCore
+
+@Suite struct FlowTableTests {
+  /// One second in ticks of 2^27 ns.
+  private static let second: UInt64 = 1_000_000_000
+
+  /// Fills a table at random, moves the clock on, and compares the groups that wait with the buckets' own lanes. The
+  /// clock begins where the 16-bit ticks wrap round in the middle of the run.
+  @Test(arguments: [1, 8, 100, 3000])
+  func waitingGroupsHaveNothingDue(limit: Int) throws {
+    var table = try FlowTable(limit: limit, spare: 0, stride: FlowRecord.size, memory: PlainMemory())
+    var random = SeededGenerator(seed: UInt64(limit))
+    var clock: UInt64 = 0xFFE0 << FlowTable.tickShift
+    for group in 0..<table.groupCount { table.settle(group: group, tick: tick(clock)) }
+    for _ in 0..<40 {
+      for _ in 0..<limit / 8 + 1 where table.count < limit {
+        let bucket = table.bucket(UInt64.random(in: 0..<table.bucketCount, using: &random))
+        let free = bucket.lanes(matching: 0)
+        guard free != 0, let index = table.takeRecord() else { continue }
+        table.insert(
+          index, in: bucket, lane: free.trailingZeroBitCount,
+          signature: UInt16.random(in: 1...0xFFFF, using: &random),
+          deadline: clock + UInt64.random(in: 0...60 * Self.second, using: &random), clock: clock)
+      }
+      clock += UInt64.random(in: 0...5 * Self.second, using: &random)
+      var group: UInt64 = 0
+      while group < table.groupCount {
+        let waiting = table.groupsWaiting(from: group, atMost: table.groupCount - group, tick: tick(clock))
+        for skipped in group..<group + waiting {
+          let mustBeSeen = isDue(skipped, in: table, clock)
+          #expect(!mustBeSeen)
+        }
+        group += waiting
+        guard group < table.groupCount else { break }
+        let mustBeSeen = isDue(group, in: table, clock)
+        #expect(mustBeSeen)
+        removeDue(from: group, of: &table, clock)
+        table.settle(group: group, tick: tick(clock))
+        group += 1
+      }
+    }
+  }
+
+  private func tick(_ clock: UInt64) -> UInt16 { UInt16(truncatingIfNeeded: clock >> FlowTable.tickShift) }
+
+  private func isDue(_ group: UInt64, in table: borrowing FlowTable, _ clock: UInt64) -> Bool {
+    for number in table.buckets(of: group) where table.bucket(number).lanes(dueAt: tick(clock)) != 0 {
+      return true
+    }
+    return false
+  }
+
+  private func removeDue(from group: UInt64, of table: inout FlowTable, _ clock: UInt64) {
+    for number in table.buckets(of: group) {
+      let bucket = table.bucket(number)
+      for lane in 0..<FlowTable.ways where bucket.lanes(dueAt: tick(clock)) & 1 << UInt32(lane) != 0 {
+        table.giveBack(bucket.recordIndex(lane))
+        table.remove(bucket, lane: lane)
+      }
+    }
+  }
+}
