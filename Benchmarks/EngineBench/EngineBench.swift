@@ -17,6 +17,8 @@ struct Result: Codable {
   var nanosecondsC: Double?
   /// Median of the ratios within one round.
   var ratio: Double?
+  /// Cycles per packet by pass, from one more round in which they are taken.
+  var passes: [String: Double]
   /// Records that ended for lack of room, for each measured packet.
   var evicted: Double
 }
@@ -41,6 +43,7 @@ struct EngineBench: ParsableCommand {
     var results: [Result] = []
     print(
       "shape      plugins              flows    new %  sizes   ns/packet  cycles/packet  C ns/packet  Swift/C  evicted"
+        + Pass.allCases.map { pad($0.name, 9, onTheLeft: true) }.joined()
     )
     for shape in list(shapes) {
       guard let shape = TrafficKind.Shape(rawValue: shape) else {
@@ -101,6 +104,8 @@ struct EngineBench: ParsableCommand {
       cycles.append(swift.run(packets: packets))
       if let plain { cyclesC.append(plain.run(packets: packets)) }
     }
+    let evicted = Double(swift.engine.evicted - evictedBefore) / Double(packets * rounds)
+    let passes = swift.passes(packets: packets)
     let ratios = zip(cycles, cyclesC).map { $0 / $1 }
     let median = Self.median(cycles)
     return Result(
@@ -108,24 +113,26 @@ struct EngineBench: ParsableCommand {
       sizes: kind.isMixed ? "mixed" : "64", nanoseconds: median / CycleClock.perNanosecond, cycles: median,
       nanosecondsC: cyclesC.isEmpty ? nil : Self.median(cyclesC) / CycleClock.perNanosecond,
       ratio: ratios.isEmpty ? nil : Self.median(ratios),
-      evicted: Double(swift.engine.evicted - evictedBefore) / Double(packets * rounds))
+      passes: passes, evicted: evicted)
   }
 
   private static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
   private func show(_ result: Result) {
     func cell(_ value: Double?, _ width: Int, _ format: String) -> String {
-      let text = value.map { String(format: format, $0) } ?? "-"
-      return String(repeating: " ", count: max(0, width - text.count)) + text
-    }
-    func pad(_ text: String, _ width: Int) -> String {
-      text + String(repeating: " ", count: max(0, width - text.count))
+      pad(value.map { String(format: format, $0) } ?? "-", width, onTheLeft: true)
     }
     print(
       pad(result.shape, 11) + pad(result.plugins, 18) + cell(Double(result.flows), 8, "%.0f")
         + cell(result.newShare * 100, 9, "%g") + "  " + pad(result.sizes, 6)
         + cell(result.nanoseconds, 11, "%.1f") + cell(result.cycles, 15, "%.0f")
         + cell(result.nanosecondsC, 13, "%.1f") + cell(result.ratio, 9, "%.2f")
-        + cell(result.evicted, 9, "%.3f"))
+        + cell(result.evicted, 9, "%.3f")
+        + Pass.allCases.map { cell(result.passes[$0.name], 9, "%.1f") }.joined())
+  }
+
+  private func pad(_ text: String, _ width: Int, onTheLeft: Bool = false) -> String {
+    let padding = String(repeating: " ", count: max(0, width - text.count))
+    return onTheLeft ? padding + text : text + padding
   }
 }

@@ -45,6 +45,13 @@ final class SwiftEngine: BenchEngine {
     if worker.finished > 0 { worker.recycle(worker.outbox, count: worker.finished) }
   }
 
+  /// The cycles in each pass so far, which are taken only where this was set.
+  var timesPasses: Bool {
+    get { worker.timesPasses }
+    set { worker.timesPasses = newValue }
+  }
+  var cycles: InlineArray<5, UInt64> { worker.counters.cycles }
+
   var flowsMade: UInt64 { worker.counters.flowsMade }
   var evicted: UInt64 { worker.counters.ended[Int(FlowEndReason.lackOfResources.rawValue)] }
   var discarded: UInt64 { worker.counters.discardedTotal + worker.counters.tableFull }
@@ -107,6 +114,20 @@ final class Runner<Engine: BenchEngine> {
       cycles.append(work(Traffic.slots))
     }
     return Double(cycles.sorted()[rings / 2]) / Double(Traffic.slots)
+  }
+
+  /// The cycles per packet in each pass, of one more round.
+  func passes(packets: Int) -> [String: Double] where Engine == SwiftEngine {
+    engine.timesPasses = true
+    defer { engine.timesPasses = false }
+    let before = engine.cycles
+    _ = run(packets: packets)
+    let after = engine.cycles
+    let count = Double(max(1, packets / Traffic.slots) * Traffic.slots)
+    return Dictionary(
+      uniqueKeysWithValues: Pass.allCases.map {
+        ($0.name, Double(after[$0.rawValue] - before[$0.rawValue]) / count)
+      })
   }
 
   /// The first `count` packets of the ring.

@@ -26,6 +26,7 @@ extension FlowWorker {
     configuration.activeTimeout = options.activeTimeout.nanoseconds
     configuration.inactiveTimeout = options.inactiveTimeout.nanoseconds
     configuration.isOffline = !live
+    configuration.timesPasses = options.benchmarks.cycles
     if live {
       // Records wait in the rings for the export lcore and come back through them.
       configuration.recordsUnderWay = 2 * Int(WorkerLink.ringSize)

@@ -79,7 +79,7 @@ enum Live {
         to: WorkerLoop(
           run: run, worker: engine, link: try WorkerLink(lcore: worker.lcore, socket: socket),
           queues: worker.queues,
-          shared: map.shares(worker.lcore), hertz: hertz, receiveOnly: options.benchmarks.receiveOnly))
+          shared: map.shares(worker.lcore), hertz: hertz, benchmarks: options.benchmarks))
       workers.append(.init(lcore: worker.lcore, loop: loop, worker: engine))
     }
     let export = UnsafeMutablePointer<ExportLoop>.allocate(capacity: 1)

@@ -111,6 +111,9 @@ struct BenchmarkOptions: ParsableArguments {
   @Flag(help: "Receive, count and free packets without looking at them: what the device alone costs.")
   var receiveOnly = false
 
+  @Flag(help: "Take the cycles of each pass over a burst and print them with the totals.")
+  var cycles = false
+
   @Option(
     help: ArgumentHelp("End as if interrupted after S seconds.", valueName: "S"), transform: Seconds.init)
   var duration: Seconds?

@@ -1,4 +1,5 @@
 // The counters as text: a line while running, a table at the end.
+import FlowCore
 
 /// The `--stats` line and the totals.
 enum CounterReport {
@@ -34,7 +35,7 @@ enum CounterReport {
         ? "-" : fixed(Double(worker.loop.nanoseconds) / Double(worker.loop.received), digits: 1)
     }
     if costs.contains(where: { $0 != "-" }) { rows.append(["CPU ns per packet"] + costs) }
-    var text = table(rows)
+    var text = table(rows) + passes(snapshot)
     if !snapshot.ports.isEmpty {
       rows = [["counter"] + snapshot.ports.map { "port \($0.port)" }]
       for counter in CounterTable.all {
@@ -49,6 +50,23 @@ enum CounterReport {
       if case .export = counter.source { rows.append([counter.name, String(snapshot.total(counter))]) }
     }
     return text + table(rows)
+  }
+
+  /// The cycles per packet of each pass, where they were taken: empty polls are not among them.
+  private static func passes(_ snapshot: CounterSnapshot) -> String {
+    guard snapshot.workers.contains(where: { $0.engine.cycles[Pass.dissect.rawValue] > 0 }) else { return "" }
+    var rows = [["cycles per packet"] + snapshot.workers.map { "lcore \($0.lcore)" }]
+    func add(_ name: String, _ cycles: ((loop: LcoreCounters, engine: WorkerCounters)) -> UInt64) {
+      let values = snapshot.workers.map {
+        Double(cycles(($0.loop, $0.engine))) / Double(max(1, $0.loop.received))
+      }
+      // Offline there is nothing to receive or to give away.
+      if values.contains(where: { $0 > 0 }) { rows.append([name] + values.map { fixed($0, digits: 1) }) }
+    }
+    add("receive") { $0.loop.receiveCycles }
+    for pass in Pass.allCases { add(pass.name) { $0.engine.cycles[pass.rawValue] } }
+    add("release") { $0.loop.releaseCycles }
+    return table(rows)
   }
 
   /// The first column to the left, the others to the right.

@@ -19,6 +19,9 @@ struct LcoreCounters: BitwiseCopyable, Sendable {
   var ringFull: UInt64 = 0
   /// CPU time of the loop in nanoseconds, polling included; written when it ends.
   var nanoseconds: UInt64 = 0
+  /// Cycles in receiving packets and in giving mbufs and records away, where they are taken.
+  var receiveCycles: UInt64 = 0
+  var releaseCycles: UInt64 = 0
 }
 
 /// The state of the run, at one address for all lcores.

@@ -21,6 +21,7 @@ struct WorkerLoop {
   let queues: UnsafeMutablePointer<PolledQueue>
   let queueCount: Int
   let receiveOnly: Bool
+  let takesCycles: Bool
   private var clock: Clock
   private var idle: Idle
   private let mbufs: UnsafeMutablePointer<OpaquePointer?>
@@ -35,7 +36,7 @@ struct WorkerLoop {
   init(
     run: UnsafeMutablePointer<RunState>, worker: FlowWorker, link: WorkerLink, queues: [QueueID],
     shared: Bool,
-    hertz: UInt64, receiveOnly: Bool
+    hertz: UInt64, benchmarks: BenchmarkOptions
   ) {
     self.run = run
     self.worker = .passRetained(worker)
@@ -45,7 +46,8 @@ struct WorkerLoop {
       (self.queues + index).initialize(to: PolledQueue(port: queue.port, queue: queue.queue))
     }
     queueCount = queues.count
-    self.receiveOnly = receiveOnly
+    receiveOnly = benchmarks.receiveOnly
+    takesCycles = benchmarks.cycles
     clock = Clock(hertz: hertz)
     idle = Idle(shared: shared)
     mbufs = .allocate(capacity: Int(Self.burst))
@@ -69,14 +71,18 @@ struct WorkerLoop {
       var received = 0
       for index in 0..<queueCount {
         let queue = queues[index]
+        let start = cycles()
         let count = Int(martlet_rx_burst(queue.port, queue.queue, mbufs, Self.burst))
         if count == 0 { continue }
         received &+= count
         makeFrames(count)
+        link.counters.pointee.receiveCycles &+= cycles() &- start
         let now = clock.now()
         worker._withUnsafeGuaranteedRef { $0.process(frames, count: count, now: now) }
+        let end = cycles()
         martlet_mbuf_free_bulk(mbufs, UInt16(truncatingIfNeeded: count))
         handOver()
+        link.counters.pointee.releaseCycles &+= cycles() &- end
       }
       if received == 0 {
         let now = clock.now()
@@ -88,6 +94,10 @@ struct WorkerLoop {
       }
     }
   }
+
+  /// The time stamp counter where the cycles of passes are taken, else 0.
+  @inline(__always)
+  private func cycles() -> UInt64 { takesCycles ? martlet_tsc() : 0 }
 
   /// Describes the burst in `mbufs` to the engine, asking for the first line of every packet on the way.
   @inline(__always)

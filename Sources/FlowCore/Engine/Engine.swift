@@ -23,6 +23,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let looksBeforeUpdate: UInt32
   let timeouts: Timeouts
   let worker: UInt64
+  /// The cycles of each pass are taken.
+  var timesPasses: Bool
   /// The most groups of buckets that one call of the sweep passes, and the most handfuls that it works on; without limit
   /// offline, where time may jump.
   let sweepLimit: UInt64
@@ -70,6 +72,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     looksBeforeUpdate = layout.looksBeforeUpdate
     timeouts = Timeouts(inactive: configuration.inactiveTimeout, active: configuration.activeTimeout)
     self.worker = UInt64(worker)
+    timesPasses = configuration.timesPasses
     sweepLimit = configuration.isOffline ? .max : 1024
     handfulLimit = configuration.isOffline ? .max : 4
     sweepStep = Self.sweepPeriod << 20 / self.table.groupCount
@@ -100,6 +103,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   mutating func process(_ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>, step: Int) {
     precondition(count >= 0 && count <= Self.burstSize)
     finished = 0
+    var timer = PassTimer(isOn: timesPasses)
     if count > 0 {
       lastTime = times[(count &- 1) &* step]
       // Two copies of the pass, so that the live one does not look at the time again for each frame.
@@ -107,11 +111,18 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
         step == 0
         ? dissectAll(frames, count, times, hasOwnTimes: false)
         : dissectAll(frames, count, times, hasOwnTimes: true)
+      timer.end(.dissect, counters)
       findCandidates(to: end)
-      if allSlots != 0 { prefetchStates(to: end) }
+      timer.end(.find, counters)
+      if allSlots != 0 {
+        prefetchStates(to: end)
+        timer.end(.states, counters)
+      }
       accountAll(to: end)
+      timer.end(.account, counters)
     }
     sweep()
+    timer.end(.sweep, counters)
   }
 
   // MARK: First pass

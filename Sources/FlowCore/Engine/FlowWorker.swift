@@ -19,6 +19,8 @@ public struct FlowConfiguration: Sendable {
   public var fragmentSets = 4096
   /// The clock is the packets' own.
   public var isOffline = true
+  /// The cycles of each pass are taken.
+  public var timesPasses = false
 
   public init() {}
 }
@@ -58,6 +60,12 @@ public final class FlowWorker {
   public var linkType: LinkType {
     get { engine.pointee.dissector.linkType }
     set { engine.pointee.dissector.linkType = newValue }
+  }
+
+  /// Whether the cycles of each pass are taken, which costs some.
+  public var timesPasses: Bool {
+    get { engine.pointee.timesPasses }
+    set { engine.pointee.timesPasses = newValue }
   }
 
   /// How many records the last call left in `outbox`.

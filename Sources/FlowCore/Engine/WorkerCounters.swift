@@ -20,6 +20,8 @@ public struct WorkerCounters: BitwiseCopyable, Sendable {
   public var fragments: UInt64 = 0
   /// Flows in the table now.
   public var inTable: UInt64 = 0
+  /// Cycles of the time stamp counter in each pass (index: `Pass.rawValue`), where they are taken.
+  public var cycles: InlineArray<5, UInt64> = .init(repeating: 0)
 
   public init() {}
 

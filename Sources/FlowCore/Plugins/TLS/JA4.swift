@@ -2,7 +2,7 @@
 
 /// Numbers of a hello to be sorted: cipher suites or extensions, as many as a hello can sensibly have.
 ///
-/// A place of 64 numbers is what nearly every hello needs; to clear and read more would cost more than the rest.
+/// A place of 128 numbers is what nearly every hello needs; to clear and read more would cost more than the rest.
 struct SortedNumbers<let capacity: Int>: ~Copyable {
   private var numbers = InlineArray<capacity, UInt16>(repeating: 0)
   private(set) var count = 0
@@ -54,8 +54,8 @@ enum JA4 {
   /// The fingerprint; NULs for a hello that has absurdly many cipher suites or extensions: TLS knows some 350 suites and
   /// 60 extensions, and one with more than 1024 of either was made to cost time.
   static func fingerprint(_ hello: ClientHello, transport: TLSTransport) -> Fingerprint {
-    var ciphers = SortedNumbers<64>()
-    var extensions = SortedNumbers<64>()
+    var ciphers = SortedNumbers<128>()
+    var extensions = SortedNumbers<128>()
     if let fingerprint = fingerprint(hello, transport: transport, &ciphers, &extensions) {
       return fingerprint
     }
