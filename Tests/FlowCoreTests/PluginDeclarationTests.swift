@@ -120,10 +120,15 @@ private struct FieldFinder: PluginVisitor {
       key: Key(
         addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 6, vlan: 0, isVersion6: false))
     var lister = FieldLister()
+    // All-zero bytes are the state of a flow not seen yet.
+    let size = MemoryLayout<P.State>.stride
+    let state = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: MemoryLayout<P.State>.alignment)
+    defer { state.deallocate() }
+    state.initializeMemory(as: UInt8.self, repeating: 0, count: size)
     withUnsafeMutablePointer(to: &record) {
       let memory = UnsafeMutableRawPointer($0)
       plugin.export(
-        P.emptyState,
+        state.load(as: P.State.self),
         FinishedFlow(
           record: UnsafePointer($0), slab: SlabReader(arena: memory, units: 1),
           trailing: MutableBytes(memory, count: 0)), into: &lister)

@@ -40,8 +40,6 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   /// The plugin with the options given; `PluginOptions` has checked that their names are known.
   init(options: borrowing PluginOptions) throws(FlowSetupError)
 
-  /// The empty state, as a value of the right type.
-  static var emptyState: State { get }
   /// Bytes that each flow needs behind `State`, as the options ask: `FlowContext.trailing`.
   var trailingBytes: Int { get }
 
