@@ -138,27 +138,15 @@ private struct FieldFinder: PluginVisitor {
 }
 
 /// Writes down what each field is.
-private struct FieldLister: FieldWriter {
+private struct FieldLister: FieldListener {
   var fields: [String] = []
 
   private func key(_ element: InformationElement) -> String {
     "\(element.scope)\(element.isReverse ? "@reverse" : ""):\(element.name)"
   }
-  private mutating func note(_ element: InformationElement, _ length: Int) {
+  mutating func field(_ element: InformationElement, length: UInt16) {
     fields.append("\(key(element)) \(element.identifier) \(element.type) \(length)")
   }
-
-  mutating func unsigned8(_ element: InformationElement, _ value: UInt8) { note(element, 1) }
-  mutating func unsigned16(_ element: InformationElement, _ value: UInt16) { note(element, 2) }
-  mutating func unsigned32(_ element: InformationElement, _ value: UInt32) { note(element, 4) }
-  mutating func unsigned64(_ element: InformationElement, _ value: UInt64) { note(element, 8) }
-  mutating func float32(_ element: InformationElement, _ value: Float) { note(element, 4) }
-  mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) { note(element, 4) }
-  mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) { note(element, 16) }
-  mutating func macAddress(_ element: InformationElement, _ address: UInt64) { note(element, 6) }
-  mutating func time(_ element: InformationElement, nanoseconds: UInt64) { note(element, 8) }
-  mutating func octets(_ element: InformationElement, _ bytes: RawSpan) { note(element, 65535) }
-  mutating func string(_ element: InformationElement, _ bytes: RawSpan) { note(element, 65535) }
   mutating func list<Entry: FixedWidthInteger>(
     _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
   ) {
