@@ -82,7 +82,7 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
     output = OutputBuffer(capacity: capacity)
     output.append(
       "start (UTC)                       duration  proto                 source   destination            ")
-    output.append("packets →  packets ←    octets →    octets ←  flags →   flags ←   end     fields\n")
+    output.append("packets →  packets ←    octets →    octets ←  flags →   flags ←   end      fields\n")
   }
 
   /// Starts a line.
@@ -122,7 +122,7 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
     if extra.count == 0 {
       output.append(endReason: reason)
     } else {
-      left(6) { $0.append(endReason: reason) }
+      left(7) { $0.append(endReason: reason) }
       output.append(extra.bytes)
     }
     output.append(UInt8(ascii: "\n"))
