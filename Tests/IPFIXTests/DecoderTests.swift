@@ -1,4 +1,5 @@
 // The decoder against published messages and against hostile ones.
+import TestSupport
 import Testing
 
 @testable import IPFIX

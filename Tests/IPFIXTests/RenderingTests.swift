@@ -1,5 +1,6 @@
 // The texts: canonical addresses, times, valid JSON whatever comes in, rows that keep their columns.
 import Foundation
+import TestSupport
 import Testing
 
 @testable import IPFIX

@@ -1,4 +1,5 @@
 // The encoder against examples that others published: RFC 7011 appendix A, RFC 5103, RFC 6313.
+import TestSupport
 import Testing
 
 @testable import IPFIX
