@@ -27,6 +27,8 @@ import Testing
       "idpcontent:length=1001",
       "option length of plugin idpcontent takes a number from 1 to 1000, not '1001'"
     ),
+    ("pstats:packets=7,packets=9", "option packets of plugin pstats is given twice"),
+    ("pstats:skipdup,skipdup", "option skipdup of plugin pstats is given twice"),
     ("bstats:length=1", "plugin bstats has no option 'length'; it takes none"),
     ("nettisa:x", "plugin nettisa has no option 'x'; it takes none"),
   ])
