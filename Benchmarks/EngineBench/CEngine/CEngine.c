@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BURST = 32, WAYS = 8, OUTBOX = 1024, TICK_SHIFT = 27, FARTHEST = 0x7000 };
+enum { BURST = 32, WAYS = 8, GROUP = 4, HANDFUL = 8, OUTBOX = 1024, TICK_SHIFT = 27, FARTHEST = 0x7000 };
 static const uint64_t SWEEP_PERIOD = 500000000;
 
 typedef struct {
@@ -47,9 +47,10 @@ struct c_engine {
   bucket *buckets;
   record *records;
   uint32_t *free_list;
-  uint64_t bucket_count, free_count, count, limit, capacity;
+  uint16_t *earliest;
+  uint64_t group_count, bucket_count, free_count, count, limit, capacity;
   uint64_t inactive, active, secrets[4];
-  uint64_t sweep_step, swept_to, sweep_bucket;
+  uint64_t sweep_step, sweep_delay, swept_to, sweep_group, sweep_blind, hand;
   uint64_t packets_seen, bytes_seen, discarded, table_full, flows_made, ended[6], ended_packets;
   uint32_t finished;
   record *outbox[OUTBOX];
@@ -67,11 +68,13 @@ c_engine *c_engine_make(uint64_t flows, uint64_t inactive, uint64_t active, uint
   c_engine *e = calloc(1, sizeof(c_engine));
   e->limit = flows;
   e->capacity = flows + 8192 + OUTBOX;
-  e->bucket_count = (flows + 1) / 2 < 8 ? 8 : (flows + 1) / 2;
+  e->group_count = (flows + 7) / 8 < 2 ? 2 : (flows + 7) / 8;
+  e->bucket_count = e->group_count * GROUP;
   e->buckets = map(e->bucket_count * sizeof(bucket));
   e->records = map((e->capacity + 1) * sizeof(record));
   e->free_list = map(e->capacity * 4);
-  if (!e->buckets || !e->records || !e->free_list) {
+  e->earliest = map((e->group_count + 8) * 2);
+  if (!e->buckets || !e->records || !e->free_list || !e->earliest) {
     c_engine_free(e);
     return NULL;
   }
@@ -87,7 +90,9 @@ c_engine *c_engine_make(uint64_t flows, uint64_t inactive, uint64_t active, uint
     e->secrets[i] = w ^ w >> 31;
   }
   e->secrets[0] |= 1;
-  e->sweep_step = (SWEEP_PERIOD << 20) / e->bucket_count;
+  e->sweep_step = (SWEEP_PERIOD << 20) / e->group_count;
+  e->sweep_delay = e->sweep_step * (e->group_count >= 512 ? 8 : 1) >> 20;
+  e->sweep_blind = e->group_count;
   return e;
 }
 
@@ -95,6 +100,7 @@ void c_engine_free(c_engine *e) {
   if (e->buckets) munmap(e->buckets, e->bucket_count * sizeof(bucket));
   if (e->records) munmap(e->records, (e->capacity + 1) * sizeof(record));
   if (e->free_list) munmap(e->free_list, e->capacity * 4);
+  if (e->earliest) munmap(e->earliest, (e->group_count + 8) * 2);
   free(e);
 }
 
@@ -203,6 +209,7 @@ static inline uint8_t timeout_reason(const c_engine *e, const record *r) {
 static void end_record(c_engine *e, record *r, bucket *b, int lane, uint8_t reason) {
   b->signature[lane] = 0;
   e->count--;
+  __builtin_prefetch((const uint8_t *)r + 64, 1, 3);
   r->end_reason = reason;
   r->key.rest |= 0xFF;
   e->ended[reason]++;
@@ -223,19 +230,50 @@ static uint16_t due_tick(uint64_t at, uint64_t clock) {
   return (uint16_t)(tick < now + FARTHEST ? tick : now + FARTHEST);
 }
 
-static void evict(c_engine *e, uint64_t index) {
-  if (e->finished >= OUTBOX) return;
-  for (int step = 0; step < 64; step++) {
-    bucket *b = e->buckets + (index + step) % e->bucket_count;
-    int oldest = -1;
-    for (uint32_t lanes = ~matches(b, 0) & 0xFF; lanes; lanes &= lanes - 1) {
-      int lane = __builtin_ctz(lanes);
-      if (oldest < 0 || e->records[b->index[lane]].last < e->records[b->index[oldest]].last) oldest = lane;
-    }
-    if (oldest < 0) continue;
-    end_record(e, e->records + b->index[oldest], b, oldest, 5);
-    return;
+static inline uint32_t occupied(const bucket *b) { return ~matches(b, 0) & 0xFF; }
+
+static void set_due(c_engine *e, bucket *b, int lane, uint16_t tick) {
+  b->due[lane] = tick;
+  uint16_t *earliest = e->earliest + (b - e->buckets) / GROUP;
+  if ((int16_t)(tick - *earliest) < 0) *earliest = tick;
+}
+
+static void prefetch_records(const c_engine *e, const bucket *b, uint32_t lanes) {
+  for (; lanes; lanes &= lanes - 1) __builtin_prefetch(e->records + b->index[__builtin_ctz(lanes)], 1, 3);
+}
+
+static int end_oldest(c_engine *e, bucket *b) {
+  uint32_t lanes = occupied(b);
+  if (!lanes) return 0;
+  int oldest = 0;
+  uint64_t before = UINT64_MAX;
+  for (; lanes; lanes &= lanes - 1) {
+    int lane = __builtin_ctz(lanes);
+    uint64_t last = e->records[b->index[lane]].last;
+    if (last < before) before = last, oldest = lane;
   }
+  end_record(e, e->records + b->index[oldest], b, oldest, 5);
+  return 1;
+}
+
+static void evict(c_engine *e, uint64_t index) {
+  if (e->finished >= OUTBOX || end_oldest(e, e->buckets + index)) return;
+  for (int step = 0, found = 0; step < 64 && !found; step++) {
+    found = end_oldest(e, e->buckets + e->hand);
+    if (++e->hand == e->bucket_count) e->hand = 0;
+  }
+  __builtin_prefetch(e->buckets + (e->hand + 1 == e->bucket_count ? 0 : e->hand + 1), 1, 3);
+  prefetch_records(e, e->buckets + e->hand, occupied(e->buckets + e->hand));
+}
+
+static void prefetch_new(c_engine *e, uint64_t number, bucket *b) {
+  __builtin_prefetch(e->earliest + (b - e->buckets) / GROUP, 1, 3);
+  if (number < e->free_count) {
+    record *r = e->records + e->free_list[e->free_count - 1 - number];
+    __builtin_prefetch(r, 1, 3);
+    __builtin_prefetch((const uint8_t *)r + 64, 1, 3);
+  }
+  if (e->count + number >= e->limit) prefetch_records(e, b, occupied(b));
 }
 
 static __attribute__((noinline)) void make_flow(c_engine *e, const packet *p, uint64_t now) {
@@ -261,7 +299,7 @@ static __attribute__((noinline)) void make_flow(c_engine *e, const packet *p, ui
   int lane = __builtin_ctz(lanes);
   b->signature[lane] = signature_of(p->hash);
   b->index[lane] = index;
-  b->due[lane] = due_tick(deadline(e, r), now);
+  set_due(e, b, lane, due_tick(deadline(e, r), now));
   e->count++;
   e->flows_made++;
 }
@@ -302,25 +340,75 @@ static __attribute__((noinline)) void search(c_engine *e, const packet *p, uint6
   make_flow(e, p, now);
 }
 
+/// How many of `count` groups from `group` on have nothing due.
+static uint64_t waiting_groups(const c_engine *e, uint64_t group, uint64_t count, uint16_t tick) {
+  for (uint64_t i = 0; i < count; i += 8) {
+    __m128i rest = _mm_sub_epi16(
+        _mm_loadu_si128((const __m128i *)(e->earliest + group + i)), _mm_set1_epi16((short)tick));
+    uint32_t due = 0xFFFF ^ (uint32_t)_mm_movemask_epi8(_mm_cmpgt_epi16(rest, _mm_setzero_si128()));
+    if (due) return i + __builtin_ctz(due) / 2 < count ? i + __builtin_ctz(due) / 2 : count;
+  }
+  return count;
+}
+
+static void settle(c_engine *e, uint64_t group, uint16_t tick) {
+  uint16_t first = tick + FARTHEST;
+  for (bucket *b = e->buckets + group * GROUP; b < e->buckets + (group + 1) * GROUP; b++)
+    for (uint32_t lanes = occupied(b); lanes; lanes &= lanes - 1) {
+      uint16_t due = b->due[__builtin_ctz(lanes)];
+      if ((int16_t)(due - first) < 0) first = due;
+    }
+  e->earliest[group] = first;
+}
+
+static uint64_t sweep_handful(c_engine *e, uint64_t limit, uint64_t now) {
+  uint16_t tick = (uint16_t)(now >> TICK_SHIFT);
+  int blind = e->sweep_blind > 0;
+  if (blind && limit > e->sweep_blind) limit = e->sweep_blind;
+  uint64_t groups[HANDFUL], passed = 0;
+  int count = 0;
+  while (passed < limit && count < HANDFUL) {
+    uint64_t ahead = e->group_count - e->sweep_group;
+    if (ahead > limit - passed) ahead = limit - passed;
+    uint64_t waiting = blind ? 0 : waiting_groups(e, e->sweep_group, ahead, tick);
+    passed += waiting;
+    e->sweep_group += waiting;
+    if (waiting < ahead) groups[count++] = e->sweep_group++, passed++;
+    if (e->sweep_group == e->group_count) e->sweep_group = 0;
+  }
+  if (blind) e->sweep_blind -= passed;
+  for (int i = 0; i < count; i++)
+    for (int j = 0; j < GROUP; j++) __builtin_prefetch(e->buckets + groups[i] * GROUP + j, 1, 3);
+  for (int i = 0; i < count; i++)
+    for (int j = 0; j < GROUP; j++) {
+      bucket *b = e->buckets + groups[i] * GROUP + j;
+      prefetch_records(e, b, blind ? occupied(b) : due_lanes(b, tick));
+    }
+  for (int i = 0; i < count; i++) {
+    for (int j = 0; j < GROUP; j++) {
+      bucket *b = e->buckets + groups[i] * GROUP + j;
+      for (uint32_t lanes = blind ? occupied(b) : due_lanes(b, tick); lanes; lanes &= lanes - 1) {
+        int lane = __builtin_ctz(lanes);
+        record *r = e->records + b->index[lane];
+        uint64_t due = deadline(e, r);
+        if (now >= due) end_record(e, r, b, lane, timeout_reason(e, r));
+        else set_due(e, b, lane, due_tick(due, now));
+      }
+    }
+    settle(e, groups[i], tick);
+  }
+  return passed;
+}
+
 static __attribute__((noinline)) void sweep(c_engine *e, uint64_t now) {
   if (now - e->swept_to >= SWEEP_PERIOD) e->swept_to = now - SWEEP_PERIOD;
   uint64_t wanted = ((now - e->swept_to) << 20) / e->sweep_step;
-  if (wanted > 512) wanted = 512;
-  if (wanted > e->bucket_count) wanted = e->bucket_count;
-  uint16_t tick = (uint16_t)(now >> TICK_SHIFT);
-  uint64_t visited = 0;
-  for (; visited < wanted && e->finished + WAYS <= OUTBOX; visited++) {
-    bucket *b = e->buckets + e->sweep_bucket;
-    for (uint32_t lanes = due_lanes(b, tick); lanes; lanes &= lanes - 1) {
-      int lane = __builtin_ctz(lanes);
-      record *r = e->records + b->index[lane];
-      uint64_t due = deadline(e, r);
-      if (now >= due) end_record(e, r, b, lane, timeout_reason(e, r));
-      else b->due[lane] = due_tick(due, now);
-    }
-    if (++e->sweep_bucket == e->bucket_count) e->sweep_bucket = 0;
-  }
-  e->swept_to += (visited * e->sweep_step) >> 20;
+  if (wanted > 1024) wanted = 1024;
+  if (wanted > e->group_count) wanted = e->group_count;
+  uint64_t passed = 0;
+  for (int i = 0; passed < wanted && i < 4 && e->finished + HANDFUL * GROUP * WAYS <= OUTBOX; i++)
+    passed += sweep_handful(e, wanted - passed, now);
+  e->swept_to += (passed * e->sweep_step) >> 20;
 }
 
 uint32_t c_engine_process(c_engine *e, const c_frame *frames, uint32_t frame_count, uint64_t now) {
@@ -340,12 +428,14 @@ uint32_t c_engine_process(c_engine *e, const c_frame *frames, uint32_t frame_cou
   }
   e->packets_seen += frame_count;
   e->bytes_seen += bytes;
+  uint64_t new_flows = 0;
   for (uint32_t i = 0; i < dissected; i++) {
     packet *p = packets + i;
     bucket *b = bucket_of(e, p->hash);
     uint32_t lanes = matches(b, signature_of(p->hash));
     p->candidate = lanes ? b->index[__builtin_ctz(lanes)] : 0;
     if (lanes) __builtin_prefetch(e->records + p->candidate, 1, 3);
+    else prefetch_new(e, new_flows++, b);
   }
   for (uint32_t i = 0; i < dissected; i++) {
     packet *p = packets + i;
@@ -359,11 +449,14 @@ uint32_t c_engine_process(c_engine *e, const c_frame *frames, uint32_t frame_cou
     }
     search(e, p, now);
   }
-  if (now - e->swept_to >= e->sweep_step >> 20) sweep(e, now);
+  if (now - e->swept_to >= e->sweep_delay) sweep(e, now);
   return e->finished;
 }
 
 void c_engine_recycle(c_engine *e) {
-  for (uint32_t i = 0; i < e->finished; i++) e->free_list[e->free_count++] = e->outbox[i]->index;
+  for (uint32_t i = 0; i < e->finished; i++) {
+    if (i + 8 < e->finished) __builtin_prefetch((const uint8_t *)e->outbox[i + 8] + 64, 1, 3);
+    e->free_list[e->free_count++] = e->outbox[i]->index;
+  }
   e->finished = 0;
 }

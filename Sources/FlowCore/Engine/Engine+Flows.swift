@@ -19,10 +19,9 @@ extension Engine {
       return
     }
     let record = table.record(index)
-    record.pointee = FlowRecord(key: packet.pointee.key)
-    record.pointee.index = index
+    record.begin(packet.pointee.key, index: index)
     record.pointee.first = packet.pointee.time
-    record.pointee.noteAddresses(packet.pointee, worker: worker)
+    record.noteAddresses(UnsafePointer(packet), worker: worker)
     record.count(packet, direction: 0)
     if now != packet.pointee.time {
       record.pointee.setLag(FlowRecord.lag(clock: now, time: packet.pointee.time))
@@ -98,14 +97,7 @@ extension Engine {
     _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>, direction: Int,
     now: UInt64
   ) {
-    var next = FlowRecord(key: record.pointee.key)
-    next.first = record.pointee.last
-    next.sourceHigh = record.pointee.sourceHigh
-    next.sourceLow = record.pointee.sourceLow
-    next.destinationHigh = record.pointee.destinationHigh
-    next.destinationLow = record.pointee.destinationLow
-    next.sourceMACAndWorker = record.pointee.sourceMACAndWorker
-    next.destinationMAC = record.pointee.destinationMAC
+    let (key, first) = (record.pointee.key, record.pointee.last)
     let hash = packet.pointee.hash
     endFlow(record, hash: hash, reason: .forced)
     let bucket = table.bucket(table.bucketIndex(hash))
@@ -114,9 +106,11 @@ extension Engine {
       counters.pointee.tableFull &+= 1
       return
     }
-    next.index = index
     let newRecord = table.record(index)
-    newRecord.pointee = next
+    newRecord.begin(key, index: index)
+    newRecord.pointee.first = first
+    // The old record is in the outbox, where it stays as it is until the next call.
+    newRecord.copyAddresses(record)
     newRecord.count(packet, direction: direction)
     if now != packet.pointee.time {
       newRecord.pointee.setLag(FlowRecord.lag(clock: now, time: packet.pointee.time))
@@ -155,6 +149,8 @@ extension Engine {
     _ record: UnsafeMutablePointer<FlowRecord>, _ bucket: Bucket, lane: Int, reason: FlowEndReason
   ) {
     table.remove(bucket, lane: lane)
+    // The cold line is what export, or whoever takes the record back, looks at first.
+    martlet_prefetch(UnsafeRawPointer(record) + 64)
     record.pointee.endReason = reason
     // No packet can match a key with this mark, should its number still stand in a packet as candidate.
     record.pointee.key.rest |= Key.departed

@@ -113,10 +113,14 @@ extension Dissector {
       if Dissector.hasPorts(protocolNumber) {
         packet.key.setPorts(header.load(UInt32.self, at: 0))
       }
-      if fragment.more { fragments.note(packet, identification: fragment.identification, hashing: hashing) }
-    } else if let ports = fragments.ports(
-      of: packet, identification: fragment.identification, hashing: hashing),
-      Dissector.hasPorts(protocolNumber)
+      if fragment.more {
+        fragments.note(
+          datagram(of: fragment, &packet), ports: UInt32(truncatingIfNeeded: packet.key.rest >> 32),
+          clock: packet.clock, hashing: hashing)
+      }
+    } else if Dissector.hasPorts(protocolNumber),
+      let ports = fragments.ports(
+        of: datagram(of: fragment, &packet), clock: packet.clock, hashing: hashing)
     {
       packet.key.setPorts(ports)
     }
@@ -130,6 +134,15 @@ extension Dissector {
       ? hashing.hash(packet.key, source: packet.sourceAddress6, destination: packet.destinationAddress6)
       : hashing.hash(packet.key)
     return nil
+  }
+
+  /// The datagram that `packet` is a fragment of. By reference: a copy of what was just written waits for the stores.
+  @inline(__always)
+  private func datagram(of fragment: Fragment, _ packet: inout Packet) -> Datagram {
+    let isVersion6 = packet.key.isVersion6
+    return Datagram(
+      packet.key, source6: isVersion6 ? packet.sourceAddress6 : (0, 0),
+      destination6: isVersion6 ? packet.destinationAddress6 : (0, 0), identification: fragment.identification)
   }
 
   /// TCP, UDP, SCTP and UDP-Lite begin with source and destination port.

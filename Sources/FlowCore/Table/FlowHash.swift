@@ -57,6 +57,7 @@ public struct FlowHash: BitwiseCopyable, Sendable {
   }
 
   /// The hash of a datagram's addresses and identification, in this order.
+  @inline(__always)
   func hash(_ addresses: (UInt64, UInt64, UInt64, UInt64), _ identification: UInt64) -> UInt64 {
     fold(
       fold(addresses.0 ^ secrets.2, addresses.1 ^ secrets.3) ^ secrets.0 ^ identification,

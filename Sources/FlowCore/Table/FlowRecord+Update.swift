@@ -1,6 +1,55 @@
 // What a packet changes in its record.
 
 extension UnsafeMutablePointer<FlowRecord> {
+  // MARK: Beginning
+
+  /// Makes the record with number `index` that of a flow of which nothing was counted yet.
+  ///
+  /// It is written where it lies: a value made elsewhere and copied would be read back in wider pieces than it was
+  /// written in, which CPUs cannot forward from their store buffers.
+  @inline(__always)
+  func begin(_ key: Key, index: UInt32) {
+    // Safe: a record is plain bytes, for which all zero is a value.
+    UnsafeMutableRawPointer(self).initializeMemory(as: UInt8.self, repeating: 0, count: FlowRecord.size)
+    pointee.key = key
+    pointee.index = index
+  }
+
+  /// Notes the addresses of the flow's first packet.
+  func noteAddresses(_ packet: UnsafePointer<Packet>, worker: UInt64) {
+    if pointee.key.isVersion6 {
+      (pointee.sourceHigh, pointee.sourceLow) = packet.pointee.sourceAddress6
+      (pointee.destinationHigh, pointee.destinationLow) = packet.pointee.destinationAddress6
+    }
+    let link = Bytes(packet.pointee.frame, count: Int(packet.pointee.captured))
+      .dropFirst(Int(packet.pointee.linkOffset))
+    func address(at offset: Int) -> UInt64 {
+      UInt64(link.load(UInt32.self, at: offset)) << 16 | UInt64(link.load(UInt16.self, at: offset + 4))
+    }
+    var source: UInt64 = 0
+    switch packet.pointee.macAddresses {
+    case .none: break
+    case .ethernet:
+      pointee.destinationMAC = address(at: 0)
+      source = address(at: 6)
+    case .sourceOnly:
+      source = address(at: 0)
+    }
+    pointee.sourceMACAndWorker = worker << 48 | source
+  }
+
+  /// Takes over whose flow `other` is.
+  func copyAddresses(_ other: UnsafeMutablePointer<FlowRecord>) {
+    pointee.sourceHigh = other.pointee.sourceHigh
+    pointee.sourceLow = other.pointee.sourceLow
+    pointee.destinationHigh = other.pointee.destinationHigh
+    pointee.destinationLow = other.pointee.destinationLow
+    pointee.sourceMACAndWorker = other.pointee.sourceMACAndWorker
+    pointee.destinationMAC = other.pointee.destinationMAC
+  }
+
+  // MARK: Counting
+
   /// Adds a packet of the given direction, 0 forward or 1 reverse; returns how many that direction has then.
   ///
   /// The direction is an index, not a condition: directions alternate in ways that no branch predictor guesses.
@@ -63,26 +112,5 @@ extension FlowRecord {
   mutating func setLag(_ lag: UInt32) {
     self.lag = lag
     isLagging = lag != 0
-  }
-
-  /// Notes the addresses of the flow's first packet.
-  mutating func noteAddresses(_ packet: Packet, worker: UInt64) {
-    if key.isVersion6 {
-      (sourceHigh, sourceLow) = packet.sourceAddress6
-      (destinationHigh, destinationLow) = packet.destinationAddress6
-    }
-    let link = Bytes(packet.frame, count: Int(packet.captured)).dropFirst(Int(packet.linkOffset))
-    func address(at offset: Int) -> UInt64 {
-      UInt64(link.load(UInt32.self, at: offset)) << 16 | UInt64(link.load(UInt16.self, at: offset + 4))
-    }
-    sourceMACAndWorker = worker << 48
-    switch packet.macAddresses {
-    case .none: break
-    case .ethernet:
-      destinationMAC = address(at: 0)
-      sourceMACAndWorker |= address(at: 6)
-    case .sourceOnly:
-      sourceMACAndWorker |= address(at: 0)
-    }
   }
 }

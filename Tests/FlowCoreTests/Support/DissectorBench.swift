@@ -102,7 +102,9 @@ extension Dissected {
     tcpFlags = packet.tcpFlags
     mplsEntry = packet.mplsEntry
     var record = FlowRecord(key: packet.key)
-    record.noteAddresses(packet, worker: 0)
+    withUnsafePointer(to: packet) { packet in
+      withUnsafeMutablePointer(to: &record) { $0.noteAddresses(packet, worker: 0) }
+    }
     sourceMAC = record.sourceMAC
     destinationMAC = record.destinationMAC
     transportHeader = array(
