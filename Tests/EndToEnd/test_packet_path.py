@@ -62,6 +62,6 @@ def test_packet_path_counts_no_references_and_allocates_nothing():
     ours = sorted(names[f] for f in reached if "8FlowCore" in f)
     print(f"{len(reached)} functions reached, {len(ours)} of FlowCore")
     # The burst itself and the plugins' hooks must be among them, or this test looks at nothing.
-    for part in ("Engine.process", "Engine.makeFlow", "Engine.sweepBuckets", "Dissector.dissectLayers", "OpenVPN", "ClientHello"):
+    for part in ("Engine.process", "Engine.makeFlow", "Engine.sweepGroups", "Dissector.dissectLayers", "OpenVPN", "ClientHello"):
         assert any(part in name for name in ours), f"{part} was not reached"
     assert found == []
