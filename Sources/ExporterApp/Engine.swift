@@ -27,6 +27,10 @@ extension FlowWorker {
     configuration.inactiveTimeout = options.inactiveTimeout.nanoseconds
     configuration.isOffline = !live
     configuration.timesPasses = options.benchmarks.cycles
+    if !live {
+      // Room for a TLS summary and both payloads of every flow: pages that nothing is written to cost nothing here.
+      configuration.slabBytes = min(max(configuration.slabBytes, configuration.flows * 1024), 1 << 30)
+    }
     if live {
       // Records wait in the rings for the export lcore and come back through them.
       configuration.recordsUnderWay = 2 * Int(WorkerLink.ringSize)

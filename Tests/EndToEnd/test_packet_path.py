@@ -20,14 +20,14 @@ ENTRIES = (
     "FlowWorker.idle(now:)", "FlowWorker.recycle(_:count:)", "FlowWorker.flush()")
 #: What must be among the functions reached, or the test looks at nothing.
 PARTS = (
-    "Engine.process", "Engine.makeFlow", "Engine.countWithPlugins", "Engine.end(", "Engine.sweepBuckets",
-    "Dissector.dissectLayers", "Dissector.dissectIPv6", "FragmentTable.note", "Slab.take", "ClientHello")
+    "Engine.process", "Engine.makeFlow", "Engine.countWithPlugins", "Engine.end(", "Engine.sweepGroups",
+    "Dissector.dissectLayers", "Dissector.dissectIPv6", "Dissector.dissectTransport", "Slab.take", "ClientHello")
 
 RULES = Rules(
     calls={
         **dict.fromkeys(("memcpy", "memmove", "memset"), "bytes to places that are there"),
-        **dict.fromkeys(("MD5Init", "MD5Update", "MD5Final"), "libmd's digest, its state on the stack"),
-        **dict.fromkeys(("SHA256Init", "SHA256Update", "SHA256Final"), "the same"),
+        **dict.fromkeys(("MD5_Init", "MD5_Update", "MD5_Final"), "libcrypto's digest, its state on the stack"),
+        **dict.fromkeys(("SHA256_Init", "SHA256_Update", "SHA256_Final"), "the same"),
         "$ss17_assertionFailure__4file4line5flagss5NeverOs12StaticStringV_SSAHSus6UInt32VtF": "stops the program",
         "__stack_chk_fail": "stops the program",
         "clock_gettime": "the clock's comparison, once a second; no system call",

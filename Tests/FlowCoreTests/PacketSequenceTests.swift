@@ -79,6 +79,16 @@ import Testing
     #expect(all["cesnet:packetLength"] == .numbers([10, 10, 10, 11, 11, 11, 11, 12, 12]))
   }
 
+  /// A packet is compared with the one before it in its direction (plugins.md), be that one empty and not noted.
+  @Test func duplicatesAreNotSoughtBehindEmptyPackets() throws {
+    let packets = [
+      packet(0, 10, sequence: 100), packet(1, 0, sequence: 110), packet(2, 10, sequence: 100),
+      packet(3, 10, sequence: 100),
+    ]
+    let record = try #require(try Capture.run(packets, "pstats:skipdup").first)
+    #expect(record["cesnet:packetLength"] == .numbers([10, 10]))
+  }
+
   @Test func sequenceNumbersWrapRound() throws {
     let packets = [
       packet(0, 10, sequence: 0xFFFF_FFFA), packet(1, 10, sequence: 4),

@@ -64,6 +64,17 @@ import Testing
 
   // MARK: bstats
 
+  /// 75 minutes are more than 31 bits of microseconds.
+  @Test func burstsMayBeLong() throws {
+    var configuration = FlowConfiguration()
+    configuration.activeTimeout = 7200 * 1_000_000_000
+    let packets = (0...5000).map { packet($0 * 900_000, 1) }
+    let record = try #require(try Capture.run(packets, "bstats", configuration: configuration).first)
+    #expect(record["cesnet:burstSrcPackets"] == .numbers([5001]))
+    #expect(record["cesnet:burstSrcTimeStart"] == .times([Self.start]))
+    #expect(record["cesnet:burstSrcTimeStop"] == .times([Self.start + 4_500_000_000_000]))
+  }
+
   @Test func burstsEndAfterASecond() throws {
     let packets = [
       packet(0, 1), packet(999_999, 2), packet(1_500_000, 0), packet(1_999_998, 4),

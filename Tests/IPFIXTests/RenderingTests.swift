@@ -175,11 +175,15 @@ import Testing
     writer.begin()
     writer.unsigned8(Sample.endReason, 1)
     writer.end()
+    // 36 NULs are how a JA4 of nothing stands on the wire.
+    writer.begin()
+    writer.string(Sample.serverName, [UInt8](repeating: 0, count: 36).span.bytes)
+    writer.end()
     let expected = [
       "iana:ipVersion,iana:sourceIPv4Address,iana:sourceIPv6Address,iana:sourceTransportPort,"
         + "cesnet:TLSSNI,cesnet:IDPContent,cesnet:packetLength,cesnet:TLSSNI,cesnet:packetTime",
       "4,0.0.0.1,,0,,,,\"a,\"\"b\"\"\nc\u{FFFD}\",\"[\"\"1970-01-01T00:00:00.000000Z\"\"]\"",
-      "6,,::1,0,plain,0x01,\"[1,-2]\",,", ",,,,,,,,", ",,,,,,,,", "",
+      "6,,::1,0,plain,0x01,\"[1,-2]\",,", ",,,,,,,,", ",,,,,,,,", ",,,,,,,,", "",
     ].joined(separator: "\n")
     #expect(String(decoding: writer.output.bytes, as: UTF8.self) == expected)
     #expect(writer.misplaced == 1)
@@ -202,6 +206,7 @@ import Testing
       .ipv4(Sample.source4, 0xC000_0201), .ipv4(Sample.destination4, 0xC633_6407), .mac(Sample.sourceMAC, 1),
       .string(Sample.serverName, Array("a.example".utf8)), .string(Sample.method, Array("a b".utf8)),
       .list16(Sample.lengths, [1, -2]), .list8(Sample.directions, []),
+      .string(Sample.serverName, [0, 0, 0]),
     ]
     fields.write(into: &writer)
     writer.end()

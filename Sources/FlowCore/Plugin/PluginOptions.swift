@@ -40,6 +40,9 @@ public struct PluginOptions: Sendable {
           "plugin \(plugin) has no option '\(pair[0])'"
             + (declared.isEmpty ? "; it takes none" : "; it takes \(choices)"))
       }
+      guard values[option.name] == nil else {
+        throw .plugin("option \(option.name) of plugin \(plugin) is given twice")
+      }
       let value = pair.count > 1 ? pair[1] : nil
       try PluginOptions.check(value, option, plugin)
       values[pair[0]] = value ?? ""

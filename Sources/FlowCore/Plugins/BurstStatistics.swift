@@ -6,15 +6,29 @@ struct BurstStatistics: FlowPlugin {
   static let name = "bstats"
   static let summary = "packets, bytes, begin and end of the first 15 bursts of each direction"
 
-  /// A run of packets of one direction.
+  /// A run of packets of one direction, in 20 bytes.
   struct Burst: BitwiseCopyable {
-    var packets: UInt32
-    var bytes: UInt32
-    /// Nanoseconds since 1970.
-    var start: UInt64
-    /// Microseconds from `start` to the last packet, both truncated; at most 35 minutes, and negative where a
-    /// capture goes back in time.
-    var duration: Int32
+    var packets: UInt32 = 0
+    var bytes: UInt32 = 0
+    /// Microseconds: those of `start` since 1970 in 52 bits, and the upper 12 of the duration's 44.
+    private var startAndDuration: UInt64
+    private var durationLow: UInt32 = 0
+
+    init(start nanoseconds: UInt64) { startAndDuration = (nanoseconds / 1000) << 12 }
+
+    /// Nanoseconds since 1970, whole microseconds.
+    var start: UInt64 { startAndDuration >> 12 &* 1000 }
+
+    /// Microseconds from `start` to the last packet, both truncated; at most 101 days, and negative where a capture goes
+    /// back in time.
+    var duration: Int64 {
+      get { Int64(bitPattern: startAndDuration << 52) >> 20 | Int64(durationLow) }
+      set {
+        let value = min(max(newValue, -(1 << 43)), 1 << 43 - 1)
+        startAndDuration = startAndDuration & ~0xFFF | UInt64(bitPattern: value >> 32) & 0xFFF
+        durationLow = UInt32(truncatingIfNeeded: value)
+      }
+    }
   }
 
   struct Direction: BitwiseCopyable {
@@ -81,12 +95,12 @@ struct BurstStatistics: FlowPlugin {
     let place = (base &+ Int(direction.kept)) &* Self.size
     var burst =
       direction.packets == 0
-      ? Burst(packets: 0, bytes: 0, start: packet.time, duration: 0)
+      ? Burst(start: packet.time)
       : flow.trailing.load(Burst.self, at: place)
     direction.packets &+= 1
     burst.packets = direction.packets
     burst.bytes = burst.bytes.addingClamped(UInt32(truncatingIfNeeded: packet.payloadLength))
-    burst.duration = Int32(clamping: Int64(packet.time / 1000) &- Int64(burst.start / 1000))
+    burst.duration = Int64(packet.time / 1000) &- Int64(burst.start / 1000)
     flow.trailing.store(burst, at: place)
   }
 
@@ -111,7 +125,7 @@ struct BurstStatistics: FlowPlugin {
     func burst(_ number: Int) -> Burst { bursts.load(Burst.self, at: number * Self.size) }
     func stop(_ number: Int) -> UInt64 {
       let burst = burst(number)
-      return burst.start &+ UInt64(bitPattern: Int64(burst.duration) &* 1000)
+      return burst.start &+ UInt64(bitPattern: burst.duration &* 1000)
     }
     // libfds calls counts and bytes unsigned16; four octets each are what the peer sends.
     let forward = Int(state.forward.kept)

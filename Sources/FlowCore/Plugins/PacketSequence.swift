@@ -65,8 +65,9 @@ struct PacketSequence: FlowPlugin {
 
   @inline(__always)
   private func note(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
-    guard packet.payloadLength > 0 || includesEmpty else { return .more }
+    // Packets without payload are compared with too, whether they are noted or not.
     if skipsDuplicates, isDuplicate(state, packet, flow) { return .more }
+    guard packet.payloadLength > 0 || includesEmpty else { return .more }
     flow.trailing.store(entry(packet, first: flow.first), at: Int(state.count) &* 8)
     state.count &+= 1
     return state.count == limit ? .done : .more

@@ -13,51 +13,95 @@ public struct BlockReference: BitwiseCopyable, Sendable, Equatable {
   @inline(__always) public var isNone: Bool { unit == 0 }
 }
 
-/// Blocks of five sizes (128 bytes to 32 KiB, each four times the one before) from one arena of fixed size; freed
-/// blocks are kept by size.
+/// Blocks of five sizes (128 bytes to 32 KiB, each four times the one before) from one arena of fixed size.
 ///
-///     block:  next block of the flow 4 | size class 1 | - 3 | contents …
+/// The arena is divided into pages of 32 KiB, each for blocks of one size. A page whose last block came back is empty
+/// again and serves whichever size is asked for next: a flood of one size takes the memory from the others only as long
+/// as its flows live. Blocks above 512 bytes, which hellos in pieces and long payloads take, leave a quarter of the pages
+/// to the smaller ones. When no page is left `take` returns nil, the plugin goes without, and the worker counts it.
 ///
-/// Blocks are never split or joined, so allocation and return cost a few instructions; when the arena is used up `take`
-/// returns nil, the plugin goes without, and the worker counts it.
+///     arena:  - 64 | page | page | …
+///     block:  next block of the flow, or of those that came back 4 | size class 1 | - 3 | contents …
 struct Slab: ~Copyable {
   static let headerSize = 8
   static let classCount = 5
   /// The most a block holds.
   static let largest = size(classCount - 1) - headerSize
+  /// Classes up to this one may take the last pages.
+  private static let lastSmallClass = 1
+  private static let unitsPerPage = UInt32(size(classCount - 1) / 64)
+
+  /// What is known of a page; pages are numbered from 1.
+  private struct Page: BitwiseCopyable {
+    /// The neighbours in the list of its size's pages with room, or the next empty page.
+    var next: UInt32 = 0
+    var previous: UInt32 = 0
+    /// The first of the blocks that came back.
+    var free: UInt32 = 0
+    /// Blocks that flows have, that were cut off so far, and that the page is good for.
+    var used: UInt16 = 0
+    var cut: UInt16 = 0
+    var capacity: UInt16 = 0
+  }
+
   private let arena: UnsafeMutableRawPointer
   private let units: UInt32
-  private var used: UInt32 = 1
-  private var free: InlineArray<5, UInt32> = .init(repeating: 0)
+  private let pages: UnsafeMutablePointer<Page>
+  private let pageCount: UInt32
+  /// Pages up to this one have been in use.
+  private var touched: UInt32 = 0
+  /// The first of the pages that are empty again, and how many pages are empty.
+  private var empty: UInt32 = 0
+  private var emptyCount: UInt32
+  /// For each size the first page with room.
+  private var open: InlineArray<5, UInt32> = .init(repeating: 0)
   private let memory: any FlowMemory
 
   init(bytes: Int, memory: any FlowMemory) throws(FlowSetupError) {
     units = UInt32(max(2, bytes / 64))
+    // An arena below one page is one short page.
+    pageCount = max(1, (units - 1) / Slab.unitsPerPage)
+    emptyCount = pageCount
     self.memory = memory
     guard let arena = memory.allocate(Int(units) * 64) else { throw .noMemory(bytes: bytes, flows: 0) }
+    guard let pages = memory.allocate(Slab.pagesSize(pageCount)) else {
+      memory.free(arena, Int(units) * 64)
+      throw .noMemory(bytes: bytes, flows: 0)
+    }
     self.arena = arena
+    self.pages = pages.bindMemory(to: Page.self, capacity: Int(pageCount))
   }
 
-  deinit { memory.free(arena, Int(units) * 64) }
+  deinit {
+    memory.free(pages, Slab.pagesSize(pageCount))
+    memory.free(arena, Int(units) * 64)
+  }
+
+  private static func pagesSize(_ count: UInt32) -> Int { Int(count) * MemoryLayout<Page>.stride }
 
   /// The arena's first byte: finished records are read by the export lcore through `SlabReader`.
   var reader: SlabReader { SlabReader(arena: arena, units: units) }
 
-  /// A block with room for `length` bytes, entered at the head of the flow's list `blocks`; nil if the arena is used up
+  /// A block with room for `length` bytes, entered at the head of the flow's list `blocks`; nil if there is no page for it
   /// or `length` is more than the largest block holds.
   mutating func take(_ length: Int, for blocks: inout UInt32) -> BlockReference? {
     var sizeClass = 0
     while sizeClass < Slab.classCount, length > Slab.size(sizeClass) - Slab.headerSize { sizeClass += 1 }
     guard sizeClass < Slab.classCount else { return nil }
-    var unit = free[sizeClass]
-    if unit != 0 {
-      free[sizeClass] = header(unit)[0]
-    } else {
-      let needed = UInt32(Slab.size(sizeClass) / 64)
-      guard units - used >= needed else { return nil }
-      unit = used
-      used += needed
+    if open[sizeClass] == 0 {
+      guard openPage(sizeClass) else { return nil }
     }
+    let number = open[sizeClass]
+    let page = page(number)
+    var unit = page.pointee.free
+    if unit != 0 {
+      page.pointee.free = header(unit)[0]
+    } else {
+      unit = Slab.firstUnit(number) + UInt32(page.pointee.cut) * Slab.unitsPerBlock(sizeClass)
+      page.pointee.cut += 1
+    }
+    page.pointee.used += 1
+    if page.pointee.used == page.pointee.capacity { close(number, sizeClass) }
     header(unit)[0] = blocks
     header(unit)[1] = UInt32(sizeClass)
     blocks = unit
@@ -69,12 +113,74 @@ struct Slab: ~Copyable {
   mutating func giveBack(_ blocks: inout UInt32) {
     while blocks != 0 {
       let next = header(blocks)[0]
-      let sizeClass = Int(header(blocks)[1])
-      header(blocks)[0] = free[sizeClass]
-      free[sizeClass] = blocks
+      giveBack(block: blocks)
       blocks = next
     }
   }
+
+  private mutating func giveBack(block unit: UInt32) {
+    let sizeClass = Int(header(unit)[1])
+    let number = (unit - 1) / Slab.unitsPerPage + 1
+    let page = page(number)
+    let wasFull = page.pointee.used == page.pointee.capacity
+    header(unit)[0] = page.pointee.free
+    page.pointee.free = unit
+    page.pointee.used -= 1
+    if page.pointee.used == 0 {
+      if !wasFull { close(number, sizeClass) }
+      page.pointee = Page(next: empty)
+      empty = number
+      emptyCount += 1
+    } else if wasFull {
+      list(number, sizeClass)
+    }
+  }
+
+  // MARK: Pages
+
+  /// Makes an empty page one for blocks of `sizeClass`; false when there is none for them.
+  private mutating func openPage(_ sizeClass: Int) -> Bool {
+    guard emptyCount > (sizeClass > Slab.lastSmallClass ? pageCount / 4 : 0) else { return false }
+    let number = empty != 0 ? empty : touched + 1
+    let room = min(Slab.unitsPerPage, units - Slab.firstUnit(number))
+    let capacity = UInt16(room / Slab.unitsPerBlock(sizeClass))
+    guard capacity > 0 else { return false }
+    if number == empty { empty = page(number).pointee.next } else { touched = number }
+    emptyCount -= 1
+    page(number).pointee = Page(capacity: capacity)
+    list(number, sizeClass)
+    return true
+  }
+
+  /// Enters a page with room at the head of its size's list.
+  private mutating func list(_ number: UInt32, _ sizeClass: Int) {
+    let next = open[sizeClass]
+    page(number).pointee.next = next
+    page(number).pointee.previous = 0
+    if next != 0 { page(next).pointee.previous = number }
+    open[sizeClass] = number
+  }
+
+  /// Takes a page out of its size's list: it is full, or empty.
+  private mutating func close(_ number: UInt32, _ sizeClass: Int) {
+    let (next, previous) = (page(number).pointee.next, page(number).pointee.previous)
+    if next != 0 { page(next).pointee.previous = previous }
+    if previous != 0 { page(previous).pointee.next = next } else { open[sizeClass] = next }
+  }
+
+  private func page(_ number: UInt32) -> UnsafeMutablePointer<Page> {
+    precondition(number > 0 && number <= pageCount)
+    return pages + Int(number - 1)
+  }
+
+  /// Unit 0 stands for no block, so the first page begins at unit 1.
+  @inline(__always)
+  private static func firstUnit(_ page: UInt32) -> UInt32 { 1 + (page - 1) * unitsPerPage }
+
+  @inline(__always)
+  private static func unitsPerBlock(_ sizeClass: Int) -> UInt32 { UInt32(size(sizeClass) / 64) }
+
+  // MARK: Blocks
 
   /// The bytes of a block of `sizeClass`, its header included.
   @inline(__always)

@@ -85,6 +85,8 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
   public mutating func string(_ element: InformationElement, _ bytes: RawSpan) {
     guard cell(element) else { return }
     bytes.withUnsafeBytes { source in
+      // Nothing but the padding that a string has on the wire (JA4 without a ClientHello).
+      if source.allSatisfy({ $0 == 0 }) { return }
       // Blanks at either end are quoted too: some readers strip them otherwise.
       let plain = source.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x2C }
       if plain { return output.append(source) }

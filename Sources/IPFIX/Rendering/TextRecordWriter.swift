@@ -186,9 +186,10 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
     bytes.withUnsafeBytes { extra.append(hexadecimal: $0) }
   }
   public mutating func string(_ element: InformationElement, _ bytes: RawSpan) {
-    guard bytes.byteCount > 0 else { return }
-    name(element)
     bytes.withUnsafeBytes { source in
+      // Empty, or nothing but the padding that a string has on the wire.
+      if source.allSatisfy({ $0 == 0 }) { return }
+      name(element)
       let plain = source.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C }
       if plain { extra.append(source) } else { extra.append(json: source) }
     }
