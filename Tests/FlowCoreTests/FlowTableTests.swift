@@ -1,4 +1,5 @@
 // The table's groups: what the sweep skips is exactly what a look at every bucket would skip.
+import TestSupport
 import Testing
 
 @testable import FlowCore

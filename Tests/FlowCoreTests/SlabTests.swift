@@ -1,4 +1,5 @@
 // Blocks of variable length: what came back serves every size, and blocks never overlap.
+import TestSupport
 import Testing
 
 @testable import FlowCore
