@@ -33,6 +33,7 @@ extension MessageStream {
     let index = templates.count
     keys.insert(key, index)
     templates.append(record)
+    shortestRecords.append(template.shortestRecord)
     writeTemplate(index)
     open(key, index)
     return true
@@ -65,6 +66,7 @@ extension MessageStream {
   mutating func makeRoom() -> Bool {
     closeSet()
     if hasOpenMessage {
+      pad()
       finishMessage()
     } else if isOversize || configuration.largestLength == configuration.maximumLength {
       counters.dropped += 1
@@ -81,7 +83,10 @@ extension MessageStream {
 
   private mutating func openSet(_ identifier: UInt16) {
     // Even an empty record needs a byte behind the set's header.
-    if limit - position < 5 { finishMessage() }
+    if limit - position < 5 {
+      pad()
+      finishMessage()
+    }
     setStart = position
     store16(identifier, at: position)
     position += 4
@@ -94,8 +99,21 @@ extension MessageStream {
       position = setStart
     } else {
       store16(UInt16(position - setStart), at: setStart + 2)
+      closedSet = setStart
     }
     setStart = 0
+  }
+
+  /// Fills the open message with zeros that belong to its last data set, if they are too few to be a record of it: a
+  /// collector passes over them (RFC 7011 section 3.3.1). Sets are closed.
+  private mutating func pad() {
+    guard configuration.padsMessages, closedSet != 0 else { return }
+    let template = Int(load16(closedSet)) - Self.firstTemplate
+    let missing = messageStart + configuration.maximumLength - position
+    guard template >= 0, missing > 0, missing < shortestRecords[template] else { return }
+    (memory + position).initializeMemory(as: UInt8.self, repeating: 0, count: missing)
+    position += missing
+    store16(UInt16(position - closedSet), at: closedSet + 2)
   }
 
   /// Fills in the header of the open message and starts the next one; nothing happens when it is empty.
@@ -119,6 +137,7 @@ extension MessageStream {
     if isOversize { counters.oversize += 1 }
     recordsInMessage = 0
     isOversize = false
+    closedSet = 0
     messageStart = position
     position += Self.headerLength
     extend(to: configuration.maximumLength)

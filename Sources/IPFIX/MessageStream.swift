@@ -52,6 +52,9 @@ public struct MessageStream: ~Copyable {
     public var messagesPerBatch = 64
     /// Seconds after which all templates are sent again (RFC 7011 section 8.4), nil for never (TCP, files).
     public var templateRefresh: UInt32?
+    /// Whether a message that is full but for some octets is padded to `maximumLength` (RFC 7011 section 3.3.1), so that
+    /// many messages have the same length and UDP can send them together.
+    public var padsMessages = false
     /// The enterprise number of Martlet's own elements.
     public var martletEnterpriseNumber: UInt32 = EnterpriseNumber.documentation
 
@@ -72,6 +75,8 @@ public struct MessageStream: ~Copyable {
   var keys = KeyTable()
   /// The encoded template records; number `firstTemplate` plus index.
   var templates: [[UInt8]] = []
+  /// The length of the shortest record of each template: padding must be shorter.
+  var shortestRecords: [Int] = []
   /// Templates that finished messages hold.
   var finishedTemplates = 0
   var lastRefresh: UInt32?
@@ -96,6 +101,8 @@ public struct MessageStream: ~Copyable {
   @usableFromInline let messagesPerBatch: Int
   @usableFromInline let martletEnterpriseNumber: UInt32
   var messageStart = 0
+  /// The header of the open message's last closed set; 0 when it has none.
+  var closedSet = 0
   /// Index of the template that `openKey` stands for.
   var openTemplate = 0
 
@@ -161,6 +168,7 @@ public struct MessageStream: ~Copyable {
     guard messageStart > 0 else { return }
     memory.copyMemory(from: memory + messageStart, byteCount: position - messageStart)
     if setStart != 0 { setStart -= messageStart }
+    if closedSet != 0 { closedSet -= messageStart }
     position -= messageStart
     limit -= messageStart
     messageStart = 0
