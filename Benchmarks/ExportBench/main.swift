@@ -75,8 +75,17 @@ func run(_ name: String, _ set: RecordSet, target: Double) {
   report("IPFIX to memory, records cached", bytes: bytes, measure { few.encodeAll() })
   report("IPFIX to memory", bytes: bytes, measure { set.encodeAll() })
   let before = sink.counts
-  report("IPFIX to loopback UDP", bytes: bytes, target: target, measure { set.encodeAll { sink.send($0) } })
-  report("the same, UDP_SEGMENT", bytes: bytes, measure { set.encodeAll { sink.sendSegmented($0) } })
+  /// Sends all records until the cost is known; prints how many datagrams the kernel got at once.
+  func toLoopback(_ output: String, segmented: Bool, padded: Bool, target: Double? = nil) {
+    let (datagrams, runs) = (sink.counts.sent, sink.runsSent)
+    let cost = measure { set.encodeAll(padded: padded) { sink.send($0, segmented: segmented) } }
+    report(output, bytes: set.encode(padded: padded) { _ in }, target: target, cost)
+    let together = Double(sink.counts.sent - datagrams) / Double(sink.runsSent - runs)
+    print("\(name), \(output): \(String(format: "%.1f", together)) datagrams in a run")
+  }
+  toLoopback("loopback UDP, one by one", segmented: false, padded: false)
+  toLoopback("loopback UDP, runs, no padding", segmented: true, padded: false)
+  toLoopback("loopback UDP, as Martlet does", segmented: true, padded: true, target: target)
   usleep(100_000)
   let after = sink.counts
   let received = Double(after.received - before.received) / Double(max(1, after.sent - before.sent))
