@@ -1,7 +1,8 @@
 // What the export lcore does with finished records, alone: encoding into messages, to loopback UDP, and as lines of text.
 //
-//     export-bench [--records N] [--capture MIX.pcap] [--json FILE]
+//     export-bench [--records N] [--capture MIX.pcap] [--json FILE] [--only OUTPUT]
 //
+// --only measures the outputs whose name contains the text, as for perf.
 // The records are made by the engine from generated packets (and from a capture's, for real payloads), so they are what a
 // worker hands over. Times are the thread's CPU time, because neighbours on the machine are not Martlet's cost.
 import FlowCore
@@ -45,6 +46,7 @@ struct Row: Codable {
 var recordCount = 100_000
 var capture: String?
 var json: String?
+var only = ""
 var arguments = Array(CommandLine.arguments.dropFirst())
 while arguments.count >= 2 {
   let value = arguments[1]
@@ -52,6 +54,7 @@ while arguments.count >= 2 {
   case "--records": recordCount = Int(value) ?? recordCount
   case "--capture": capture = value
   case "--json": json = value
+  case "--only": only = value
   default: fatalError("unknown option \(arguments[0])")
   }
   arguments.removeFirst(2)
@@ -63,7 +66,9 @@ let sink = UDPSink()
 /// Measures every output for one set of records.
 @MainActor
 func run(_ name: String, _ set: RecordSet, target: Double) {
-  func report(_ output: String, bytes: Int, target: Double? = nil, _ nanoseconds: Double) {
+  func report(_ output: String, bytes: Int, target: Double? = nil, _ nanoseconds: @autoclosure () -> Double) {
+    guard only.isEmpty || "\(name), \(output)".contains(only) else { return }
+    let nanoseconds = nanoseconds()
     rows.append(
       Row(
         records: name, output: output, bytesPerRecord: Double(bytes) / Double(set.records.count),
@@ -77,6 +82,7 @@ func run(_ name: String, _ set: RecordSet, target: Double) {
   let before = sink.counts
   /// Sends all records until the cost is known; prints how many datagrams the kernel got at once.
   func toLoopback(_ output: String, segmented: Bool, padded: Bool, target: Double? = nil) {
+    guard only.isEmpty || "\(name), \(output)".contains(only) else { return }
     let (datagrams, runs) = (sink.counts.sent, sink.runsSent)
     let cost = measure { set.encodeAll(padded: padded) { sink.send($0, segmented: segmented) } }
     report(output, bytes: set.encode(padded: padded) { _ in }, target: target, cost)
