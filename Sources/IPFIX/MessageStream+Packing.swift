@@ -14,6 +14,7 @@ extension MessageStream {
     closeSet()
     openKey = key
     openTemplate = index
+    endsInPadding = paddings[index].hasField
     openSet(UInt16(Self.firstTemplate + index))
   }
 
@@ -21,6 +22,10 @@ extension MessageStream {
   @usableFromInline @inline(never)
   mutating func define(_ key: UInt64, _ fields: [FieldSpecifier]) -> Bool {
     let identifier = Self.firstTemplate + templates.count
+    var fields = fields
+    let isVariable = fields.contains { $0.length == FieldSpecifier.variableLength }
+    let hasField = configuration.padsMessages && isVariable
+    if hasField { fields.append(.paddingOctets) }
     let template = Template(identifier: UInt16(clamping: identifier), fields: fields)
     let record = template.record
     // A template without fields would be a withdrawal (RFC 7011 section 8.1).
@@ -33,7 +38,7 @@ extension MessageStream {
     let index = templates.count
     keys.insert(key, index)
     templates.append(record)
-    shortestRecords.append(template.shortestRecord)
+    paddings.append(Padding(hasField: hasField, shortestRecord: template.shortestRecord))
     writeTemplate(index)
     open(key, index)
     return true
@@ -104,18 +109,6 @@ extension MessageStream {
     setStart = 0
   }
 
-  /// Fills the open message with zeros that belong to its last data set, if they are too few to be a record of it: a
-  /// collector passes over them (RFC 7011 section 3.3.1). Sets are closed.
-  private mutating func pad() {
-    guard configuration.padsMessages, closedSet != 0 else { return }
-    let template = Int(load16(closedSet)) - Self.firstTemplate
-    let missing = messageStart + configuration.maximumLength - position
-    guard template >= 0, missing > 0, missing < shortestRecords[template] else { return }
-    (memory + position).initializeMemory(as: UInt8.self, repeating: 0, count: missing)
-    position += missing
-    store16(UInt16(position - closedSet), at: closedSet + 2)
-  }
-
   /// Fills in the header of the open message and starts the next one; nothing happens when it is empty.
   @usableFromInline @inline(never)
   mutating func finishMessage() {
@@ -154,11 +147,11 @@ extension MessageStream {
     memory = larger
   }
 
-  private func load16(_ offset: Int) -> UInt16 {
+  func load16(_ offset: Int) -> UInt16 {
     UInt16(bigEndian: memory.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
   }
 
-  private func store16(_ value: UInt16, at offset: Int) {
+  func store16(_ value: UInt16, at offset: Int) {
     memory.storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt16.self)
   }
 
