@@ -120,8 +120,9 @@ struct RecordSet {
 
   /// Encodes the records in bursts as the export lcore gets them; octets of the messages.
   @discardableResult
-  func encode(_ send: (MessageBatch) -> Void) -> Int {
+  func encode(padded: Bool = false, _ send: (MessageBatch) -> Void) -> Int {
     var configuration = MessageStream.Configuration()
+    configuration.padsMessages = padded
     configuration.templateRefresh = nil
     var stream = MessageStream(configuration)
     var bytes = 0
@@ -142,8 +143,8 @@ struct RecordSet {
   }
 
   /// The same; how many records.
-  func encodeAll(_ send: (MessageBatch) -> Void = { _ in }) -> Int {
-    encode(send)
+  func encodeAll(padded: Bool = false, _ send: (MessageBatch) -> Void = { _ in }) -> Int {
+    encode(padded: padded, send)
     return records.count
   }
 

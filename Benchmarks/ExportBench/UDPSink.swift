@@ -7,9 +7,13 @@ import Synchronization
 /// Sends batches to a socket of the same machine, which a thread of its own drains.
 final class UDPSink {
   private let sender: Int32
-  private let vectors: UnsafeMutablePointer<iovec>
+  private let runs: UnsafeMutablePointer<martlet_run>
+  private let ends: UnsafeMutablePointer<Int>
+  private let longestSegment: Int
   private let received = Received()
   private var sent = 0
+  /// Runs handed to the kernel: datagrams, or several of equal length at once.
+  private(set) var runsSent = 0
 
   /// Datagrams that arrived.
   private final class Received: Sendable {
@@ -36,8 +40,11 @@ final class UDPSink {
       }
     }
     precondition(isConnected, "no loopback socket")
-    vectors = .allocate(capacity: Int(MARTLET_DATAGRAMS))
-    vectors.initialize(repeating: iovec(), count: Int(MARTLET_DATAGRAMS))
+    runs = .allocate(capacity: Int(MARTLET_RUNS))
+    runs.initialize(repeating: martlet_run(), count: Int(MARTLET_RUNS))
+    ends = .allocate(capacity: Int(MARTLET_RUNS))
+    ends.initialize(repeating: 0, count: Int(MARTLET_RUNS))
+    longestSegment = martlet_longest_segment(sender)
     let received = received
     Thread.detachNewThread {
       let buffer = UnsafeMutableRawPointer.allocate(byteCount: 65536, alignment: 64)
@@ -48,63 +55,30 @@ final class UDPSink {
   /// Datagrams sent and received until now.
   var counts: (sent: Int, received: Int) { (sent, received.count.load(ordering: .relaxed)) }
 
-  /// Sends the batch as `UDPTransport` does.
-  func send(_ batch: MessageBatch) {
+  /// Sends the batch as `UDPTransport` does: runs of messages of equal length together, if `segmented` and the kernel can.
+  func send(_ batch: MessageBatch, segmented: Bool) {
     var next = 0
     while next < batch.messages.count {
-      let count = min(Int(MARTLET_DATAGRAMS), batch.messages.count - next)
-      for index in 0..<count {
-        let bytes = batch[batch.messages[next + index]]
-        vectors[index] = iovec(
-          iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
-      }
-      let done = Int(martlet_send_datagrams(sender, vectors, UInt32(count), 0))
-      precondition(done > 0, "sendmmsg: \(errno)")
-      sent += done
-      next += done
-    }
-  }
-
-  /// Sends the batch with one system call for each run of messages of the same length, which the kernel takes apart
-  /// (UDP_SEGMENT, Linux 4.18): not what `UDPTransport` does, but what it might.
-  func sendSegmented(_ batch: MessageBatch) {
-    let messages = batch.messages
-    var next = 0
-    while next < messages.count {
-      let size = messages[next].length
+      var count = 0
       var end = next
-      var total = 0
-      // The last one may be shorter; at most 64 segments and 65507 octets.
-      while end < messages.count, end - next < 64, total + messages[end].length <= 65507,
-        end == next || messages[end - 1].length == size, messages[end].length <= size
-      {
-        total += messages[end].length
-        end += 1
+      while count < Int(MARTLET_RUNS), end < batch.messages.count {
+        let start = end
+        let length = batch.messages[start].length
+        end =
+          segmented && length <= longestSegment
+          ? batch.endOfRun(from: start, count: Int(MARTLET_SEGMENTS), octets: 65507) : start + 1
+        let bytes = batch.bytes(from: start, to: end)
+        runs[count] = martlet_run(
+          bytes: UnsafeMutableRawPointer(mutating: bytes.baseAddress), length: bytes.count,
+          segment: end == start + 1 ? 0 : UInt16(length))
+        ends[count] = end
+        count += 1
       }
-      sendRun(
-        UnsafeMutableRawPointer(mutating: batch.bytes.baseAddress! + messages[next].offset), total,
-        segment: UInt16(size))
-      sent += end - next
-      next = end
-    }
-  }
-
-  private func sendRun(_ bytes: UnsafeMutableRawPointer, _ count: Int, segment: UInt16) {
-    var vector = iovec(iov_base: bytes, iov_len: count)
-    // struct cmsghdr with one uint16_t, padded to its alignment.
-    withUnsafeTemporaryAllocation(byteCount: 24, alignment: 8) { control in
-      control.storeBytes(of: 18, as: Int.self)
-      control.storeBytes(of: Int32(17), toByteOffset: 8, as: Int32.self)  // SOL_UDP
-      control.storeBytes(of: Int32(103), toByteOffset: 12, as: Int32.self)  // UDP_SEGMENT
-      control.storeBytes(of: UInt64(segment), toByteOffset: 16, as: UInt64.self)
-      withUnsafeMutablePointer(to: &vector) { vector in
-        var header = msghdr()
-        header.msg_iov = vector
-        header.msg_iovlen = 1
-        header.msg_control = control.baseAddress
-        header.msg_controllen = 24
-        precondition(sendmsg(sender, &header, 0) == count, "sendmsg: \(errno)")
-      }
+      let done = Int(martlet_send_runs(sender, runs, UInt32(count), 0))
+      precondition(done > 0, "sendmmsg: \(errno)")
+      sent += ends[done - 1] - next
+      runsSent += done
+      next = ends[done - 1]
     }
   }
 }

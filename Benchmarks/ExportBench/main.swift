@@ -1,7 +1,8 @@
 // What the export lcore does with finished records, alone: encoding into messages, to loopback UDP, and as lines of text.
 //
-//     export-bench [--records N] [--capture MIX.pcap] [--json FILE]
+//     export-bench [--records N] [--capture MIX.pcap] [--json FILE] [--only OUTPUT]
 //
+// --only measures the outputs whose name contains the text, as for perf.
 // The records are made by the engine from generated packets (and from a capture's, for real payloads), so they are what a
 // worker hands over. Times are the thread's CPU time, because neighbours on the machine are not Martlet's cost.
 import FlowCore
@@ -45,6 +46,7 @@ struct Row: Codable {
 var recordCount = 100_000
 var capture: String?
 var json: String?
+var only = ""
 var arguments = Array(CommandLine.arguments.dropFirst())
 while arguments.count >= 2 {
   let value = arguments[1]
@@ -52,6 +54,7 @@ while arguments.count >= 2 {
   case "--records": recordCount = Int(value) ?? recordCount
   case "--capture": capture = value
   case "--json": json = value
+  case "--only": only = value
   default: fatalError("unknown option \(arguments[0])")
   }
   arguments.removeFirst(2)
@@ -63,7 +66,9 @@ let sink = UDPSink()
 /// Measures every output for one set of records.
 @MainActor
 func run(_ name: String, _ set: RecordSet, target: Double) {
-  func report(_ output: String, bytes: Int, target: Double? = nil, _ nanoseconds: Double) {
+  func report(_ output: String, bytes: Int, target: Double? = nil, _ nanoseconds: @autoclosure () -> Double) {
+    guard only.isEmpty || "\(name), \(output)".contains(only) else { return }
+    let nanoseconds = nanoseconds()
     rows.append(
       Row(
         records: name, output: output, bytesPerRecord: Double(bytes) / Double(set.records.count),
@@ -75,8 +80,18 @@ func run(_ name: String, _ set: RecordSet, target: Double) {
   report("IPFIX to memory, records cached", bytes: bytes, measure { few.encodeAll() })
   report("IPFIX to memory", bytes: bytes, measure { set.encodeAll() })
   let before = sink.counts
-  report("IPFIX to loopback UDP", bytes: bytes, target: target, measure { set.encodeAll { sink.send($0) } })
-  report("the same, UDP_SEGMENT", bytes: bytes, measure { set.encodeAll { sink.sendSegmented($0) } })
+  /// Sends all records until the cost is known; prints how many datagrams the kernel got at once.
+  func toLoopback(_ output: String, segmented: Bool, padded: Bool, target: Double? = nil) {
+    guard only.isEmpty || "\(name), \(output)".contains(only) else { return }
+    let (datagrams, runs) = (sink.counts.sent, sink.runsSent)
+    let cost = measure { set.encodeAll(padded: padded) { sink.send($0, segmented: segmented) } }
+    report(output, bytes: set.encode(padded: padded) { _ in }, target: target, cost)
+    let together = Double(sink.counts.sent - datagrams) / Double(sink.runsSent - runs)
+    print("\(name), \(output): \(String(format: "%.1f", together)) datagrams in a run")
+  }
+  toLoopback("loopback UDP, one by one", segmented: false, padded: false)
+  toLoopback("loopback UDP, runs, no padding", segmented: true, padded: false)
+  toLoopback("loopback UDP, as Martlet does", segmented: true, padded: true, target: target)
   usleep(100_000)
   let after = sink.counts
   let received = Double(after.received - before.received) / Double(max(1, after.sent - before.sent))

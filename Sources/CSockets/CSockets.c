@@ -1,16 +1,82 @@
 #define _GNU_SOURCE
 #include "CSockets.h"
 
+#include <time.h>
+// Wants timespec.
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <sys/socket.h>
 
-int martlet_send_datagrams(int socket, struct iovec *vectors, unsigned count, int flags) {
-  struct mmsghdr headers[MARTLET_DATAGRAMS];
-  if (count > MARTLET_DATAGRAMS) count = MARTLET_DATAGRAMS;
-  memset(headers, 0, sizeof headers);
+size_t martlet_longest_segment(int socket) {
+  int family = 0, mtu = 0, segment = 0;
+  socklen_t length = sizeof(int);
+  if (getsockopt(socket, IPPROTO_UDP, UDP_SEGMENT, &segment, &length) != 0) return 0;
+  if (getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &family, &length) != 0) return 0;
+  int isVersion6 = family == AF_INET6;
+  int level = isVersion6 ? IPPROTO_IPV6 : IPPROTO_IP;
+  if (getsockopt(socket, level, isVersion6 ? IPV6_MTU : IP_MTU, &mtu, &length) != 0) return 0;
+  int headers = isVersion6 ? 48 : 28;
+  if (mtu > UINT16_MAX) mtu = UINT16_MAX;
+  return mtu > headers ? mtu - headers : 0;
+}
+
+void martlet_keep_refusals(int socket) {
+  int on = 1;
+  // One of the two is for another family and fails.
+  setsockopt(socket, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+  setsockopt(socket, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
+}
+
+int martlet_take_refusal(int socket) {
+  int code = 0;
+  for (;;) {
+    // The error, the address of who reports it, and room for other messages.
+    union {
+      struct cmsghdr header;
+      char bytes[256];
+    } control;
+    struct msghdr header = {.msg_control = &control, .msg_controllen = sizeof control};
+    if (recvmsg(socket, &header, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return code;
+    for (struct cmsghdr *item = CMSG_FIRSTHDR(&header); item; item = CMSG_NXTHDR(&header, item)) {
+      if (!(item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_RECVERR) &&
+          !(item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_RECVERR))
+        continue;
+      struct sock_extended_err error;
+      memcpy(&error, CMSG_DATA(item), sizeof error);
+      if (error.ee_origin == SO_EE_ORIGIN_ICMP || error.ee_origin == SO_EE_ORIGIN_ICMP6)
+        code = error.ee_errno;
+    }
+  }
+}
+
+/// The control message that says how long a run's datagrams are.
+union control {
+  struct cmsghdr header;
+  char bytes[CMSG_SPACE(sizeof(uint16_t))];
+};
+
+int martlet_send_runs(int socket, const struct martlet_run *runs, unsigned count, int flags) {
+  struct mmsghdr headers[MARTLET_RUNS];
+  struct iovec vectors[MARTLET_RUNS];
+  union control controls[MARTLET_RUNS];
+  if (count > MARTLET_RUNS) count = MARTLET_RUNS;
+  memset(headers, 0, count * sizeof headers[0]);
   for (unsigned index = 0; index < count; index++) {
-    headers[index].msg_hdr.msg_iov = &vectors[index];
-    headers[index].msg_hdr.msg_iovlen = 1;
+    struct msghdr *header = &headers[index].msg_hdr;
+    vectors[index] = (struct iovec){runs[index].bytes, runs[index].length};
+    header->msg_iov = &vectors[index];
+    header->msg_iovlen = 1;
+    if (runs[index].segment == 0) continue;
+    memset(&controls[index], 0, sizeof controls[index]);
+    header->msg_control = &controls[index];
+    header->msg_controllen = sizeof controls[index].bytes;
+    struct cmsghdr *control = CMSG_FIRSTHDR(header);
+    control->cmsg_level = IPPROTO_UDP;
+    control->cmsg_type = UDP_SEGMENT;
+    control->cmsg_len = CMSG_LEN(sizeof runs[index].segment);
+    memcpy(CMSG_DATA(control), &runs[index].segment, sizeof runs[index].segment);
   }
   return sendmmsg(socket, headers, count, flags);
 }

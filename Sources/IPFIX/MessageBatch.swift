@@ -2,7 +2,8 @@
 
 /// Finished messages in sending order; valid until the stream's `removeBatch()`.
 ///
-/// They lie back to back, so that a file or a TCP socket takes them with one write and UDP makes one `sendmmsg` of them.
+/// They lie back to back, so that a file or a TCP socket takes them with one write and UDP makes one `sendmmsg` of
+/// them.
 public struct MessageBatch {
   /// One finished message.
   public struct Message: BitwiseCopyable, Sendable {
@@ -22,6 +23,28 @@ public struct MessageBatch {
   /// The bytes of one message.
   public subscript(_ message: Message) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(rebasing: bytes[message.offset..<message.offset + message.length])
+  }
+
+  /// The end (exclusive) of the run from `start` on that one send with UDP_SEGMENT can carry: messages of one length, of
+  /// which only the last may be shorter; no more than `count` messages and `octets` octets. At least one message.
+  public func endOfRun(from start: Int, count: Int, octets: Int) -> Int {
+    let length = messages[start].length
+    var end = start + 1
+    var total = length
+    while end < messages.count, end - start < count {
+      let next = messages[end].length
+      total += next
+      guard next <= length, total <= octets else { break }
+      end += 1
+      if next < length { break }
+    }
+    return end
+  }
+
+  /// The bytes of the messages from `start` to `end` (exclusive).
+  public func bytes(from start: Int, to end: Int) -> UnsafeRawBufferPointer {
+    let last = messages[end - 1]
+    return UnsafeRawBufferPointer(rebasing: bytes[messages[start].offset..<last.offset + last.length])
   }
 
   /// Data records in all messages; O(messages).

@@ -14,6 +14,7 @@ extension MessageStream {
     closeSet()
     openKey = key
     openTemplate = index
+    endsInPadding = paddings[index].hasField
     openSet(UInt16(Self.firstTemplate + index))
   }
 
@@ -21,6 +22,10 @@ extension MessageStream {
   @usableFromInline @inline(never)
   mutating func define(_ key: UInt64, _ fields: [FieldSpecifier]) -> Bool {
     let identifier = Self.firstTemplate + templates.count
+    var fields = fields
+    let isVariable = fields.contains { $0.length == FieldSpecifier.variableLength }
+    let hasField = configuration.padsMessages && isVariable
+    if hasField { fields.append(.paddingOctets) }
     let template = Template(identifier: UInt16(clamping: identifier), fields: fields)
     let record = template.record
     // A template without fields would be a withdrawal (RFC 7011 section 8.1).
@@ -33,6 +38,7 @@ extension MessageStream {
     let index = templates.count
     keys.insert(key, index)
     templates.append(record)
+    paddings.append(Padding(hasField: hasField, shortestRecord: template.shortestRecord))
     writeTemplate(index)
     open(key, index)
     return true
@@ -65,6 +71,7 @@ extension MessageStream {
   mutating func makeRoom() -> Bool {
     closeSet()
     if hasOpenMessage {
+      pad()
       finishMessage()
     } else if isOversize || configuration.largestLength == configuration.maximumLength {
       counters.dropped += 1
@@ -81,7 +88,10 @@ extension MessageStream {
 
   private mutating func openSet(_ identifier: UInt16) {
     // Even an empty record needs a byte behind the set's header.
-    if limit - position < 5 { finishMessage() }
+    if limit - position < 5 {
+      pad()
+      finishMessage()
+    }
     setStart = position
     store16(identifier, at: position)
     position += 4
@@ -94,6 +104,7 @@ extension MessageStream {
       position = setStart
     } else {
       store16(UInt16(position - setStart), at: setStart + 2)
+      closedSet = setStart
     }
     setStart = 0
   }
@@ -119,6 +130,7 @@ extension MessageStream {
     if isOversize { counters.oversize += 1 }
     recordsInMessage = 0
     isOversize = false
+    closedSet = 0
     messageStart = position
     position += Self.headerLength
     extend(to: configuration.maximumLength)
@@ -135,11 +147,11 @@ extension MessageStream {
     memory = larger
   }
 
-  private func load16(_ offset: Int) -> UInt16 {
+  func load16(_ offset: Int) -> UInt16 {
     UInt16(bigEndian: memory.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
   }
 
-  private func store16(_ value: UInt16, at offset: Int) {
+  func store16(_ value: UInt16, at offset: Int) {
     memory.storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt16.self)
   }
 

@@ -52,6 +52,11 @@ public struct MessageStream: ~Copyable {
     public var messagesPerBatch = 64
     /// Seconds after which all templates are sent again (RFC 7011 section 8.4), nil for never (TCP, files).
     public var templateRefresh: UInt32?
+    /// Whether a message that the next record does not fit into is padded to `maximumLength`, so that messages have the
+    /// same length and UDP can send them together. Templates with fields of variable length get a last field for that,
+    /// paddingOctets, whose value is empty in all records but the last one of a message; else zeros follow the last
+    /// record (RFC 7011 section 3.3.1), if they are too few to be one.
+    public var padsMessages = false
     /// The enterprise number of Martlet's own elements.
     public var martletEnterpriseNumber: UInt32 = EnterpriseNumber.documentation
 
@@ -72,6 +77,8 @@ public struct MessageStream: ~Copyable {
   var keys = KeyTable()
   /// The encoded template records; number `firstTemplate` plus index.
   var templates: [[UInt8]] = []
+  /// How each template's sets are padded.
+  var paddings: [Padding] = []
   /// Templates that finished messages hold.
   var finishedTemplates = 0
   var lastRefresh: UInt32?
@@ -96,6 +103,10 @@ public struct MessageStream: ~Copyable {
   @usableFromInline let messagesPerBatch: Int
   @usableFromInline let martletEnterpriseNumber: UInt32
   var messageStart = 0
+  /// The header of the open message's last closed set; 0 when it has none.
+  var closedSet = 0
+  /// Records of the open set end in an empty paddingOctets.
+  @usableFromInline var endsInPadding = false
   /// Index of the template that `openKey` stands for.
   var openTemplate = 0
 
@@ -138,6 +149,7 @@ public struct MessageStream: ~Copyable {
       var writer = DataRecordWriter(
         start: memory + position, end: memory + limit, martletEnterpriseNumber: martletEnterpriseNumber)
       encode(&writer)
+      if endsInPadding { writer.store(0 as UInt8) }
       if _fastPath(!writer.overflowed) {
         position = writer.cursor - memory
         recordsInMessage &+= 1
@@ -161,6 +173,7 @@ public struct MessageStream: ~Copyable {
     guard messageStart > 0 else { return }
     memory.copyMemory(from: memory + messageStart, byteCount: position - messageStart)
     if setStart != 0 { setStart -= messageStart }
+    if closedSet != 0 { closedSet -= messageStart }
     position -= messageStart
     limit -= messageStart
     messageStart = 0

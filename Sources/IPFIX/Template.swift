@@ -35,6 +35,11 @@ public struct Template: Sendable, Equatable {
     self.fields = fields
   }
 
+  /// The octets of the shortest record: the fixed fields, and one for each variable field's length.
+  public var shortestRecord: Int {
+    fields.reduce(0) { $0 + ($1.length == FieldSpecifier.variableLength ? 1 : Int($1.length)) }
+  }
+
   /// The template record as it stands in a template set, big-endian.
   ///
   ///      0                   1                   2                   3

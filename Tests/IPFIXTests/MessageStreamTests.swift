@@ -49,6 +49,56 @@ import Testing
     }
   }
 
+  @Test("padded messages are full, and hold the same records", arguments: [200, 700, 1458, 9000])
+  func padded(_ maximumLength: Int) throws {
+    var generator = SeededGenerator(seed: 11)
+    var configuration = MessageStream.Configuration()
+    configuration.maximumLength = maximumLength
+    configuration.padsMessages = true
+    var stream = MessageStream(configuration)
+    var decoder = MessageDecoder(model: Sample.model)
+    var expected: [[FieldValue]] = []
+    var got: [[FieldValue]] = []
+    var lengths: [Int] = []
+    for _ in 0..<3000 {
+      let shape = UInt64.random(in: 0..<8, using: &generator)
+      let fields = [AnyField].random(shape: shape, using: &generator)
+      expected.append(fields.map(\.decoded))
+      stream.append(key: shape, fields)
+    }
+    for bytes in stream.takeMessages() {
+      let message = try decoder.decode(bytes)
+      #expect(message.unknownSets == 0)
+      lengths.append(bytes.count)
+      for record in message.records {
+        let padding = record.fields.last.flatMap { $0.specifier.identifier == 210 ? $0 : nil }
+        if case .octets(let zeros)? = padding?.value { #expect(zeros.allSatisfy { $0 == 0 }) }
+        got.append(record.fields.dropLast(padding == nil ? 0 : 1).map(\.value))
+      }
+    }
+    #expect(got == expected)
+    // In small messages a record that does not fit may leave more than half of one.
+    let full = lengths.filter { $0 == maximumLength }.count
+    #expect(full > lengths.count / (maximumLength > 1000 ? 2 : 10))
+  }
+
+  @Test("fixed records are padded by zeros that are too few for a record")
+  func paddedFixed() throws {
+    var configuration = MessageStream.Configuration()
+    configuration.padsMessages = true
+    // A message's header has 16 octets, a set's 4, five records 40: 4 are left.
+    configuration.maximumLength = 64
+    var stream = MessageStream(configuration)
+    for number in 0..<20 as Range<UInt16> {
+      stream.append(key: 1, [.unsigned64(Sample.octets, UInt64(number))])
+    }
+    let messages = stream.takeMessages()
+    var decoder = MessageDecoder(model: Sample.model)
+    let records = try messages.flatMap { try decoder.decode($0).records }
+    #expect(records.count == 20 && records.allSatisfy { $0.fields.count == 1 })
+    #expect(messages.dropLast().allSatisfy { $0.count == 64 })
+  }
+
   @Test("records with one template share a set; another template opens another set in the same message")
   func sets() throws {
     var stream = MessageStream()

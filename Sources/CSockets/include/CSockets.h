@@ -2,13 +2,36 @@
 #ifndef MARTLET_CSOCKETS_H
 #define MARTLET_CSOCKETS_H
 
-#include <sys/uio.h>
+#include <stddef.h>
+#include <stdint.h>
 
-/// The most datagrams of one call.
-#define MARTLET_DATAGRAMS 32
+/// The most runs of one call.
+#define MARTLET_RUNS 32
 
-/// Sends `count` datagrams, at most MARTLET_DATAGRAMS, of one vector each, on a connected socket with one system call.
-/// Returns how many were sent, or -1 and errno when not even the first one was.
-int martlet_send_datagrams(int socket, struct iovec *vectors, unsigned count, int flags);
+/// The most datagrams of one run: what Linux 4.18 allows (UDP_MAX_SEGMENTS); later versions allow 128.
+#define MARTLET_SEGMENTS 64
+
+/// Datagrams that lie back to back in memory and have the same length, except the last one, which may be shorter.
+struct martlet_run {
+  void *bytes;
+  size_t length;
+  /// The length of each datagram, which the kernel cuts off behind its stack (UDP_SEGMENT); 0 when there is only one.
+  uint16_t segment;
+};
+
+/// The longest datagram that the kernel can cut off a run for the peer of a connected socket: what fits the route's MTU; 0
+/// where there is no UDP_SEGMENT (before Linux 4.18). The route may refuse a run all the same when it is sent.
+size_t martlet_longest_segment(int socket);
+
+/// Has the kernel keep what routers and the peer say about datagrams that did not arrive (ICMP) until
+/// martlet_take_refusal, and report what a full device queue dropped.
+void martlet_keep_refusals(int socket);
+
+/// Takes all such messages; the errno of the last one (ECONNREFUSED, EHOSTUNREACH, …), or 0 when there was none.
+int martlet_take_refusal(int socket);
+
+/// Sends `count` runs, at most MARTLET_RUNS, on a connected socket with one system call. A run is sent as a whole or not
+/// at all. Returns how many were sent, or -1 and errno when not even the first one was.
+int martlet_send_runs(int socket, const struct martlet_run *runs, unsigned count, int flags);
 
 #endif

@@ -43,6 +43,7 @@ final class Exports: RecordExporting {
     switch url.destination {
     case .udp(let host, let port):
       configuration.largestLength = 65507
+      configuration.padsMessages = live
       configuration.templateRefresh = UInt32(clamping: options.templateRefresh.nanoseconds / 1_000_000_000)
       ipfix.append(
         IPFIXExporter(configuration, transport: UDPTransport(host: host, port: port, policy: policy)))

@@ -7,8 +7,8 @@ import IPFIX
 final class UDPTransport: MessageTransport {
   /// The most that IPv4 carries; IPv6 carries 20 octets more.
   static let largestMessage = 65507
-  /// Datagrams per system call, and per pause when offline.
-  private static let burst = Int(MARTLET_DATAGRAMS)
+  /// Runs per system call; offline also datagrams per pause.
+  private static let burst = Int(MARTLET_RUNS)
 
   private(set) var counters = TransportCounters()
   let failure: ExportError? = nil
@@ -16,7 +16,7 @@ final class UDPTransport: MessageTransport {
 
   private let resolver: HostResolver
   private let policy: OverloadPolicy
-  private var socket: Int32 = -1
+  private(set) var socket: Int32 = -1
   private var address: SocketAddress?
   private var backOff = BackOff()
   /// Set when datagrams fail, so that the name is looked up again.
@@ -24,22 +24,29 @@ final class UDPTransport: MessageTransport {
   /// Messages were lost or refused: the collector may lack templates.
   private var templatesAreDoubtful = false
   private var lastRepeat: UInt64 = 0
+  /// The longest datagram of a run that the kernel takes apart (UDP_SEGMENT); 0 when each datagram is sent by itself.
+  private(set) var longestSegment = 0
   /// Records of the datagrams that the last call sent: a refusal does not say which of them, and takes all back.
   private var latestRecords: UInt64 = 0
   private var isNewSession = false
-  private let vectors: UnsafeMutablePointer<iovec>
+  /// What the next call sends, and for each entry the index behind its last message.
+  private let runs: UnsafeMutablePointer<martlet_run>
+  private let ends: UnsafeMutablePointer<Int>
 
   /// A transport to a host; looks it up and opens the socket at the first tick or batch.
   init(host: String, port: UInt16, policy: OverloadPolicy) {
     resolver = HostResolver(host: host, port: port, datagrams: true)
     self.policy = policy
-    vectors = .allocate(capacity: Self.burst)
-    vectors.initialize(repeating: iovec(), count: Self.burst)
+    runs = .allocate(capacity: Self.burst)
+    runs.initialize(repeating: martlet_run(), count: Self.burst)
+    ends = .allocate(capacity: Self.burst)
+    ends.initialize(repeating: 0, count: Self.burst)
   }
 
   deinit {
     if socket >= 0 { Glibc.close(socket) }
-    vectors.deallocate()
+    runs.deallocate()
+    ends.deallocate()
   }
 
   func send(_ batch: MessageBatch, now: Moment, announcement: () -> [UInt8]) {
@@ -52,31 +59,61 @@ final class UDPTransport: MessageTransport {
       return
     }
     var next = 0
-    // How often the datagram at `next` was tried in vain.
+    // How often the run at `next` was tried in vain.
     var attempts = 0
     while next < batch.messages.count {
-      let count = min(Self.burst, batch.messages.count - next)
-      for index in 0..<count {
-        let bytes = batch[batch.messages[next + index]]
-        vectors[index] = iovec(
-          iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
-      }
-      let sent = Int(martlet_send_datagrams(socket, vectors, UInt32(count), Int32(MSG_NOSIGNAL)))
+      let count = collectRuns(of: batch, from: next)
+      let sent = Int(martlet_send_runs(socket, runs, UInt32(count), Int32(MSG_NOSIGNAL)))
+      let code = errno
       if sent > 0 {
+        let end = ends[sent - 1]
         latestRecords = 0
-        for message in batch.messages[next..<next + sent] { countSent(message) }
-        next += sent
+        for index in next..<end { countSent(batch.messages[index]) }
+        next = end
         attempts = 0
+        // Only the first error of a call is told. What stopped this one may have been a refusal, which is gone then.
+        if sent < count { noticeRefusal() }
         pace()
-      } else if shouldRetry(errno, attempts) {
+      } else if isSegmentationRefused(code) {
+        // Nothing of the run left: its messages are sent one by one. What a router could not pass on before is lost.
+        longestSegment = 0
+        noticeRefusal()
+      } else if shouldRetry(code, attempts) {
         attempts += 1
       } else {
         templatesAreDoubtful = true
-        counters.lostRecords += UInt64(batch.messages[next].records)
-        next += 1
+        for index in next..<ends[0] { counters.lostRecords += UInt64(batch.messages[index].records) }
+        next = ends[0]
         attempts = 0
       }
     }
+  }
+
+  /// Prepares what one call sends of the messages from `first` on; how many runs that is.
+  private func collectRuns(of batch: MessageBatch, from first: Int) -> Int {
+    var count = 0
+    var next = first
+    while count < Self.burst, next < batch.messages.count {
+      let length = batch.messages[next].length
+      let end =
+        length <= longestSegment
+        ? batch.endOfRun(from: next, count: Int(MARTLET_SEGMENTS), octets: Self.largestMessage) : next + 1
+      let bytes = batch.bytes(from: next, to: end)
+      runs[count] = martlet_run(
+        bytes: UnsafeMutableRawPointer(mutating: bytes.baseAddress), length: bytes.count,
+        segment: end == next + 1 ? 0 : UInt16(length))
+      ends[count] = end
+      next = end
+      count += 1
+    }
+    return count
+  }
+
+  /// Whether the first run was refused for being a run: no such option, a route with a smaller MTU, a device or a tunnel that
+  /// cannot do it.
+  private func isSegmentationRefused(_ code: Int32) -> Bool {
+    guard runs[0].segment != 0 else { return false }
+    return code == EINVAL || code == EIO || code == EMSGSIZE || code == ENOPROTOOPT
   }
 
   private func countSent(_ message: MessageBatch.Message) {
@@ -86,24 +123,21 @@ final class UDPTransport: MessageTransport {
     latestRecords += UInt64(message.records)
   }
 
-  /// The collector's host refused what was sent last (ICMP port unreachable): those records are lost, not sent.
-  private func takeBackLatest() {
+  /// Asks whether a datagram was refused since the last look (ICMP port unreachable and the like): what was sent last is
+  /// lost then, not sent. True when that was so.
+  @discardableResult
+  private func noticeRefusal() -> Bool {
+    guard socket >= 0 else { return false }
+    let code = martlet_take_refusal(socket)
+    guard code != 0 else { return false }
+    counters.errors += 1
     counters.records -= min(latestRecords, counters.records)
     counters.lostRecords += latestRecords
     latestRecords = 0
     templatesAreDoubtful = true
     isSuspect = true
-    status = "\(resolver.host): \(ExportError.reason(ECONNREFUSED))"
-  }
-
-  /// Asks whether a refusal came since the last datagram was sent.
-  private func noticeRefusal() {
-    guard socket >= 0, latestRecords > 0 else { return }
-    var code: Int32 = 0
-    var length = socklen_t(MemoryLayout<Int32>.size)
-    guard getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &length) == 0, code == ECONNREFUSED else { return }
-    counters.errors += 1
-    takeBackLatest()
+    status = "\(resolver.host): \(ExportError.reason(code))"
+    return true
   }
 
   /// Notes a failed send; true when the same datagram should be tried again at once.
@@ -120,13 +154,13 @@ final class UDPTransport: MessageTransport {
       counters.errors += 1
       return false
     default:
+      // A refusal reports an earlier datagram; the one at hand was not sent. It may have been taken just before.
+      if noticeRefusal() || attempts == 0 { return attempts < 8 }
       counters.errors += 1
       status = "\(resolver.host): \(ExportError.reason(code))"
       isSuspect = code != EMSGSIZE
-      // A refusal reports an earlier datagram; the one at hand was not sent.
       templatesAreDoubtful = true
-      if code == ECONNREFUSED { takeBackLatest() }
-      return code == ECONNREFUSED && attempts == 0
+      return false
     }
   }
 
@@ -203,6 +237,9 @@ final class UDPTransport: MessageTransport {
     }
     if socket >= 0 { Glibc.close(socket) }
     socket = descriptor
+    martlet_keep_refusals(descriptor)
+    // Offline nobody waits for the sender, and a run at once would overrun a collector's buffer.
+    if case .drop = policy { longestSegment = martlet_longest_segment(descriptor) }
     return true
   }
 

@@ -52,6 +52,12 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   /// The flow ends, for whatever reason; false when the plugin has nothing to export.
   func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool
 
+  /// Whether `visitExportedBlocks` names any; where false it is never called.
+  static var exportsBlocks: Bool { get }
+  /// Names the blocks that `export` will read, and how much of each, so that the export lcore can ask for them a few records
+  /// ahead: another core wrote them.
+  func visitExportedBlocks(_ state: State, _ visit: (_ block: BlockReference, _ length: Int) -> Void)
+
   /// Writes the plugin's fields, always all of them and in the same order: this is their only declaration. Templates,
   /// JSON, CSV, `--list-plugins` and the documentation come from calling it.
   func export<Writer: FieldWriter & ~Copyable>(
@@ -61,6 +67,7 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
 extension FlowPlugin {
   public static var options: [PluginOption] { [] }
   public static var looksBeforeUpdate: Bool { false }
+  public static var exportsBlocks: Bool { false }
   public var trailingBytes: Int { 0 }
   @inline(__always)
   public func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
@@ -68,6 +75,9 @@ extension FlowPlugin {
   }
   @inline(__always)
   public func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { true }
+  @inline(__always)
+  public func visitExportedBlocks(_ state: State, _ visit: (_ block: BlockReference, _ length: Int) -> Void) {
+  }
 }
 
 /// One packet as a plugin sees it.

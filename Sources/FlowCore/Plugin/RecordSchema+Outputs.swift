@@ -8,10 +8,11 @@ extension RecordSchema {
   public func append(
     _ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int, to stream: inout MessageStream
   ) {
-    let ahead = 4
-    for index in 0..<min(ahead, count) { prefetch(records[index]) }
+    for index in 0..<min(Self.recordsAhead, count) { prefetch(records[index]) }
+    for index in 0..<min(Self.blocksAhead, count) { prefetchBlocks(records[index]) }
     for index in 0..<count {
-      if index &+ ahead < count { prefetch(records[index &+ ahead]) }
+      if index &+ Self.recordsAhead < count { prefetch(records[index &+ Self.recordsAhead]) }
+      if index &+ Self.blocksAhead < count { prefetchBlocks(records[index &+ Self.blocksAhead]) }
       guard let record = records[index] else { continue }
       stream.append(
         key: key(record), describe: { write(record, precision, into: &$0) },
@@ -19,14 +20,33 @@ extension RecordSchema {
     }
   }
 
-  /// Asks for a record and the states of its plugins, up to six lines.
+  /// How many records ahead their lines are asked for, and how many the blocks to which these refer.
+  private static var recordsAhead: Int { 6 }
+  private static var blocksAhead: Int { 3 }
+
+  /// Asks for a record and the states of its plugins, up to eight lines.
   @inline(__always)
   private func prefetch(_ record: UnsafeMutableRawPointer?) {
     guard let record else { return }
     var offset = 0
-    while offset < min(layout.stride, 384) {
+    while offset < min(layout.stride, 512) {
       martlet_prefetch(record + offset)
       offset &+= 64
+    }
+  }
+
+  /// Asks for the slab blocks that the record's plugins export.
+  @inline(__always)
+  private func prefetchBlocks(_ record: UnsafeMutableRawPointer?) {
+    guard layout.exportsBlocks != 0, let record else { return }
+    let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
+    var rest = head.pointee.presence & layout.exportsBlocks
+    guard rest != 0, let slab = readers[head.pointee.worker] else { return }
+    while rest != 0 {
+      let slot = slots[rest.trailingZeroBitCount]
+      var prefetcher = BlockPrefetcher(slot: slot, record: record, slab: slab)
+      BuiltInPlugins.visit(slot.number, &prefetcher)
+      rest &= rest &- 1
     }
   }
 
@@ -83,5 +103,21 @@ extension RecordSchema {
     defer { record.deallocate() }
     record.initializeMemory(as: UInt8.self, repeating: 0, count: layout.stride + 64)
     body(record, SlabReader(arena: record + layout.stride, units: 1))
+  }
+}
+
+/// Asks for the blocks that one plugin exports with a record.
+private struct BlockPrefetcher: PluginVisitor {
+  let slot: PluginSlot
+  let record: UnsafeMutableRawPointer
+  let slab: SlabReader
+
+  @inline(__always)
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
+    guard P.exportsBlocks else { return }
+    let state = (record + Int(slot.stateOffset)).assumingMemoryBound(to: P.State.self)
+    slot.plugin.assumingMemoryBound(to: P.self).pointee.visitExportedBlocks(state.pointee) {
+      slab.prefetch($0, $1)
+    }
   }
 }

@@ -5,7 +5,7 @@ import IPFIX
 /// The enabled plugins' fields and the slabs that finished records refer to. Shared by all workers and the export lcore.
 public final class RecordSchema: @unchecked Sendable {
   let layout: StateLayout<BuiltInPlugins>
-  private let readers: UnsafeMutablePointer<SlabReader?>
+  let readers: UnsafeMutablePointer<SlabReader?>
   let slots: UnsafeMutablePointer<PluginSlot>
   let precision: TimestampPrecision
   private static let maximumWorkers = 1024

@@ -47,11 +47,14 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
   let stride: Int
   /// The slots (bit = slot) whose plugin looks before an update.
   let looksBeforeUpdate: UInt32
+  /// The slots whose plugin exports blocks.
+  let exportsBlocks: UInt32
 
   init(_ selections: [PluginSelection]) throws(FlowSetupError) {
     var slots: [PluginSlot] = []
     var offset = FlowRecord.size
     var looksBeforeUpdate: UInt32 = 0
+    var exportsBlocks: UInt32 = 0
     guard selections.count <= Self.maximumPlugins else {
       throw .plugin("at most \(Self.maximumPlugins) plugins can be enabled at once")
     }
@@ -72,6 +75,7 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
         throw .plugin("plugin \(selection.name) is named twice")
       }
       if finder.looksBeforeUpdate { looksBeforeUpdate |= 1 << slots.count }
+      if finder.exportsBlocks { exportsBlocks |= 1 << slots.count }
       offset = Int(slot.stateOffset + slot.stateSize)
       slots.append(slot)
     }
@@ -85,6 +89,7 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     _ = self.slots.initialize(from: slots)
     stride = (offset + 63) / 64 * 64
     self.looksBeforeUpdate = looksBeforeUpdate
+    self.exportsBlocks = exportsBlocks
   }
 
   /// All slots as a mask.
@@ -98,6 +103,7 @@ private struct PluginFinder: PluginVisitor {
   var number: UInt8 = 0
   var slot: PluginSlot?
   var looksBeforeUpdate = false
+  var exportsBlocks = false
   var error: FlowSetupError?
 
   init(selection: PluginSelection, offset: Int) {
@@ -120,6 +126,7 @@ private struct PluginFinder: PluginVisitor {
         trailingSize: UInt32(plugin.trailingBytes),
         lines: PluginSlot.lines(stateOffset, stateSize), plugin: UnsafeMutableRawPointer(memory))
       looksBeforeUpdate = P.looksBeforeUpdate
+      exportsBlocks = P.exportsBlocks
     } catch {
       self.error = error
     }

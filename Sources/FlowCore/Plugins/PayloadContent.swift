@@ -58,6 +58,14 @@ struct PayloadContent: FlowPlugin {
 
   // MARK: Fields
 
+  static let exportsBlocks = true
+
+  @inline(__always)
+  func visitExportedBlocks(_ state: State, _ visit: (_ block: BlockReference, _ length: Int) -> Void) {
+    visit(state.forward.block, Int(state.forward.length))
+    visit(state.reverse.block, Int(state.reverse.length))
+  }
+
   static let content = InformationElement(.cesnet, 850, "IDPContent", .octetArray)
   static let reverseContent = InformationElement(.cesnet, 851, "IDPContentRev", .octetArray)
 

@@ -1,5 +1,6 @@
 // Memory for what only some flows have and what has no fixed length: server names, payloads, handshakes under way.
 // A flow takes blocks when it needs them; they return with its record.
+import CIntrinsics
 
 /// Where a block lies in its slab, in units of 64 bytes; 0 is no block.
 public struct BlockReference: BitwiseCopyable, Sendable, Equatable {
@@ -196,6 +197,18 @@ struct Slab: ~Copyable {
 public struct SlabReader: BitwiseCopyable, @unchecked Sendable {
   let arena: UnsafeMutableRawPointer
   let units: UInt32
+
+  /// Asks for a block's lines as far as its first `length` bytes of contents reach.
+  @inline(__always)
+  func prefetch(_ block: BlockReference, _ length: Int) {
+    guard block.unit != 0, block.unit < units else { return }
+    var offset = Int(block.unit) * 64
+    let end = offset + Slab.headerSize + length
+    while offset < end {
+      martlet_prefetch(arena + offset)
+      offset += 64
+    }
+  }
 
   /// The contents of a block: as many bytes as its size class holds; empty for no block.
   @inline(__always)

@@ -24,6 +24,14 @@ extension TLSPlugin {
   static let serverExtensionType = InformationElement(
     .martlet, 16, "tlsServerExtType", .unsigned16, semantics: .identifier)
 
+  static let exportsBlocks = true
+
+  @inline(__always)
+  func visitExportedBlocks(_ state: State, _ visit: (_ block: BlockReference, _ length: Int) -> Void) {
+    // The names that follow the summary are short.
+    visit(state.summary, MemoryLayout<HelloSummary>.size + 64)
+  }
+
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
