@@ -85,7 +85,8 @@ import Testing
   /// The fields of a plugin's record as lines: key, number, type and length, as in the reference's table.
   private static func reference() throws -> [String: [String]] {
     var fields: [String: [String]] = [:]
-    for line in try String(contentsOf: table, encoding: .utf8).split(whereSeparator: \.isNewline).dropFirst() {
+    for line in try String(contentsOf: table, encoding: .utf8).split(whereSeparator: \.isNewline).dropFirst()
+    {
       // plugin, order, pen, id, reverse_pen, scope, name, type, wire_length, list_pen, list_id, list_type,
       // list_element_length, list_semantic, json_key, …: no quotes up to there
       let cells = line.split(separator: ",", maxSplits: 15, omittingEmptySubsequences: false)
