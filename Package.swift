@@ -78,10 +78,12 @@ let package = Package(
     .executableTarget(
       name: "export-bench", dependencies: ["FlowCore", "IPFIX", "CSockets"], path: "Benchmarks/ExportBench",
       swiftSettings: strict + [withFlags(plainFlags)]),
+    .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
     .testTarget(
-      name: "IPFIXTests", dependencies: ["IPFIX"], swiftSettings: strict + [withFlags(plainFlags)]),
+      name: "IPFIXTests", dependencies: ["IPFIX", "TestSupport"],
+      swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
-      name: "FlowCoreTests", dependencies: ["FlowCore", "IPFIX", "CPcap"],
+      name: "FlowCoreTests", dependencies: ["FlowCore", "IPFIX", "CPcap", "TestSupport"],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "ExporterAppTests", dependencies: ["ExporterApp", "FlowCore", "IPFIX"],

@@ -40,3 +40,87 @@ extension FieldWriter where Self: ~Copyable {
   @inlinable @inline(__always)
   public mutating func skip(columns: Int) {}
 }
+
+// MARK: What most writers have in common
+
+/// A field writer to which a number's length on the wire makes no difference: text, for people and for programs.
+public protocol NumberWriter: FieldWriter, ~Copyable {
+  /// Takes an unsigned number of any length.
+  mutating func number(_ element: InformationElement, _ value: UInt64)
+  /// Takes a list of numbers; negative ones, which only a list of signed entries has, come as two's complement.
+  mutating func numbers(
+    _ element: InformationElement, count: Int, isSigned: Bool, _ entry: (_ index: Int) -> UInt64)
+}
+
+extension NumberWriter where Self: ~Copyable {
+  @inlinable @inline(__always)
+  public mutating func unsigned8(_ element: InformationElement, _ value: UInt8) {
+    number(element, UInt64(value))
+  }
+  @inlinable @inline(__always)
+  public mutating func unsigned16(_ element: InformationElement, _ value: UInt16) {
+    number(element, UInt64(value))
+  }
+  @inlinable @inline(__always)
+  public mutating func unsigned32(_ element: InformationElement, _ value: UInt32) {
+    number(element, UInt64(value))
+  }
+  @inlinable @inline(__always)
+  public mutating func unsigned64(_ element: InformationElement, _ value: UInt64) {
+    number(element, value)
+  }
+  @inlinable
+  public mutating func list<Entry: FixedWidthInteger>(
+    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
+  ) {
+    numbers(element, count: count, isSigned: Entry.isSigned) { UInt64(truncatingIfNeeded: entry($0)) }
+  }
+}
+
+/// A field writer that hears which fields there are and does not look at their values.
+public protocol FieldListener: FieldWriter, ~Copyable {
+  /// Takes note of a field of `length` octets on the wire, or of `FieldSpecifier.variableLength`, as lists have it.
+  mutating func field(_ element: InformationElement, length: UInt16)
+}
+
+extension FieldListener where Self: ~Copyable {
+  public mutating func unsigned8(_ element: InformationElement, _ value: UInt8) { field(element, length: 1) }
+  public mutating func unsigned16(_ element: InformationElement, _ value: UInt16) {
+    field(element, length: 2)
+  }
+  public mutating func unsigned32(_ element: InformationElement, _ value: UInt32) {
+    field(element, length: 4)
+  }
+  public mutating func unsigned64(_ element: InformationElement, _ value: UInt64) {
+    field(element, length: 8)
+  }
+  public mutating func float32(_ element: InformationElement, _ value: Float) { field(element, length: 4) }
+  public mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {
+    field(element, length: 4)
+  }
+  public mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
+    field(element, length: 16)
+  }
+  public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
+    field(element, length: 6)
+  }
+  public mutating func time(_ element: InformationElement, nanoseconds: UInt64) {
+    field(element, length: element.type == .dateTimeSeconds ? 4 : 8)
+  }
+  public mutating func octets(_ element: InformationElement, _ bytes: RawSpan) {
+    field(element, length: FieldSpecifier.variableLength)
+  }
+  public mutating func string(_ element: InformationElement, _ bytes: RawSpan) {
+    field(element, length: FieldSpecifier.variableLength)
+  }
+  public mutating func list<Entry: FixedWidthInteger>(
+    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
+  ) {
+    field(element, length: FieldSpecifier.variableLength)
+  }
+  public mutating func times(
+    _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
+  ) {
+    field(element, length: FieldSpecifier.variableLength)
+  }
+}

@@ -68,7 +68,7 @@ public struct Template: Sendable, Equatable {
 }
 
 /// Collects the field specifiers of a record; the values are ignored.
-public struct TemplateCollector: FieldWriter {
+public struct TemplateCollector: FieldListener {
   /// What was collected so far.
   public private(set) var fields: [FieldSpecifier] = []
   private let martletEnterpriseNumber: UInt32
@@ -78,45 +78,22 @@ public struct TemplateCollector: FieldWriter {
     self.martletEnterpriseNumber = martletEnterpriseNumber
   }
 
-  private mutating func add(_ element: InformationElement, length: UInt16) {
+  public mutating func field(_ element: InformationElement, length: UInt16) {
     fields.append(
       FieldSpecifier(
         identifier: element.identifier, length: length,
         enterpriseNumber: element.enterpriseNumber(martlet: martletEnterpriseNumber)))
   }
 
-  public mutating func unsigned8(_ element: InformationElement, _ value: UInt8) { add(element, length: 1) }
-  public mutating func unsigned16(_ element: InformationElement, _ value: UInt16) { add(element, length: 2) }
-  public mutating func unsigned32(_ element: InformationElement, _ value: UInt32) { add(element, length: 4) }
-  public mutating func unsigned64(_ element: InformationElement, _ value: UInt64) { add(element, length: 8) }
-  public mutating func float32(_ element: InformationElement, _ value: Float) { add(element, length: 4) }
-  public mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {
-    add(element, length: 4)
-  }
-  public mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
-    add(element, length: 16)
-  }
-  public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
-    add(element, length: 6)
-  }
-  public mutating func time(_ element: InformationElement, nanoseconds: UInt64) {
-    add(element, length: element.type == .dateTimeSeconds ? 4 : 8)
-  }
-  public mutating func octets(_ element: InformationElement, _ bytes: RawSpan) {
-    add(element, length: FieldSpecifier.variableLength)
-  }
-  public mutating func string(_ element: InformationElement, _ bytes: RawSpan) {
-    add(element, length: FieldSpecifier.variableLength)
-  }
   /// The field is a basicList of variable length; the inner element is named in the data (RFC 6313 section 4.5.1).
   public mutating func list<Entry: FixedWidthInteger>(
     _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
   ) {
-    add(.basicList, length: FieldSpecifier.variableLength)
+    field(.basicList, length: FieldSpecifier.variableLength)
   }
   public mutating func times(
     _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
   ) {
-    add(.basicList, length: FieldSpecifier.variableLength)
+    field(.basicList, length: FieldSpecifier.variableLength)
   }
 }

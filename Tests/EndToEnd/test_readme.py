@@ -48,18 +48,17 @@ def plugin_table():
 
 def counter_table():
     table = (ROOT / "Sources/ExporterApp/Counters/CounterTable.swift").read_text()
-    reasons = (ROOT / "Sources/FlowCore/Packet/DiscardReason.swift").read_text()
-    names = dict(re.findall(r'case \.(\w+): "([^"]+)"', reasons))
+    reasons = [ROOT / "Sources/FlowCore/Packet/DiscardReason.swift", ROOT / "Sources/IPFIX/FlowEndReason.swift"]
+    names = dict(re.findall(r'case \.(\w+): "([^"]+)"', "".join(file.read_text() for file in reasons)))
     table = table[table.index("static let all"):table.index("extension CounterTable")]
     rows = ["| counter | what it counts | counted by |", "|---|---|---|"]
     pattern = re.compile(
         r'Counter\(\s*name: "(?P<name>[^"]+)",\s*help: "(?P<help>[^"]+)",\s*source: \.(?P<source>\w+)'
-        r'|discard\(\.(?P<reason>\w+), help: "(?P<why>[^"]+)"\)'
-        r'|ended\("(?P<end>[^"]+)", \.\w+, help: "(?P<how>[^"]+)"\)')
+        r'|(?:discard|ended)\(\.(?P<reason>\w+), help: "(?P<why>[^"]+)"\)')
     where = {"lcore": "worker lcore", "engine": "worker lcore", "port": "port", "export": "export lcore"}
     for match in pattern.finditer(table):
-        name = match["name"] or match["end"] or names[match["reason"]]
-        rows.append(f"| {name} | {match['help'] or match['how'] or match['why']} | {where[match['source'] or 'engine']} |")
+        name = match["name"] or names[match["reason"]]
+        rows.append(f"| {name} | {match['help'] or match['why']} | {where[match['source'] or 'engine']} |")
     assert len(rows) - 2 == len(re.findall(r"\b(?:Counter|discard|ended)\(", table)), "a counter was not understood"
     return "\n".join(rows)
 

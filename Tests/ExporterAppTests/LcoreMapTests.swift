@@ -87,14 +87,27 @@ import Testing
 }
 
 @Suite struct RSSKeyTests {
+  /// The Toeplitz hash of `input` under `key` (which must be four bytes longer), as NICs compute it.
+  private static func toeplitz(_ input: [UInt8], key: [UInt8]) -> UInt32 {
+    var hash: UInt32 = 0
+    for (index, byte) in input.enumerated() {
+      for bit in 0..<8 where byte & (0x80 >> UInt8(bit)) != 0 {
+        var window: UInt64 = 0
+        for offset in 0..<5 { window = window << 8 | UInt64(key[(index + offset) % key.count]) }
+        hash ^= UInt32(truncatingIfNeeded: window >> UInt64(8 - bit))
+      }
+    }
+    return hash
+  }
+
   /// Both directions of a flow have one hash, and the function is the published one.
   @Test func theKeyIsSymmetric() {
     let key = RSSKey.symmetric(length: 40)
     #expect(key.count == 40)
     let forward: [UInt8] = [10, 1, 2, 3, 192, 0, 2, 77, 0x30, 0x39, 0x01, 0xbb]
     let back: [UInt8] = [192, 0, 2, 77, 10, 1, 2, 3, 0x01, 0xbb, 0x30, 0x39]
-    #expect(RSSKey.toeplitz(forward, key: key) == RSSKey.toeplitz(back, key: key))
-    #expect(RSSKey.toeplitz(forward, key: key) != 0)
+    #expect(Self.toeplitz(forward, key: key) == Self.toeplitz(back, key: key))
+    #expect(Self.toeplitz(forward, key: key) != 0)
   }
 
   /// Microsoft's verification suite: 66.9.149.187:2794 to 161.142.100.80:1766.
@@ -107,6 +120,6 @@ import Testing
       0xbe, 0xac, 0x01, 0xfa,
     ]
     let input: [UInt8] = [66, 9, 149, 187, 161, 142, 100, 80, 0x0a, 0xea, 0x06, 0xe6]
-    #expect(RSSKey.toeplitz(input, key: key) == 0x51cc_c178)
+    #expect(Self.toeplitz(input, key: key) == 0x51cc_c178)
   }
 }

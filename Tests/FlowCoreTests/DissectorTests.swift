@@ -1,5 +1,6 @@
 // The dissector, frame by frame: what each encapsulation, IP header and transport header leads to by its RFC, and that no
 // frame, however it is cut or broken, is read past its end.
+import TestSupport
 import Testing
 
 @testable import FlowCore

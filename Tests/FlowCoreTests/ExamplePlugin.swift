@@ -17,8 +17,6 @@ struct PushCounter: FlowPlugin {
     var reverse: UInt16 = 0
   }
 
-  static var emptyState: State { State() }
-
   private let limit: Int
 
   init(options: borrowing PluginOptions) { limit = options.number("limit") }

@@ -1,4 +1,5 @@
 // The flow contract: what is one flow, when it ends and with which reason, and that time may do what it likes.
+import TestSupport
 import Testing
 
 @testable import FlowCore

@@ -127,10 +127,15 @@ private struct FieldFinder: PluginVisitor {
       key: Key(
         addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 6, vlan: 0, isVersion6: false))
     var lister = FieldLister()
+    // All-zero bytes are the state of a flow not seen yet.
+    let size = MemoryLayout<P.State>.stride
+    let state = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: MemoryLayout<P.State>.alignment)
+    defer { state.deallocate() }
+    state.initializeMemory(as: UInt8.self, repeating: 0, count: size)
     withUnsafeMutablePointer(to: &record) {
       let memory = UnsafeMutableRawPointer($0)
       plugin.export(
-        P.emptyState,
+        state.load(as: P.State.self),
         FinishedFlow(
           record: UnsafePointer($0), slab: SlabReader(arena: memory, units: 1),
           trailing: MutableBytes(memory, count: 0)), into: &lister)
@@ -140,27 +145,15 @@ private struct FieldFinder: PluginVisitor {
 }
 
 /// Writes down what each field is.
-private struct FieldLister: FieldWriter {
+private struct FieldLister: FieldListener {
   var fields: [String] = []
 
   private func key(_ element: InformationElement) -> String {
     "\(element.scope)\(element.isReverse ? "@reverse" : ""):\(element.name)"
   }
-  private mutating func note(_ element: InformationElement, _ length: Int) {
+  mutating func field(_ element: InformationElement, length: UInt16) {
     fields.append("\(key(element)) \(element.identifier) \(element.type) \(length)")
   }
-
-  mutating func unsigned8(_ element: InformationElement, _ value: UInt8) { note(element, 1) }
-  mutating func unsigned16(_ element: InformationElement, _ value: UInt16) { note(element, 2) }
-  mutating func unsigned32(_ element: InformationElement, _ value: UInt32) { note(element, 4) }
-  mutating func unsigned64(_ element: InformationElement, _ value: UInt64) { note(element, 8) }
-  mutating func float32(_ element: InformationElement, _ value: Float) { note(element, 4) }
-  mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) { note(element, 4) }
-  mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) { note(element, 16) }
-  mutating func macAddress(_ element: InformationElement, _ address: UInt64) { note(element, 6) }
-  mutating func time(_ element: InformationElement, nanoseconds: UInt64) { note(element, 8) }
-  mutating func octets(_ element: InformationElement, _ bytes: RawSpan) { note(element, 65535) }
-  mutating func string(_ element: InformationElement, _ bytes: RawSpan) { note(element, 65535) }
   mutating func list<Entry: FixedWidthInteger>(
     _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
   ) {

@@ -1,4 +1,5 @@
 // The statistical plugins against a plain reimplementation, over random flows.
+import TestSupport
 import Testing
 
 @testable import FlowCore
@@ -6,7 +7,7 @@ import Testing
 @Suite struct StatisticsPropertyTests {
   /// Flows of random packets, in order of arrival; the ports tell the flows apart.
   static func randomPackets(seed: UInt64) -> [TestPacket] {
-    var random = TestRandom(state: seed)
+    var random = SeededGenerator(seed: seed)
     // What a flow looks like: how its lengths and gaps are drawn, and how often it turns.
     struct Habit {
       var lengths: [Int]

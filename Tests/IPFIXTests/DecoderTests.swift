@@ -1,36 +1,72 @@
 // The decoder against published messages and against hostile ones.
+import TestSupport
 import Testing
 
 @testable import IPFIX
 
 @Suite struct DecoderTests {
-  @Test("RFC 7011 A.4: an options template and its records are passed over")
-  func optionsTemplate() throws {
+  @Test("RFC 7011 A.4.1 to A.4.4: options templates, padded, and their data records are passed over")
+  func optionsTemplates() throws {
     var decoder = MessageDecoder(model: Sample.model)
-    // Options template 258 with one scope field (lineCardId, 141), padded, then its data records.
+    // lineCardId 141 = 0x8D, exportedMessageTotalCount 41 = 0x29, exportedFlowRecordTotalCount 42 = 0x2A, the proprietary
+    // scope 123 = 0x7B. The RFC names no enterprise: 32473 = 0x7ED9 (RFC 5612). 16 + 24 + 28 + 28 + 20 = 116 = 0x74.
     let message = try decoder.decode(
-      bytes("000A 003C 00000000 00000000 00000001")
+      bytes("000A 0074 00000000 00000000 00000001")
         + bytes("0003 0018 0102 0003 0001 008D 0004 0029 0002 002A 0002 0000")
-        // Line card 1: 345 messages, 10201 records; line card 2: 690 and 20402.
-        + bytes("0102 0014 00000001 0159 27D9 00000002 02B2 4FB2"))
-    #expect(message.sets == [3, 258])
+        + bytes("0003 001C 0103 0003 0001 008D 0004 0029 0002 802A 0004 00007ED9 0000")
+        + bytes("0003 001C 0104 0003 0001 807B 0004 00007ED9 0029 0002 002A 0002 0000")
+        // 1: 345 = 0x159 messages, 10201 = 0x27D9 records; 2: 690 = 0x2B2 and 20402 = 0x4FB2.
+        + bytes("0104 0014 00000001 0159 27D9 00000002 02B2 4FB2"))
+    #expect(message.sets == [3, 3, 3, 260])
     #expect(message.unknownSets == 1)
     #expect(message.records.isEmpty)
   }
 
-  @Test("RFC 6313: a basicList with its length in one octet")
-  func basicList() throws {
-    var decoder = MessageDecoder(model: Sample.model)
-    // Template 256: ingressInterface, basicList. List: length 17, allOf, egressInterface, entries 1, 4, 8.
+  /// Template 256 of RFC 6313 9.1 (figure 11), and one data set for it.
+  private func multicast(_ length: String, _ list: String) throws -> DecodedRecord? {
+    var decoder = MessageDecoder(
+      model: InformationModel(Sample.all + [InformationElement(.iana, 82, "interfaceName", .string)]))
+    let template = bytes("0002 0018 0100 0004 000A 0004 0008 0004 000C 0004 0123 FFFF")
+    let data = bytes("0100 \(length) 00000009 C00002C9 E9FC0001 \(list)")
     let message = try decoder.decode(
-      bytes("000A 003A 00000000 00000000 00000001")
-        + bytes("0002 0010 0100 0002 000A 0004 0123 FFFF")
-        + bytes("0100 001A 00000009 11 03 000E 0004 00000001 00000004 00000008"))
+      bytes("000A 00") + [UInt8(16 + template.count + data.count)] + bytes("00000000 00000000 00000001")
+        + template + data)
+    let record = message.records.first
+    #expect(record?[10] == .unsigned(9))
+    #expect(record?[8] == .ipv4Address(0xC000_02C9))
+    #expect(record?[12] == .ipv4Address(0xE9FC_0001))
+    return record
+  }
+
+  @Test("RFC 6313 9.1, figure 12: a basicList, and the same with its length in one octet")
+  func basicList() throws {
     let field = FieldSpecifier(identifier: 14, length: 4)
     let list = BasicList(semantic: 3, field: field, entries: [.unsigned(1), .unsigned(4), .unsigned(8)])
-    #expect(message.records.first?[291] == .list(list))
-    #expect(message.records.first?[Sample.egress] == .list(list))
-    #expect(message.records.first?[10] == .unsigned(9))
+    let entries = "03 000E 0004 00000001 00000004 00000008"
+    for (length, prefix) in [("0024", "FF 0011"), ("0022", "11")] {
+      let record = try multicast(length, "\(prefix) \(entries)")
+      #expect(record?[291] == .list(list))
+      #expect(record?[Sample.egress] == .list(list))
+    }
+  }
+
+  @Test("RFC 6313 9.1, figure 13: a basicList of names, each with its own length")
+  func basicListOfNames() throws {
+    // FE0/0, FE10/10, FE2/2.
+    let record = try multicast(
+      "002C", "FF 0019 03 0052 FFFF 05 4645302F30 07 464531302F3130 05 4645322F32")
+    let names = ["FE0/0", "FE10/10", "FE2/2"].map { FieldValue.string(Array($0.utf8)) }
+    let field = FieldSpecifier(identifier: 82, length: FieldSpecifier.variableLength)
+    #expect(record?[291] == .list(BasicList(semantic: 3, field: field, entries: names)))
+  }
+
+  @Test("RFC 6313 9.2, figure 14: a basicList of which exactly one applies")
+  func basicListOfAlternatives() throws {
+    let record = try multicast("0024", "FF 0011 01 000E 0004 00000001 00000004 00000008")
+    let field = FieldSpecifier(identifier: 14, length: 4)
+    #expect(
+      record?[291]
+        == .list(BasicList(semantic: 1, field: field, entries: [.unsigned(1), .unsigned(4), .unsigned(8)])))
   }
 
   @Test("a basicList of variable-length entries")

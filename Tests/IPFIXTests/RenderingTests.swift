@@ -1,5 +1,6 @@
 // The texts: canonical addresses, times, valid JSON whatever comes in, rows that keep their columns.
 import Foundation
+import TestSupport
 import Testing
 
 @testable import IPFIX
@@ -212,7 +213,7 @@ import Testing
     let lines = String(decoding: writer.output.bytes, as: UTF8.self).split(separator: "\n")
     #expect(
       lines[1]
-        == "2015-10-20 07:09:33.611190        1.500000  TCP          192.0.2.1:51234 → 198.51.100.7:443              12         34        4200       81000  ...AP.SF  ...A..S.  end     TLSSNI=a.example  httpHost=\"a b\"  packetLength=[1,-2]"
+        == "2015-10-20 07:09:33.611190        1.500000  TCP          192.0.2.1:51234 → 198.51.100.7:443              12         34        4200       81000  ...AP.SF  ...A..S.  ended    TLSSNI=a.example  httpHost=\"a b\"  packetLength=[1,-2]"
     )
     func column(_ needle: String, in line: Substring) -> Int? {
       line.firstRange(of: needle).map { line.distance(from: line.startIndex, to: $0.upperBound) }

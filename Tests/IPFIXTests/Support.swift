@@ -1,18 +1,6 @@
-// What several tests need: repeatable chance, sample elements, and records made of arbitrary fields.
+// What several tests need: sample elements, and records made of arbitrary fields.
 import IPFIX
-
-/// SplitMix64: a failure repeats with the same seed.
-struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
-    value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-    value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-    return value ^ value >> 31
-  }
-}
+import TestSupport
 
 enum Sample {
   static let octets = InformationElement(.iana, 1, "octetDeltaCount", .unsigned64, semantics: .deltaCounter)

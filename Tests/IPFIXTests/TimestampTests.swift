@@ -1,4 +1,5 @@
 // Times, checked against arithmetic done by hand.
+import TestSupport
 import Testing
 
 @testable import IPFIX

@@ -70,8 +70,6 @@ static inline unsigned martlet_ring_enqueue(struct rte_ring *ring, void *const *
 static inline unsigned martlet_ring_dequeue(struct rte_ring *ring, void **objects, unsigned count) {
   return rte_ring_sc_dequeue_burst(ring, objects, count, NULL);
 }
-/// Pointers in the ring at this moment.
-static inline unsigned martlet_ring_count(const struct rte_ring *ring) { return rte_ring_count(ring); }
 /// A ring of at least `count` slots on `socket`, or NULL with rte_errno set.
 struct rte_ring *martlet_ring_create(const char *name, unsigned count, int socket);
 
@@ -81,8 +79,6 @@ struct rte_ring *martlet_ring_create(const char *name, unsigned count, int socke
 static inline int martlet_errno(void) { return rte_errno; }
 /// The errno text of DPDK; valid until the thread's next call.
 static inline const char *martlet_error_text(int number) { return rte_strerror(number); }
-/// DPDK's version, as "DPDK 22.11.11".
-static inline const char *martlet_dpdk_version(void) { return rte_version(); }
 /// The next enabled lcore after `lcore` (UINT_MAX to start), main skipped; RTE_MAX_LCORE at the end.
 static inline unsigned martlet_next_worker_lcore(unsigned lcore) { return rte_get_next_lcore(lcore, 1, 0); }
 /// RTE_MAX_LCORE.
@@ -92,8 +88,6 @@ static inline bool martlet_lcore_has_cpu(unsigned lcore, unsigned cpu) {
   rte_cpuset_t cpus = rte_lcore_cpuset(lcore);
   return cpu < CPU_SETSIZE && CPU_ISSET(cpu, &cpus);
 }
-/// SOCKET_ID_ANY.
-static inline int martlet_any_socket(void) { return SOCKET_ID_ANY; }
 
 // Ports.
 

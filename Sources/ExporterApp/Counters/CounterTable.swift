@@ -69,11 +69,11 @@ enum CounterTable {
     discard(.tcpHeaderInvalid, help: "TCP header length or options that contradict each other"),
     Counter(name: "flows made", help: "flow records started", source: .engine { $0.flowsMade }),
     Counter(name: "in table", help: "flow records in the table now", source: .engine { $0.inTable }),
-    ended("idle", .idleTimeout, help: "ended by the inactive timeout (reason 1)"),
-    ended("active", .activeTimeout, help: "cut by the active timeout (reason 2)"),
-    ended("ended", .endOfFlow, help: "ended by FIN or RST (reason 3)"),
-    ended("forced", .forced, help: "ended by a flush (reason 4)"),
-    ended("no room", .lackOfResources, help: "ended for lack of room (reason 5)"),
+    ended(.idleTimeout, help: "ended by the inactive timeout (reason 1)"),
+    ended(.activeTimeout, help: "cut by the active timeout (reason 2)"),
+    ended(.endOfFlow, help: "ended by FIN or RST (reason 3)"),
+    ended(.forced, help: "ended by a flush (reason 4)"),
+    ended(.lackOfResources, help: "ended for lack of room (reason 5)"),
     Counter(
       name: "packets in flows", help: "packets counted in the records that ended",
       source: .engine { $0.endedPackets }),
@@ -103,8 +103,8 @@ extension CounterTable {
   }
 
   /// The counter of records that ended with `reason`.
-  private static func ended(_ name: String, _ reason: FlowEndReason, help: String) -> Counter {
-    Counter(name: name, help: help, source: .engine { $0.ended[Int(reason.rawValue)] })
+  private static func ended(_ reason: FlowEndReason, help: String) -> Counter {
+    Counter(name: reason.name.description, help: help, source: .engine { $0.ended[Int(reason.rawValue)] })
   }
 }
 

@@ -93,7 +93,13 @@ public struct Bytes: BitwiseCopyable, @unchecked Sendable {
 
 /// The bytes ended before the field that was asked for.
 public struct Truncated: Error {
-  @inlinable public init() {}
+  /// Throws one. All of the packet path throws here, because what the runtime does at a `throw` (look up the witness
+  /// table the first time, call a debugger's hook) then stands in this function alone.
+  @inline(never)
+  static func fail() throws(Truncated) -> Never { throw Truncated() }
+
+  /// Has the runtime make the witness table, for which it takes a lock and memory, before there are packets.
+  static func prepare() { do { try fail() } catch {} }
 }
 
 /// Reads a run of bytes from front to back; each read past the end throws `Truncated` and reads nothing.
@@ -116,7 +122,7 @@ public struct Cursor: BitwiseCopyable {
   /// Moves past `length` bytes and returns them.
   @inline(__always)
   public mutating func take(_ length: Int) throws(Truncated) -> Bytes {
-    guard length >= 0, length <= remaining else { throw Truncated() }
+    guard length >= 0, length <= remaining else { try Truncated.fail() }
     let slice = bytes.slice(position, length)
     position &+= length
     return slice

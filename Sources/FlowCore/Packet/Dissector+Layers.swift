@@ -70,7 +70,7 @@ extension Dissector {
           vlan = nil
           layer = .ethernet
         case .ip:
-          guard cursor.remaining > 0 else { throw Truncated() }
+          guard cursor.remaining > 0 else { try Truncated.fail() }
           switch bytes[cursor.position] >> 4 {
           case 4: layer = .ipv4
           case 6: layer = .ipv6
@@ -170,8 +170,10 @@ extension Dissector {
     guard bytes.count - start >= 20, bytes[start + 9] == 47, bytes[start] >> 4 == 4 else { return nil }
     let headerLength = Int(bytes[start] & 0xF) * 4
     guard headerLength >= 20, bytes.load(UInt16.self, at: start + 6) & 0x3FFF == 0 else { return nil }
-    var cursor = Cursor(bytes.dropFirst(start + headerLength))
-    guard let flags = try? cursor.unsigned16(), let type = try? cursor.unsigned16() else { return nil }
+    let header = start + headerLength
+    guard bytes.count - header >= 4 else { return nil }
+    let flags = bytes.load(UInt16.self, at: header)
+    let type = bytes.load(UInt16.self, at: header + 2)
     // Version 1 is PPTP's; the routing bit is RFC 1701's source routes, which nothing sends any more.
     guard flags & 0x4007 == 0 else { return nil }
     switch type {
@@ -179,7 +181,7 @@ extension Dissector {
     default: return nil
     }
     let words = (flags >> 15) + (flags >> 13 & 1) + (flags >> 12 & 1)
-    let offset = start + headerLength + 4 + 4 * Int(words)
+    let offset = header + 4 + 4 * Int(words)
     guard offset < bytes.count else { return nil }
     return (type, offset)
   }

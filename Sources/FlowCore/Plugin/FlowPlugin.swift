@@ -40,8 +40,6 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   /// The plugin with the options given; `PluginOptions` has checked that their names are known.
   init(options: borrowing PluginOptions) throws(FlowSetupError)
 
-  /// The empty state, as a value of the right type.
-  static var emptyState: State { get }
   /// Bytes that each flow needs behind `State`, as the options ask: `FlowContext.trailing`.
   var trailingBytes: Int { get }
 
@@ -106,12 +104,10 @@ public struct PacketView: BitwiseCopyable {
   @inline(__always) public var tcpFlags: UInt8 { packet.pointee.tcpFlags }
   /// The outermost MPLS label stack entry, 0 without MPLS.
   @inline(__always) public var mplsEntry: UInt32 { packet.pointee.mplsEntry }
-  /// The seeded hash of the flow's key, the same for both directions.
-  @inline(__always) public var hash: UInt64 { packet.pointee.hash }
 
   /// The transport header; empty for later fragments and protocols without one.
   @inline(__always)
-  public var transportHeader: Bytes {
+  var transportHeader: Bytes {
     let packet = packet.pointee
     return Bytes(packet.frame, count: Int(packet.captured))
       .slice(Int(packet.transportOffset), Int(packet.payloadOffset) - Int(packet.transportOffset))
@@ -144,9 +140,6 @@ public struct FlowContext {
   @inline(__always) public var first: UInt64 { record.pointee.first }
   /// When the last counted packet was received.
   @inline(__always) public var last: UInt64 { record.pointee.last }
-  @inline(__always) public var protocolNumber: UInt8 { record.pointee.key.protocolNumber }
-  @inline(__always) public var sourcePort: UInt16 { record.pointee.key.sourcePort }
-  @inline(__always) public var destinationPort: UInt16 { record.pointee.key.destinationPort }
 
   /// A block with room for `length` bytes that the flow keeps until it was exported; nil, and counted, when the worker
   /// has none left. The contents are not zeroed.
@@ -176,7 +169,6 @@ public struct FinishedFlow {
   @inline(__always) public var packets: UInt64 {
     UInt64(record.pointee.forwardPackets) + UInt64(record.pointee.reversePackets)
   }
-  @inline(__always) public var isVersion6: Bool { record.pointee.key.isVersion6 }
   /// The outermost VLAN id, 0 when untagged.
   @inline(__always) public var vlan: UInt16 { record.pointee.key.vlan }
 

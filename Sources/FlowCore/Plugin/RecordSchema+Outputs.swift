@@ -3,16 +3,6 @@ import CIntrinsics
 import IPFIX
 
 extension RecordSchema {
-  /// Names the record's fields for its template.
-  public func describe(_ record: UnsafeMutableRawPointer, into writer: inout TemplateCollector) {
-    write(record, precision, into: &writer)
-  }
-
-  /// Writes the record's fields as an IPFIX data record.
-  public func encode(_ record: UnsafeMutableRawPointer, into writer: inout DataRecordWriter) {
-    write(record, precision, into: &writer)
-  }
-
   /// Adds `count` records to a message stream. The lines of the records after the one at hand are asked for meanwhile: another
   /// core has written them, and each would be waited for otherwise.
   public func append(

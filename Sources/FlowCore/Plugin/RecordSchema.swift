@@ -21,6 +21,7 @@ public final class RecordSchema: @unchecked Sendable {
     precision = timestamps
     readers = .allocate(capacity: Self.maximumWorkers)
     readers.initialize(repeating: nil, count: Self.maximumWorkers)
+    Truncated.prepare()
   }
 
   func register(_ reader: SlabReader, worker: Int) {

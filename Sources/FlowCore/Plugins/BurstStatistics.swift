@@ -45,8 +45,6 @@ struct BurstStatistics: FlowPlugin {
     var reverse = Direction()
   }
 
-  static var emptyState: State { State() }
-
   /// The most bursts of one direction.
   static let limit = 15
   /// Fewer packets are no burst.

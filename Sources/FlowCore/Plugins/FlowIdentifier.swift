@@ -8,8 +8,6 @@ struct FlowIdentifier: FlowPlugin {
 
   struct State: BitwiseCopyable {}
 
-  static var emptyState: State { State() }
-
   // Not the table's hash: its seed must stay secret, and differs from run to run. This one is computed when the record
   // is exported, so it costs neither packets nor memory.
   private let hashing = FlowHash(seed: 0)

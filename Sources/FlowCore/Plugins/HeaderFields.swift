@@ -23,8 +23,6 @@ struct HeaderFields: FlowPlugin {
     var reverse = Direction()
   }
 
-  static var emptyState: State { State() }
-
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)

@@ -11,8 +11,6 @@ struct ICMPTypeCode: FlowPlugin {
     var isKnown = false
   }
 
-  static var emptyState: State { State() }
-
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)

@@ -12,8 +12,6 @@ struct MPLSLabel: FlowPlugin {
     var isKnown = false
   }
 
-  static var emptyState: State { State() }
-
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)

@@ -30,8 +30,6 @@ struct OpenVPN: FlowPlugin {
     var largeData: UInt32 = 0
   }
 
-  static var emptyState: State { State() }
-
   /// After so many packets without progress the handshake is forgotten.
   private static let patience: UInt8 = 4
   /// A large packet has a longer payload than this.

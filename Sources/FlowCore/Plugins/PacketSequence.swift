@@ -27,8 +27,6 @@ struct PacketSequence: FlowPlugin {
     var count: UInt8 = 0
   }
 
-  static var emptyState: State { State() }
-
   private let includesEmpty: Bool
   private let skipsDuplicates: Bool
   private let limit: UInt8

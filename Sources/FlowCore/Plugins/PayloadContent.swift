@@ -21,8 +21,6 @@ struct PayloadContent: FlowPlugin {
     var reverse = Content()
   }
 
-  static var emptyState: State { State() }
-
   private let limit: Int
 
   init(options: borrowing PluginOptions) { limit = options.number("length") }

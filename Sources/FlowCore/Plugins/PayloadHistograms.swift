@@ -31,8 +31,6 @@ struct PayloadHistograms: FlowPlugin {
     var reverse = Direction()
   }
 
-  static var emptyState: State { State() }
-
   private let includesEmpty: Bool
 
   init(options: borrowing PluginOptions) { includesEmpty = options.flag("includezeroes") }

@@ -16,8 +16,6 @@ struct SSADetector: FlowPlugin {
     var distinctLengths: UInt8 = 0
   }
 
-  static var emptyState: State { State() }
-
   /// The lengths that a SYN may have in a tunnel.
   private static let lengths = 60...150
   /// How much longer than its SYN a SYN-ACK may be.

@@ -29,8 +29,6 @@ struct TimeSeries: FlowPlugin {
     var changes: UInt32 = 0
   }
 
-  static var emptyState: State { State() }
-
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)

@@ -8,8 +8,6 @@ struct VLANIdentifier: FlowPlugin {
 
   struct State: BitwiseCopyable {}
 
-  static var emptyState: State { State() }
-
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)

@@ -24,8 +24,6 @@ struct WireGuard: FlowPlugin {
     var isPresent = false
   }
 
-  static var emptyState: State { State() }
-
   /// The types of messages.
   private enum Message: UInt8 {
     case initiation = 1

@@ -1,4 +1,5 @@
 // The flow record: one block of memory per flow, laid out so that a packet of a known IPv4 flow touches one line.
+import IPFIX
 
 /// The head of a flow record; the states of the enabled plugins follow it at offsets computed once at start.
 ///
@@ -66,20 +67,8 @@ struct FlowRecord: BitwiseCopyable {
   @inline(__always) var worker: Int { Int(sourceMACAndWorker >> 48) }
 }
 
-/// Why a record left the table (IANA flowEndReason, information element 136).
-public enum FlowEndReason: UInt8, BitwiseCopyable, Sendable, CaseIterable {
-  case none = 0
-  /// No packet for the inactive timeout, neither FIN nor RST seen.
-  case idleTimeout = 1
-  /// The flow lasted longer than the active timeout.
-  case activeTimeout = 2
-  /// FIN or RST was seen, and the flow went idle or a SYN used its key again.
-  case endOfFlow = 3
-  /// Asked for: by a plugin, or because the program ends.
-  case forced = 4
-  /// Its place in the table was needed.
-  case lackOfResources = 5
-}
+/// Why a record left the table.
+public typealias FlowEndReason = IPFIX.FlowEndReason
 
 /// The two timeouts in nanoseconds, and what follows from them for one record.
 struct Timeouts: BitwiseCopyable {

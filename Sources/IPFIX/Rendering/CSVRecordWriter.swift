@@ -52,23 +52,11 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
     return true
   }
 
-  private mutating func number(_ element: InformationElement, _ value: UInt64) {
+  public mutating func number(_ element: InformationElement, _ value: UInt64) {
     guard cell(element) else { return }
     output.appendDecimal(value)
   }
 
-  public mutating func unsigned8(_ element: InformationElement, _ value: UInt8) {
-    number(element, UInt64(value))
-  }
-  public mutating func unsigned16(_ element: InformationElement, _ value: UInt16) {
-    number(element, UInt64(value))
-  }
-  public mutating func unsigned32(_ element: InformationElement, _ value: UInt32) {
-    number(element, UInt64(value))
-  }
-  public mutating func unsigned64(_ element: InformationElement, _ value: UInt64) {
-    number(element, value)
-  }
   /// NaN and infinities leave the cell empty.
   public mutating func float32(_ element: InformationElement, _ value: Float) {
     guard cell(element), value.isFinite else { return }
@@ -102,32 +90,19 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
       // Blanks at either end are quoted too: some readers strip them otherwise.
       let plain = source.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x2C }
       if plain { return output.append(source) }
-      output.append(UInt8(ascii: "\""))
-      output.append(source, escaping: .csv)
-      output.append(UInt8(ascii: "\""))
+      output.quote { $0.append(source, escaping: .csv) }
     }
   }
-  @inlinable
-  public mutating func list<Entry: FixedWidthInteger>(
-    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
-  ) {
-    numbers(element, count: count, isSigned: Entry.isSigned) { UInt64(truncatingIfNeeded: entry($0)) }
-  }
-  @usableFromInline
-  mutating func numbers(
+  public mutating func numbers(
     _ element: InformationElement, count: Int, isSigned: Bool, _ entry: (_ index: Int) -> UInt64
   ) {
     guard cell(element) else { return }
-    output.append(UInt8(ascii: "\""))
-    output.append(count: count, isSigned: isSigned, list: entry)
-    output.append(UInt8(ascii: "\""))
+    output.quote { $0.append(count: count, isSigned: isSigned, list: entry) }
   }
   public mutating func times(
     _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
   ) {
     guard cell(element) else { return }
-    output.append(UInt8(ascii: "\""))
-    output.append(count: count, times: entry, quote: "\"\"")
-    output.append(UInt8(ascii: "\""))
+    output.quote { $0.append(count: count, times: entry, quote: "\"\"") }
   }
 }

@@ -29,69 +29,42 @@ public struct JSONRecordWriter: LineWriter, ~Copyable {
     output.append("\":")
   }
 
-  private mutating func number(_ element: InformationElement, _ value: UInt64) {
+  /// Writes the key and, between quotes, what `write` appends.
+  @inline(__always)
+  private mutating func quoted(_ element: InformationElement, _ write: (inout OutputBuffer) -> Void) {
+    key(element)
+    output.quote(write)
+  }
+
+  public mutating func number(_ element: InformationElement, _ value: UInt64) {
     key(element)
     output.appendDecimal(value)
   }
 
-  public mutating func unsigned8(_ element: InformationElement, _ value: UInt8) {
-    number(element, UInt64(value))
-  }
-  public mutating func unsigned16(_ element: InformationElement, _ value: UInt16) {
-    number(element, UInt64(value))
-  }
-  public mutating func unsigned32(_ element: InformationElement, _ value: UInt32) {
-    number(element, UInt64(value))
-  }
-  public mutating func unsigned64(_ element: InformationElement, _ value: UInt64) {
-    number(element, value)
-  }
   public mutating func float32(_ element: InformationElement, _ value: Float) {
     key(element)
     output.append(float: value)
   }
   public mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {
-    key(element)
-    output.append(UInt8(ascii: "\""))
-    output.append(ipv4: address)
-    output.append(UInt8(ascii: "\""))
+    quoted(element) { $0.append(ipv4: address) }
   }
   public mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
-    key(element)
-    output.append(UInt8(ascii: "\""))
-    output.append(ipv6High: high, low: low)
-    output.append(UInt8(ascii: "\""))
+    quoted(element) { $0.append(ipv6High: high, low: low) }
   }
   public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
-    key(element)
-    output.append(UInt8(ascii: "\""))
-    output.append(mac: address)
-    output.append(UInt8(ascii: "\""))
+    quoted(element) { $0.append(mac: address) }
   }
   public mutating func time(_ element: InformationElement, nanoseconds: UInt64) {
-    key(element)
-    output.append(UInt8(ascii: "\""))
-    output.append(time: nanoseconds)
-    output.append(UInt8(ascii: "\""))
+    quoted(element) { $0.append(time: nanoseconds) }
   }
   public mutating func octets(_ element: InformationElement, _ bytes: RawSpan) {
-    key(element)
-    output.append(UInt8(ascii: "\""))
-    bytes.withUnsafeBytes { output.append(hexadecimal: $0) }
-    output.append(UInt8(ascii: "\""))
+    quoted(element) { output in bytes.withUnsafeBytes { output.append(hexadecimal: $0) } }
   }
   public mutating func string(_ element: InformationElement, _ bytes: RawSpan) {
     key(element)
     bytes.withUnsafeBytes { output.append(json: $0) }
   }
-  @inlinable
-  public mutating func list<Entry: FixedWidthInteger>(
-    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
-  ) {
-    numbers(element, count: count, isSigned: Entry.isSigned) { UInt64(truncatingIfNeeded: entry($0)) }
-  }
-  @usableFromInline
-  mutating func numbers(
+  public mutating func numbers(
     _ element: InformationElement, count: Int, isSigned: Bool, _ entry: (_ index: Int) -> UInt64
   ) {
     key(element)

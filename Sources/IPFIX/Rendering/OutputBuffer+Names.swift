@@ -35,15 +35,12 @@ extension OutputBuffer {
     }
   }
 
-  /// A word for flowEndReason (RFC 5102 section 5.11.3).
-  mutating func append(endReason reason: UInt8) {
-    switch reason {
-    case 1: append("idle")
-    case 2: append("active")
-    case 3: append("end")
-    case 4: append("forced")
-    case 5: append("room")
-    default: appendDecimal(UInt64(reason))
+  /// The word for a flowEndReason, the number where there is none.
+  mutating func append(endReason number: UInt8) {
+    if let reason = FlowEndReason(rawValue: number) {
+      append(reason.name)
+    } else {
+      appendDecimal(UInt64(number))
     }
   }
 

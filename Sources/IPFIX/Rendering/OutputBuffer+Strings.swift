@@ -1,6 +1,14 @@
 // Strings from the wire as valid text: hosts put anything into an SNI, and the output must still parse.
 
 extension OutputBuffer {
+  /// Puts quotes around what `write` appends.
+  @inline(__always)
+  mutating func quote(_ write: (inout OutputBuffer) -> Void) {
+    append(UInt8(ascii: "\""))
+    write(&self)
+    append(UInt8(ascii: "\""))
+  }
+
   /// How a string's special characters are escaped.
   enum Escaping {
     /// JSON (RFC 8259 section 7): quote, backslash and control characters.
@@ -11,9 +19,7 @@ extension OutputBuffer {
 
   /// A JSON string with its quotes; always valid: bytes that are no UTF-8 become U+FFFD.
   public mutating func append(json bytes: UnsafeRawBufferPointer) {
-    append(UInt8(ascii: "\""))
-    append(bytes, escaping: .json)
-    append(UInt8(ascii: "\""))
+    quote { $0.append(bytes, escaping: .json) }
   }
 
   /// Appends valid UTF-8, escaped. Invalid bytes become U+FFFD, one for each maximal part of a sequence, as the

@@ -160,7 +160,7 @@ public struct OutputBuffer: ~Copyable {
 }
 
 /// A field writer that makes lines of text in a buffer: JSON, CSV or the table.
-public protocol LineWriter: FieldWriter, ~Copyable {
+public protocol LineWriter: NumberWriter, ~Copyable {
   /// The finished lines, and the current one.
   var output: OutputBuffer { get set }
   /// Starts a record.

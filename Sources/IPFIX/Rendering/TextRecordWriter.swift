@@ -82,7 +82,7 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
     output = OutputBuffer(capacity: capacity)
     output.append(
       "start (UTC)                       duration  proto                 source   destination            ")
-    output.append("packets →  packets ←    octets →    octets ←  flags →   flags ←   end     fields\n")
+    output.append("packets →  packets ←    octets →    octets ←  flags →   flags ←   end      fields\n")
   }
 
   /// Starts a line.
@@ -122,7 +122,7 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
     if extra.count == 0 {
       output.append(endReason: reason)
     } else {
-      left(6) { $0.append(endReason: reason) }
+      left(7) { $0.append(endReason: reason) }
       output.append(extra.bytes)
     }
     output.append(UInt8(ascii: "\n"))
@@ -149,24 +149,12 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
     extra.append(element.isReverse ? "@reverse=" : "=")
   }
 
-  private mutating func number(_ element: InformationElement, _ value: UInt64) {
+  public mutating func number(_ element: InformationElement, _ value: UInt64) {
     if basic.take(element, value) { return }
     name(element)
     extra.appendDecimal(value)
   }
 
-  public mutating func unsigned8(_ element: InformationElement, _ value: UInt8) {
-    number(element, UInt64(value))
-  }
-  public mutating func unsigned16(_ element: InformationElement, _ value: UInt16) {
-    number(element, UInt64(value))
-  }
-  public mutating func unsigned32(_ element: InformationElement, _ value: UInt32) {
-    number(element, UInt64(value))
-  }
-  public mutating func unsigned64(_ element: InformationElement, _ value: UInt64) {
-    number(element, value)
-  }
   public mutating func float32(_ element: InformationElement, _ value: Float) {
     name(element)
     extra.append(float: value)
@@ -206,14 +194,7 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
       if plain { extra.append(source) } else { extra.append(json: source) }
     }
   }
-  @inlinable
-  public mutating func list<Entry: FixedWidthInteger>(
-    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
-  ) {
-    numbers(element, count: count, isSigned: Entry.isSigned) { UInt64(truncatingIfNeeded: entry($0)) }
-  }
-  @usableFromInline
-  mutating func numbers(
+  public mutating func numbers(
     _ element: InformationElement, count: Int, isSigned: Bool, _ entry: (_ index: Int) -> UInt64
   ) {
     guard count > 0 else { return }

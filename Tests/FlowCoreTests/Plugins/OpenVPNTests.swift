@@ -1,4 +1,5 @@
 // ovpn: the handshake's steps, and random ones held against the description taken literally.
+import TestSupport
 import Testing
 
 @testable import FlowCore

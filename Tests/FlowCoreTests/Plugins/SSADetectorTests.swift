@@ -1,4 +1,5 @@
 // ssadetector: its thresholds one by one, and random flows held against the description taken literally.
+import TestSupport
 import Testing
 
 @testable import FlowCore

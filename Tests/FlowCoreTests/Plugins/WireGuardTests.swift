@@ -1,4 +1,5 @@
 // wg: the four messages, what they say of the two indexes, and when a record ends because of them.
+import TestSupport
 import Testing
 
 @testable import FlowCore

@@ -1,4 +1,5 @@
 // The burst engine and the plain reference give the same records, whatever comes in and however it is cut into bursts.
+import TestSupport
 import Testing
 
 @testable import FlowCore

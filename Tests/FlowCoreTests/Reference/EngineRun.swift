@@ -22,24 +22,14 @@ struct TestFrame {
 }
 
 /// Gathers the lists that pstats exports and drops all other fields.
-private struct SequenceCollector: FieldWriter {
+private struct SequenceCollector: FieldListener {
   var lengths: [UInt16] = []
   var times: [UInt64] = []
   var flags: [UInt8] = []
   var directions: [Int] = []
   var isThere = false
 
-  mutating func unsigned8(_ element: InformationElement, _ value: UInt8) {}
-  mutating func unsigned16(_ element: InformationElement, _ value: UInt16) {}
-  mutating func unsigned32(_ element: InformationElement, _ value: UInt32) {}
-  mutating func unsigned64(_ element: InformationElement, _ value: UInt64) {}
-  mutating func float32(_ element: InformationElement, _ value: Float) {}
-  mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {}
-  mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {}
-  mutating func macAddress(_ element: InformationElement, _ address: UInt64) {}
-  mutating func time(_ element: InformationElement, nanoseconds: UInt64) {}
-  mutating func octets(_ element: InformationElement, _ bytes: RawSpan) {}
-  mutating func string(_ element: InformationElement, _ bytes: RawSpan) {}
+  mutating func field(_ element: InformationElement, length: UInt16) {}
 
   mutating func list<Entry: FixedWidthInteger>(
     _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry

@@ -1,5 +1,7 @@
 // Random and adversarial traffic, as frames together with what a correct dissector makes of them.
 
+import TestSupport
+
 @testable import FlowCore
 
 /// Makes frames of few flows that collide in every way the contract knows: both directions, reuse, gaps, fragments.
@@ -172,28 +174,29 @@ struct FragmentField {
 
 /// Writes headers.
 enum FrameMaker {
-  static func big16(_ value: Int) -> [UInt8] { [UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)] }
-
   /// The IP payload of a whole packet.
   static func transport(_ packet: ReferencePacket, options: Int, payload: Int) -> (
     bytes: [UInt8], headerLength: Int, count: Int
   ) {
-    let ports = big16(Int(packet.key.sourcePort)) + big16(Int(packet.key.destinationPort))
-    var bytes: [UInt8]
+    let (from, to) = (packet.key.sourcePort, packet.key.destinationPort)
+    let payload = [UInt8](repeating: 0x55, count: payload)
+    let bytes: [UInt8]
     var headerLength = 0
     switch packet.key.protocolNumber {
     case 6:
       headerLength = 20 + options
-      bytes = ports + [0, 0, 0, 1, 0, 0, 0, 2, UInt8(headerLength / 4) << 4, packet.flags, 1, 0, 0, 0, 0, 0]
-      if options == 12 { bytes += [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2] }
-      if options == 4 { bytes += [2, 4, 5, 0xB4] }
+      let texts: [Int: [UInt8]] = [4: [2, 4, 5, 0xB4], 12: [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]]
+      bytes = FrameBuilder.tcp(
+        from, to, payload, flags: packet.flags, sequence: 1, acknowledgement: 2,
+        options: texts[options] ?? [],
+        window: 0x100, words: headerLength / 4)
     case 17, 136:
       headerLength = 8
-      bytes = ports + big16(8 + payload) + [0, 0]
-    case 132: bytes = ports + [UInt8](repeating: 3, count: 8)
-    default: bytes = [UInt8](repeating: 8, count: 8)
+      bytes = FrameBuilder.udp(from, to, payload)
+    case 132:
+      bytes = FrameBuilder.word(from) + FrameBuilder.word(to) + [UInt8](repeating: 3, count: 8) + payload
+    default: bytes = [UInt8](repeating: 8, count: 8) + payload
     }
-    bytes += [UInt8](repeating: 0x55, count: payload)
     return (bytes, headerLength, bytes.count)
   }
 
@@ -204,30 +207,32 @@ enum FrameMaker {
     var packet = packet
     packet.destinationMAC = 0x02_00_00_00_00_00 | UInt64(packet.key.destination.last!)
     packet.sourceMAC = 0x02_00_00_00_00_00 | UInt64(packet.key.source.last!)
-    var bytes: [UInt8] = [
-      2, 0, 0, 0, 0, packet.key.destination.last!, 2, 0, 0, 0, 0, packet.key.source.last!,
-    ]
-    if let tag { bytes += [0x81, 0] + big16(Int(tag)) }
-    if packet.key.isVersion6 {
-      var extensions: [UInt8] = []
-      var next = packet.key.protocolNumber
+    let key = packet.key
+    var content = payload
+    if key.isVersion6 {
+      var next = key.protocolNumber
       if let fragment {
-        let field = fragment.offset << 3 | (fragment.more ? 1 : 0)
-        extensions =
-          [next, 0] + big16(Int(field)) + [0, 0] + big16(Int(fragment.identification))
+        content =
+          [next, 0] + FrameBuilder.word(fragment.offset << 3 | (fragment.more ? 1 : 0))
+          + FrameBuilder.word(fragment.identification) + payload
         next = 44
       }
-      bytes += [0x86, 0xDD, 0x60, 0, 0, 0] + big16(extensions.count + payload.count) + [next, 64]
-      bytes += packet.key.source + packet.key.destination + extensions
-      packet.octets = UInt64(40 + extensions.count + payload.count)
+      packet.octets = UInt64(40 + content.count)
+      content = FrameBuilder.ipv6(next, content, from: key.source, to: key.destination)
     } else {
-      let field = (fragment?.offset ?? 0) | (fragment?.more == true ? 0x2000 : 0)
-      bytes += [0x08, 0x00, 0x45, 0] + big16(20 + payload.count) + big16(Int(fragment?.identification ?? 7))
-      bytes += big16(Int(field)) + [64, packet.key.protocolNumber, 0, 0]
-      bytes += packet.key.source + packet.key.destination
       packet.octets = UInt64(20 + payload.count)
+      content = FrameBuilder.ipv4(
+        key.protocolNumber, payload, from: key.source, to: key.destination,
+        identification: UInt16(truncatingIfNeeded: fragment?.identification ?? 7),
+        fragment: (fragment?.offset ?? 0) | (fragment?.more == true ? 0x2000 : 0))
     }
-    bytes += payload
+    var type: UInt16 = key.isVersion6 ? 0x86DD : 0x0800
+    if let tag {
+      content = FrameBuilder.vlan(tag, type, content)
+      type = 0x8100
+    }
+    var bytes = FrameBuilder.ethernet(
+      type, content, from: [2, 0, 0, 0, 0, key.source.last!], to: [2, 0, 0, 0, 0, key.destination.last!])
     // Ethernet pads to 60 bytes, which must not count as payload.
     while bytes.count < 60 { bytes.append(0) }
     return TestFrame(frame: CapturedFrame(bytes: bytes, wire: bytes.count, time: time), packet: packet)

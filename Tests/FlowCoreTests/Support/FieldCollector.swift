@@ -10,7 +10,7 @@ enum FieldValue: Equatable {
 }
 
 /// Collects a record's fields under their JSON keys.
-struct FieldCollector: FieldWriter {
+struct FieldCollector: NumberWriter {
   var fields: [String: FieldValue] = [:]
 
   private mutating func set(_ element: InformationElement, _ value: FieldValue) {
@@ -24,16 +24,7 @@ struct FieldCollector: FieldWriter {
     return seconds.dropLast() + String(format: ".%06dZ", Int(microseconds % 1_000_000))
   }
 
-  mutating func unsigned8(_ element: InformationElement, _ value: UInt8) {
-    set(element, .number(Double(value)))
-  }
-  mutating func unsigned16(_ element: InformationElement, _ value: UInt16) {
-    set(element, .number(Double(value)))
-  }
-  mutating func unsigned32(_ element: InformationElement, _ value: UInt32) {
-    set(element, .number(Double(value)))
-  }
-  mutating func unsigned64(_ element: InformationElement, _ value: UInt64) {
+  mutating func number(_ element: InformationElement, _ value: UInt64) {
     set(element, .number(Double(value)))
   }
   mutating func float32(_ element: InformationElement, _ value: Float) {
@@ -74,10 +65,13 @@ struct FieldCollector: FieldWriter {
     set(element, .text(String(decoding: bytes.array, as: UTF8.self)))
   }
 
-  mutating func list<Entry: FixedWidthInteger>(
-    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
+  mutating func numbers(
+    _ element: InformationElement, count: Int, isSigned: Bool, _ entry: (_ index: Int) -> UInt64
   ) {
-    set(element, .list((0..<count).map { .number(Double(entry($0))) }))
+    set(
+      element,
+      .list(
+        (0..<count).map { .number(isSigned ? Double(Int64(bitPattern: entry($0))) : Double(entry($0))) }))
   }
 
   mutating func times(_ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64)

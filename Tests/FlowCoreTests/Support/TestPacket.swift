@@ -1,4 +1,4 @@
-// Frames made by tests, byte by byte: one TCP, UDP or ICMP packet of a flow between 192.0.2.1 and 198.51.100.2.
+// One packet of a flow between two hosts, for tests that care for a few of its fields.
 
 @testable import FlowCore
 
@@ -30,45 +30,41 @@ struct TestPacket {
   /// How many bytes of the frame are captured; nil for all.
   var captured: Int?
 
-  private static func bytes(_ value: some FixedWidthInteger) -> [UInt8] {
-    withUnsafeBytes(of: value.bigEndian) { Array($0) }
-  }
-
   private var transport: [UInt8] {
-    let ports = isForward ? (port, 443) : (443, port)
+    let (from, to) = isForward ? (port, 443) : (443, port)
     switch protocolNumber {
     case _ where fragmentOffset > 0: return payload
     case 6:
-      return Self.bytes(ports.0) + Self.bytes(ports.1) + Self.bytes(sequence) + Self.bytes(acknowledgement)
-        + [UInt8(5 + options.count / 4) << 4, flags] + Self.bytes(window) + [0, 0, 0, 0] + options + payload
-    case 17:
-      return Self.bytes(ports.0) + Self.bytes(ports.1) + Self.bytes(UInt16(8 + payload.count)) + [0, 0]
-        + payload
+      return FrameBuilder.tcp(
+        from, to, payload, flags: flags, sequence: sequence, acknowledgement: acknowledgement,
+        options: options, window: window)
+    case 17: return FrameBuilder.udp(from, to, payload)
     default: return payload
     }
   }
 
   private var network: [UInt8] {
-    let transport = transport
+    let (client, server) =
+      isVersion6
+      ? (FrameBuilder.client6, FrameBuilder.server6) : (FrameBuilder.client4, FrameBuilder.server4)
+    let (from, to) = isForward ? (client, server) : (server, client)
     if isVersion6 {
-      let ends = [[0x20, 1, 0xD, 0xB8] + [UInt8](repeating: 0, count: 11) + [1]]
-      let other = [UInt8]([0x20, 1, 0xD, 0xB8] + [UInt8](repeating: 0, count: 11) + [2])
-      return [0x60, 0, 0, 0] + Self.bytes(UInt16(transport.count)) + [protocolNumber, timeToLive]
-        + (isForward ? ends[0] + other : other + ends[0]) + transport
+      return FrameBuilder.ipv6(protocolNumber, transport, from: from, to: to, hopLimit: timeToLive)
     }
-    let ends: ([UInt8], [UInt8]) = ([192, 0, 2, 1], [198, 51, 100, 2])
-    return [0x45, 0] + Self.bytes(UInt16(20 + transport.count)) + [0, 1]
-      + Self.bytes(UInt16(fragmentFlags) << 13 | fragmentOffset) + [timeToLive, protocolNumber, 0, 0]
-      + (isForward ? ends.0 + ends.1 : ends.1 + ends.0) + transport
+    return FrameBuilder.ipv4(
+      protocolNumber, transport, from: from, to: to, identification: 1,
+      fragment: UInt16(fragmentFlags) << 13 | fragmentOffset, timeToLive: timeToLive)
   }
 
   /// The frame on the wire, without Ethernet's padding.
   var frame: CapturedFrame {
-    var bytes: [UInt8] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1]
-    for vlan in vlans { bytes += [0x81, 0] + Self.bytes(vlan) }
-    bytes += labels.isEmpty ? (isVersion6 ? [0x86, 0xDD] : [0x08, 0]) : [0x88, 0x47]
-    for label in labels { bytes += Self.bytes(label) }
-    bytes += network
+    var type: UInt16 = labels.isEmpty ? (isVersion6 ? 0x86DD : 0x0800) : 0x8847
+    var bytes = labels.flatMap(FrameBuilder.word) + network
+    for vlan in vlans.reversed() {
+      bytes = FrameBuilder.vlan(vlan, type, bytes)
+      type = 0x8100
+    }
+    bytes = FrameBuilder.ethernet(type, bytes)
     return CapturedFrame(
       bytes: Array(bytes.prefix(captured ?? bytes.count)), wire: bytes.count, time: time)
   }
@@ -90,19 +86,5 @@ extension FieldValue {
   /// A list of times, nanoseconds since 1970.
   static func times(_ values: [UInt64]) -> FieldValue {
     .list(values.map { .text(FieldCollector.isoTime($0)) })
-  }
-}
-
-/// Random numbers that are the same in every run.
-struct TestRandom: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    // SplitMix64 (Steele, Lea, Flood 2014).
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-    return word ^ word >> 31
   }
 }

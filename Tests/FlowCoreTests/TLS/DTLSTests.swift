@@ -1,4 +1,5 @@
 // Hellos of DTLS 1.0 to 1.3, whole and in fragments.
+import TestSupport
 import Testing
 
 @testable import FlowCore

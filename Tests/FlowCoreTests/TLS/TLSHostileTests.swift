@@ -1,4 +1,5 @@
 // Hellos that lie, end early, or are made to cost memory and time.
+import TestSupport
 import Testing
 
 @testable import FlowCore

@@ -1,4 +1,5 @@
 // Hellos cut in every way: the record is always that of the whole hello.
+import TestSupport
 import Testing
 
 @testable import FlowCore

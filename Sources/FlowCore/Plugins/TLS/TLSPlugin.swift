@@ -21,8 +21,6 @@ struct TLSPlugin: FlowPlugin {
     var mayStartTLS = false
   }
 
-  static var emptyState: State { State() }
-
   /// Packets with payload after which a flow without hello is left alone. Eight reach past the requests that come
   /// before TLS in a proxied connection (CONNECT, SOCKS with a password) or a database's (PostgreSQL, MySQL).
   private static let ordinaryLimit: UInt8 = 8
