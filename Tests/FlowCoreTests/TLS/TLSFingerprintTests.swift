@@ -79,6 +79,18 @@ import Testing
     #expect(text.hasPrefix("t12i999900_"))
   }
 
+  /// draft-ietf-tls-tls13-18 section 4.1.3; what tshark 4.0.17 says of this message.
+  @Test func serverHellosOfEarlyDrafts() throws {
+    let body = [0x7F, 0x12] + [UInt8](repeating: 0x33, count: 32) + [0x13, 0x01]
+    let message = TLSBuilder.message(2, body + TLSBuilder.field16(TLSBuilder.list(40, [0, 29])))
+    let record = try record(hello([]), message)
+    #expect(record.number("flowmon:tlsServerVersion") == 0x7F12)
+    #expect(record.number("martlet:tlsCipherSuite") == 0x1301)
+    #expect(record["martlet:tlsServerExtType"] == .numbers([40]))
+    // MD5 of 32530,4865,40.
+    #expect(record["martlet:tlsJa3sFingerprint"] == .text("0xb8a8031b301aef7618403061e9f33065"))
+  }
+
   /// From the expected values of FoxIO's captures tls-non-ascii-alpn.pcapng and tls-alpn-h2.pcap.
   @Test func ja4sIsFoxIOs() throws {
     let new = TLSBuilder.serverHello(extensions: other(0x33) + TLSBuilder.list(43, [3, 4]))

@@ -16,13 +16,16 @@ struct ServerHello: BitwiseCopyable {
   ///
   ///     version 2 | random 32 | n 1, session id n | cipher suite 2 | compression 1
   ///     | n 2, extensions n (may be missing as a whole)
+  ///
+  /// Drafts of TLS 1.3 up to the 21st (version 0x7F00 …) had neither session id nor compression.
   init(_ body: Bytes) throws(Truncated) {
     var cursor = Cursor(body)
     legacyVersion = try cursor.unsigned16()
     try cursor.skip(32)
-    _ = try cursor.field8()
+    let isEarlyDraft = (0x7F00...0x7F15).contains(legacyVersion)
+    if !isEarlyDraft { _ = try cursor.field8() }
     cipherSuite = try cursor.unsigned16()
-    try cursor.skip(1)
+    if !isEarlyDraft { try cursor.skip(1) }
     extensions = cursor.remaining == 0 ? body.prefix(0) : try cursor.field16()
     version = legacyVersion
     chosenProtocol = body.prefix(0)
