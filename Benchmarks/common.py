@@ -46,6 +46,11 @@ def plugin_names(martlet):
     return re.findall(r"^(\w+)  ", listed, re.M)
 
 
+def has_option(martlet, option):
+    """Whether this build knows the option."""
+    return option in subprocess.run([martlet, "--help"], check=True, capture_output=True, text=True).stdout
+
+
 @contextlib.contextmanager
 def ordinary_mix():
     """A capture of ordinary size mix (make-mix.py), from the public corpus where it is there, else from the project's own
@@ -76,6 +81,18 @@ def totals(text):
         if match:
             found[match.group(1)] = [float(word) for word in match.group(2).split()]
     return found
+
+
+def passes(text):
+    """The first worker's cycles per packet in each pass, where `--cycles` asked for them."""
+    table = re.search(r"^  cycles per packet .*\n((?:  (?!counter).*\n)+)", text, re.M)
+    return {name: values[0] for name, values in totals(table.group(1)).items()} if table else {}
+
+
+def cycles_per_nanosecond():
+    """The time stamp counter's rate: Linux takes bogomips, two per cycle, from it where it is constant."""
+    with open("/proc/cpuinfo") as file:
+        return float(re.search(r"^bogomips\s*: ([\d.]+)", file.read(), re.M).group(1)) / 2000
 
 
 def clean_up(prefix):
