@@ -192,6 +192,7 @@ def run(options, arguments, folder, number):
         "cpu_ns": cpu / received, "wall_ns": elapsed / received, "mpps": 1e3 * received / elapsed, "share": cpu / elapsed,
         "full": full / (sent + full), "sent": sent, "received": found["received"][0], "lost": sent - found["received"][0],
         "missed": found.get("missed", [0])[0] + found.get("no mbuf", [0])[0], "flows": found.get("flows made", [0])[0],
+        "evicted": found.get("no room", [0])[0], "idle": found.get("idle", [0])[0],
         "passes": passes, "busy_ns": sum(passes.values()) / common.cycles_per_nanosecond() if passes else None}
 
 
@@ -225,7 +226,7 @@ def main():
               f"{middle['received']:12.0f}{middle['lost']:7.0f}{middle['missed']:8.0f}")
         for result in results + timed[name]:
             if result["lost"] or result["missed"] or name != "receive-only" and result["flows"] != options.flows:
-                wrong = {key: result[key] for key in ("sent", "received", "missed", "flows")}
+                wrong = {key: result[key] for key in ("sent", "received", "missed", "flows", "evicted", "idle")}
                 print(f"  not sound: {name}: {wrong}", file=sys.stderr)
                 sound = False
         rows.append({"set": name, "added": added, **middle, "busy_ns": busy, "all": [r["cpu_ns"] for r in results],
