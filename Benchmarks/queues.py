@@ -45,7 +45,7 @@ def measure(title, devices, sets, options):
 
 
 def main():
-    parser = common.parser(__doc__, seconds=2, rounds=5)
+    parser = common.parser(__doc__, seconds=2, rounds=3)
     parser.add_argument("--no-huge", action="store_true")
     options = parser.parse_args()
     with common.ordinary_mix() as mix:
