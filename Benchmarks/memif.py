@@ -12,6 +12,7 @@ worker thread's CPU time is read from /proc and both ports' packet counters over
 
     CPU    the worker's CPU time by the packets that it received. Everything is in it: memif's receive with its copy, the engine,
            freeing, and the polls that found nothing. So it is what a packet costs in all, or too much, never too little.
+           The median over the window's slices of half a second in all rounds; min and max of them beside it.
     busy   the same without the polls that found nothing, from a run of its own with `martlet --cycles`, which takes time stamps
            around every pass. Near CPU where the worker never waited. Only for the engine, and where the build has the option.
     wall   the window by the packets received, and from it Mpps: the rate that a worker with a CPU of its own takes.
@@ -41,6 +42,8 @@ import common
 
 # Seconds from the generator's start to the window: until every flow is in the table and the CPUs' clocks have settled.
 WARM_UP = 1
+# The window is looked at in slices of so many seconds: long against a tick, short against a slow phase of the machine.
+SLICE = 0.5
 # Seconds that a process has to start, to connect or to obey.
 PATIENCE = 30
 
@@ -176,15 +179,24 @@ def run(options, arguments, folder, number):
             testpmd.stdin.flush()
 
         def sample():
-            before = time.monotonic_ns()
-            cpu, received = cpu_time(worker), receiver.ask("/ethdev/stats,0")["ipackets"]
-            return (before + time.monotonic_ns()) / 2, cpu, received, cpu_time(generating)
+            # The telemetry thread may have to wait for CPU 0: of several attempts the one that took least, so that all values are
+            # of one moment.
+            attempts = []
+            for _ in range(20):
+                before = time.monotonic_ns()
+                cpu, generator = cpu_time(worker), cpu_time(generating)
+                received = receiver.ask("/ethdev/stats,0")["ipackets"]
+                after = time.monotonic_ns()
+                attempts.append((after - before, (before + after) / 2, cpu, received, generator))
+            return min(attempts)
         hurry(worker, True)
         command("start")
         time.sleep(WARM_UP)
-        first = sample()
-        time.sleep(options.seconds)
-        elapsed, cpu, received, generator = (end - start for start, end in zip(first, sample()))
+        samples = [sample()]
+        for _ in range(max(1, round(options.seconds / SLICE))):
+            time.sleep(SLICE)
+            samples.append(sample())
+        _, elapsed, cpu, received, generator = (end - start for start, end in zip(samples[0], samples[-1]))
         command("stop")
         final = said.wait(r"Accumulated forward statistics.*?TX-packets:\s*(\d+)\s+TX-dropped:\s*(\d+)")
         # Time for the worker to empty the ring.
@@ -202,6 +214,8 @@ def run(options, arguments, folder, number):
     passes = common.passes(told.text)
     return {
         "cpu_ns": cpu / received, "wall_ns": elapsed / received, "mpps": 1e3 * received / elapsed, "share": cpu / elapsed,
+        "skew_ms": max(sample[0] for sample in samples) / 1e6,
+        "slices": [(end[2] - start[2]) / max(1, end[3] - start[3]) for start, end in zip(samples, samples[1:])],
         "generator": generator / elapsed,
         "full": full / (sent + full), "sent": sent, "received": found["received"][0], "lost": sent - found["received"][0],
         "missed": found.get("missed", [0])[0] + found.get("no mbuf", [0])[0], "flows": found.get("flows made", [0])[0],
@@ -226,15 +240,16 @@ def main():
                 runs[name].append(run(options, arguments, folder, f"{number}{index}"))
                 if times_passes and name != "receive-only":
                     timed[name].append(run(options, [*arguments, "--cycles"], folder, f"{number}{index}c"))
-    print(f"{'memif, 64 bytes, ' + str(options.flows) + ' flows':30}{'ns per packet:':>14}{'CPU':>7}{'added':>8}{'busy':>7}{'wall':>8}"
+    print(f"{'memif, 64 bytes, ' + str(options.flows) + ' flows':30}{'ns per packet:':>14}{'CPU':>7}{'min':>7}{'max':>7}{'added':>8}{'busy':>7}{'wall':>8}"
           f"{'Mpps':>7}{'share':>7}{'gen':>6}{'full':>6}{'flows':>9}{'received':>12}{'lost':>7}{'missed':>8}")
     rows, sound = [], True
     for name, _ in common.SETS:
         results = runs[name]
         middle = sorted(results, key=lambda r: r["cpu_ns"])[len(results) // 2]
-        added = common.added([r["cpu_ns"] for r in results], [r["cpu_ns"] for r in runs["receive-only"]])
+        slices, base = ([cost for r in runs[key] for cost in r["slices"]] for key in (name, "receive-only"))
+        cpu, added = statistics.median(slices), statistics.median(slices) - statistics.median(base)
         busy = statistics.median(r["busy_ns"] for r in timed[name]) if timed[name] else None
-        print(f"{name:44}{middle['cpu_ns']:7.1f}{added:8.1f}{'-' if busy is None else format(busy, '.1f'):>7}"
+        print(f"{name:44}{cpu:7.1f}{min(slices):7.1f}{max(slices):7.1f}{added:8.1f}{'-' if busy is None else format(busy, '.1f'):>7}"
               f"{middle['wall_ns']:8.1f}{middle['mpps']:7.2f}{middle['share']:7.0%}{middle['generator']:6.0%}"
               f"{middle['full']:6.0%}{middle['flows']:9.0f}{middle['received']:12.0f}{middle['lost']:7.0f}{middle['missed']:8.0f}")
         for result in results + timed[name]:
@@ -242,7 +257,7 @@ def main():
                 wrong = {key: result[key] for key in ("sent", "received", "missed", "flows", "evicted", "idle")}
                 print(f"  not sound: {name}: {wrong}", file=sys.stderr)
                 sound = False
-        rows.append({"set": name, "added": added, **middle, "busy_ns": busy, "all": [r["cpu_ns"] for r in results],
+        rows.append({"set": name, **middle, "added": added, "cpu_ns": cpu, "busy_ns": busy, "slices": slices,
                      "passes": timed[name][-1]["passes"] if timed[name] else {}})
     if any(timed.values()):
         print(f"\n{'cycles per packet':44}" + "".join(f"{name:>10}" for name in rows[-1]["passes"]))
