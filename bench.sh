@@ -2,10 +2,10 @@
 # Measures Martlet on this machine, from nothing: installs what is missing, builds the release, runs every benchmark,
 # prints their tables and leaves the figures as JSON, with machine and date, in Benchmarks/results/.
 #
-#   ./bench.sh                     all: engine export live queues memif
+#   ./bench.sh                     all: engine export live queues plugins memif
 #   ./bench.sh live queues         only these
 #
-# Wants root for hugepages (live, queues and memif), two CPUs and nobody else at work.
+# Wants root for hugepages (live, queues, plugins and memif), two CPUs and nobody else at work; about a quarter of an hour.
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 
@@ -24,15 +24,16 @@ need() {
 }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(engine export live queues memif)
+[ ${#stages[@]} -gt 0 ] || stages=(engine export live queues plugins memif)
 for stage in "${stages[@]}"; do
   case $stage in
-    engine | export | live | queues | memif) ;;
+    engine | export | live | queues | plugins | memif) ;;
     *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
   esac
 done
 
-need dpdk dpdk-dev libnuma-dev libbsd-dev libssl-dev libpcap-dev pkg-config python3
+need dpdk dpdk-dev libnuma-dev libbsd-dev libssl-dev libpcap-dev pkg-config python3 \
+  valgrind binutils
 say "swift build -c release"
 swift build -c release 2>&1 | tail -n 1 || exit 1
 bin=$(swift build -c release --show-bin-path)
@@ -58,13 +59,13 @@ measure() {
   local name=$1
   shift
   say "$*"
-  timeout 900 "$@" --json "$results/$name.json" || failed+=("$name")
+  timeout 1200 "$@" --json "$results/$name.json" || failed+=("$name")
 }
 
 for stage in "${stages[@]}"; do
   case $stage in
     engine)
-      if [ -x "$bin/engine-bench" ]; then measure engine "$bin/engine-bench"; else say "no engine-bench in this tree"; fi
+      measure engine Benchmarks/engine.py --binary "$bin/engine-bench"
       ;;
     export)
       mapfile -t captures < <(ls ../shared/corpus/*/*.pcap 2>/dev/null | grep -v -e frag -e fuzz)
@@ -75,6 +76,7 @@ for stage in "${stages[@]}"; do
       ;;
     live) measure live Benchmarks/live.py --martlet "$bin/martlet" ;;
     queues) measure queues Benchmarks/queues.py --martlet "$bin/martlet" ;;
+    plugins) measure plugins Benchmarks/plugins.py --martlet "$bin/martlet" --instructions ;;
     memif) measure memif Benchmarks/memif.py --martlet "$bin/martlet" ;;
   esac
 done

@@ -3,78 +3,55 @@
 
     Benchmarks/live.py [--martlet BIN] [--seconds S] [--rounds N] [--json FILE] [--no-huge]
 
-A capture of ordinary size mix is made (make-mix.py) and replayed by net_pcap with infinite_rx=1 into one worker lcore.
+Two devices, one worker lcore. net_pcap replays a capture of ordinary size mix (make-mix.py) with infinite_rx=1: the whole packet
+path. net_null gives zero-filled frames, which the dissector turns away at the Ethernet type ("not IP"): what the loop costs
+besides flows, that is polling, describing frames, one clock read per burst, the call into the engine and freeing; plugins never see
+such a frame, so they are left out.
+
 Receive-only and each set of plugins take turns, N rounds; the figures are CPU nanoseconds per packet of the worker lcore
-(its thread's CPU time, so that a busy neighbour does not count), medians, and the difference to receive-only.
+(its thread's CPU time, so that a busy neighbour does not count), medians, and the difference to receive-only. Where they go is
+told by one more run of each set with --cycles, which reads the time stamp counter between the passes of a burst.
 """
-import argparse
-import glob
-import json
-import os
-import re
 import statistics
-import subprocess
-import sys
-import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(HERE)
-SETS = [
-    ("receive-only", ["--receive-only"]),
-    ("no plugin", []),
-    ("pstats", ["--plugins", "pstats"]),
-    ("pstats,tls,ovpn,idpcontent", ["--plugins", "pstats,tls,ovpn,idpcontent"]),
-]
+import common
 
 
-def captures():
-    """The public corpus where it is there, else the project's own captures; without the fragment floods."""
-    names = glob.glob(f"{ROOT}/../shared/corpus/*/*.pcap") or glob.glob(f"{ROOT}/Tests/Captures/*.pcap")
-    return sorted(name for name in names if "frag" not in name and "fuzz" not in name)
-
-
-def run(martlet, capture, options, seconds, huge):
-    """One run; (CPU nanoseconds per packet, packets)."""
-    command = [martlet, "--lcores", "0@0,1@0,2@1", "--no-pci", f"--file-prefix=bench{os.getpid()}", "-m", "400"]
-    command += [] if huge else ["--no-huge", "--no-shconf"]
-    command += [f"--vdev=net_pcap0,rx_pcap={capture},infinite_rx=1", "--", "--flows", "131072"]
-    done = subprocess.run(
-        command + ["--duration", str(seconds)] + options, capture_output=True, text=True, timeout=seconds + 60)
-    cost = re.search(r"CPU ns per packet\s+([\d.]+)", done.stderr)
-    received = re.search(r"^\s*received\s+(\d+)", done.stderr, re.M)
-    if done.returncode != 0 or not cost or not received:
-        sys.exit(f"{' '.join(command)}\n{done.stderr}")
-    return float(cost.group(1)), int(received.group(1))
+def measure(title, device, sets, options):
+    """Runs all sets in turn on one device and prints its table; the rows for JSON."""
+    costs, last = {name: [] for name, _ in sets}, {}
+    for _ in range(options.rounds):
+        for name, arguments in sets:
+            last[name] = common.run(options.martlet, device, arguments, options.seconds, huge=not options.no_huge)
+            costs[name].append(common.cost(last[name]))
+    print(f"{title:36}{'ns/packet':>10}{'min':>8}{'max':>8}{'added':>8}{'not IP':>8}")
+    rows = []
+    for name, _ in sets:
+        added = common.added(costs[name], costs["receive-only"])
+        discarded = last[name].get("not IP", [0])[0] / last[name]["received"][0]
+        rows.append({"device": title, "set": name, "ns": statistics.median(costs[name]), "added": added,
+                     "not_ip": discarded, "all": costs[name]})
+        print(f"{name:36}{rows[-1]['ns']:10.1f}{min(costs[name]):8.1f}{max(costs[name]):8.1f}{added:8.1f}{discarded:8.0%}")
+    print(f"{'cycles per packet by pass':36}" + "".join(f"{name:>10}" for name in common.PASSES))
+    for row, (name, arguments) in zip(rows, sets):
+        if "--receive-only" in arguments:
+            continue
+        found = common.run(
+            options.martlet, device, [*arguments, "--cycles"], options.seconds, huge=not options.no_huge)
+        row["cycles"] = {name: found[name][0] for name in common.PASSES if name in found}
+        print(f"{name:36}" + "".join(f"{row['cycles'].get(name, 0):10.1f}" for name in common.PASSES))
+    return rows
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--martlet", default=f"{ROOT}/.build/release/martlet")
-    parser.add_argument("--seconds", type=float, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json")
+    parser = common.parser(__doc__, seconds=2, rounds=5)
     parser.add_argument("--no-huge", action="store_true")
     options = parser.parse_args()
-    known = subprocess.run([options.martlet, "--list-plugins"], capture_output=True, text=True).stdout
-    sets = [s for s in SETS if all(re.search(rf"^{p}\b", known, re.M) for p in (s[1][1] if len(s[1]) > 1 else "").split(",") if p)]
-    with tempfile.TemporaryDirectory() as folder:
-        mix = f"{folder}/mix.pcap"
-        subprocess.run([sys.executable, f"{HERE}/make-mix.py", mix, *captures()], check=True)
-        costs = {name: [] for name, _ in sets}
-        for _ in range(options.rounds):
-            for name, arguments in sets:
-                costs[name].append(run(options.martlet, mix, arguments, options.seconds, not options.no_huge)[0])
-    print(f"{'net_pcap infinite_rx, one queue':36}{'ns/packet':>10}{'min':>8}{'max':>8}{'added':>8}")
-    base = costs["receive-only"]
-    rows = []
-    for name, _ in sets:
-        # Differences are taken round by round, so that a slow phase of the machine touches both sides.
-        added = statistics.median(cost - other for cost, other in zip(costs[name], base))
-        rows.append({"set": name, "ns": statistics.median(costs[name]), "added": added, "all": costs[name]})
-        print(f"{name:36}{rows[-1]['ns']:10.1f}{min(costs[name]):8.1f}{max(costs[name]):8.1f}{added:8.1f}")
-    if options.json:
-        with open(options.json, "w") as out:
-            json.dump(rows, out, indent=1)
+    with common.ordinary_mix() as mix:
+        rows = measure("net_pcap infinite_rx, one queue", common.pcap_device(mix), common.SETS, options)
+    print()
+    rows += measure("net_null, one queue", common.null_device(), common.SETS[:2], options)
+    common.save(options.json, rows)
 
 
 main()

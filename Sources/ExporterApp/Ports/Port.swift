@@ -61,9 +61,8 @@ struct Port {
     var descriptors = max(Self.wantedDescriptors, info.preferred_rx_descriptors)
     let pools = try PacketPools(port: self, sockets: sockets, descriptors: Int(descriptors))
 
-    // Most devices receive without a TX queue; some want one, net_tap wants as many as RX queues.
     var reason = ""
-    for transmitQueues in [0, 1, sockets.count] where transmitQueues <= Int(info.max_tx_queues) {
+    for transmitQueues in transmitQueueCounts(receiveQueues: sockets.count) where transmitQueues <= Int(info.max_tx_queues) {
       setup.tx_queues = UInt16(transmitQueues)
       var status: Int32 = 0
       let log = OutputCapture.during {
@@ -81,6 +80,15 @@ struct Port {
       reason = Self.reason(status: status, log: log)
     }
     throw .general("\(title) did not start: \(reason)")
+  }
+
+  /// The numbers of TX queues to try, best first: most devices receive without one; some want one, net_tap wants as
+  /// many as RX queues.
+  ///
+  /// net_memif gets them although it starts without: a DPDK peer that receives from a ring which is not there
+  /// takes our RX ring for it, moves its tail, and we would read stale buffers as packets.
+  private func transmitQueueCounts(receiveQueues: Int) -> [Int] {
+    driver == "net_memif" ? [receiveQueues] : [0, 1, receiveQueues]
   }
 
   /// Stops receiving and gives the device back.
