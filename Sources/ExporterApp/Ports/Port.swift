@@ -62,7 +62,8 @@ struct Port {
     let pools = try PacketPools(port: self, sockets: sockets, descriptors: Int(descriptors))
 
     var reason = ""
-    for transmitQueues in transmitQueueCounts(receiveQueues: sockets.count) where transmitQueues <= Int(info.max_tx_queues) {
+    for transmitQueues in transmitQueueCounts(receiveQueues: sockets.count)
+    where transmitQueues <= Int(info.max_tx_queues) {
       setup.tx_queues = UInt16(transmitQueues)
       var status: Int32 = 0
       let log = OutputCapture.during {

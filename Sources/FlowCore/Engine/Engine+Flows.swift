@@ -10,10 +10,7 @@ extension Engine {
     let hash = packet.pointee.hash
     let bucket = table.bucket(table.bucketIndex(hash))
     var freeLanes = bucket.lanes(matching: 0)
-    if freeLanes == 0 || table.count >= table.limit {
-      evict(from: table.bucketIndex(hash))
-      freeLanes = bucket.lanes(matching: 0)
-    }
+    if freeLanes == 0 || table.count >= table.limit { freeLanes |= evict(for: bucket, free: freeLanes) }
     guard freeLanes != 0, finished < Self.outboxCapacity, let index = table.takeRecord() else {
       counters.pointee.tableFull &+= 1
       return
@@ -168,42 +165,48 @@ extension Engine {
     finished &+= 1
   }
 
-  /// Makes room: ends the least recently seen flow of bucket `index`, or where that is empty, of the bucket to which the
-  /// hand points. The hand goes round the table, and what it points to was asked for when it came there.
-  private mutating func evict(from index: UInt64) {
-    guard finished < Self.outboxCapacity else { return }
-    if endOldest(of: table.bucket(index)) { return }
+  /// Makes room for a flow of `bucket`: ends its least recently seen one, or where it is empty, that of the bucket to which
+  /// the hand points. The hand goes round the table, and what it points to was asked for when it came there. Returns the
+  /// lanes of `bucket` that are free now besides `free`: to read them again would wait for what was just written.
+  private mutating func evict(for bucket: Bucket, free: UInt32) -> UInt32 {
+    guard finished < Self.outboxCapacity else { return 0 }
+    let lane = endOldest(of: bucket, occupied: ~free & 0xFF)
+    if lane != 0 { return lane }
     for _ in 0..<64 {
-      let found = endOldest(of: table.bucket(evictionHand))
+      let other = table.bucket(evictionHand)
+      let found = endOldest(of: other, occupied: other.occupied) != 0
       evictionHand = evictionHand &+ 1 == table.bucketCount ? 0 : evictionHand &+ 1
       if found { break }
     }
-    let next = evictionHand &+ 1 == table.bucketCount ? 0 : evictionHand &+ 1
-    table.bucket(next).prefetch()
-    let bucket = table.bucket(evictionHand)
-    var lanes = bucket.occupied
-    while lanes != 0 {
-      martlet_prefetch(table.record(bucket.recordIndex(lanes.trailingZeroBitCount)))
-      lanes &= lanes &- 1
-    }
+    table.bucket(evictionHand &+ 1 == table.bucketCount ? 0 : evictionHand &+ 1).prefetch()
+    table.prefetchRecords(of: table.bucket(evictionHand))
+    return 0
   }
 
-  /// Ends the least recently seen flow of `bucket`; false when it is empty.
+  /// Ends the least recently seen flow of `bucket`; returns its lane as a mask, 0 when the bucket is empty.
   @inline(__always)
-  private mutating func endOldest(of bucket: Bucket) -> Bool {
-    var lanes = bucket.occupied
-    guard lanes != 0 else { return false }
-    var oldest = 0
-    var before = UInt64.max
-    while lanes != 0 {
-      let lane = lanes.trailingZeroBitCount
-      let record = table.record(bucket.recordIndex(lane))
-      // By arrival: on the worker's clock, which the packets' own times may lag behind. How far is in the cold line.
-      let last = record.pointee.isLagging ? record.pointee.dueTime(record.pointee.last) : record.pointee.last
-      if last < before { (oldest, before) = (lane, last) }
-      lanes &= lanes &- 1
-    }
+  private mutating func endOldest(of bucket: Bucket, occupied: UInt32) -> UInt32 {
+    guard occupied != 0 else { return 0 }
+    // Two at a time, the last one maybe with itself: most buckets have one or two, and how many cannot be predicted.
+    var oldest = occupied.trailingZeroBitCount
+    var rest = occupied & (occupied &- 1)
+    var before = lastArrival(bucket, oldest)
+    repeat {
+      let lane = rest == 0 ? oldest : rest.trailingZeroBitCount
+      let last = lastArrival(bucket, lane)
+      oldest = last < before ? lane : oldest
+      before = min(last, before)
+      rest &= rest &- 1
+    } while rest != 0
     end(table.record(bucket.recordIndex(oldest)), bucket, lane: oldest, reason: .lackOfResources)
-    return true
+    return 1 << UInt32(oldest)
+  }
+
+  /// When the last packet of the flow at `lane` was received, on the worker's clock, which the packets' own times may lag
+  /// behind. How far is in the cold line.
+  @inline(__always)
+  private func lastArrival(_ bucket: Bucket, _ lane: Int) -> UInt64 {
+    let record = table.record(bucket.recordIndex(lane))
+    return record.pointee.isLagging ? record.pointee.dueTime(record.pointee.last) : record.pointee.last
   }
 }

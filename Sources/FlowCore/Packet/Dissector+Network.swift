@@ -116,11 +116,10 @@ extension Dissector {
       if fragment.more {
         fragments.note(
           datagram(of: fragment, &packet), ports: UInt32(truncatingIfNeeded: packet.key.rest >> 32),
-          clock: packet.clock, hashing: hashing)
+          clock: packet.clock)
       }
     } else if Dissector.hasPorts(protocolNumber),
-      let ports = fragments.ports(
-        of: datagram(of: fragment, &packet), clock: packet.clock, hashing: hashing)
+      let ports = fragments.ports(of: datagram(of: fragment, &packet), clock: packet.clock)
     {
       packet.key.setPorts(ports)
     }
@@ -142,7 +141,9 @@ extension Dissector {
     let isVersion6 = packet.key.isVersion6
     return Datagram(
       packet.key, source6: isVersion6 ? packet.sourceAddress6 : (0, 0),
-      destination6: isVersion6 ? packet.destinationAddress6 : (0, 0), identification: fragment.identification)
+      destination6: isVersion6 ? packet.destinationAddress6 : (0, 0),
+      identification: fragment.identification,
+      hashing: hashing)
   }
 
   /// TCP, UDP, SCTP and UDP-Lite begin with source and destination port.

@@ -56,11 +56,17 @@ public struct FlowHash: BitwiseCopyable, Sendable {
     return combine(one, other, key)
   }
 
-  /// The hash of a datagram's addresses and identification, in this order.
+  /// Two independent hashes of a datagram's addresses, in this order, and of what else tells it from others; the first is
+  /// never 0.
   @inline(__always)
-  func hash(_ addresses: (UInt64, UInt64, UInt64, UInt64), _ identification: UInt64) -> UInt64 {
-    fold(
-      fold(addresses.0 ^ secrets.2, addresses.1 ^ secrets.3) ^ secrets.0 ^ identification,
-      fold(addresses.2 ^ secrets.2, addresses.3 ^ secrets.1) ^ secrets.3)
+  func hashes(_ source: (UInt64, UInt64), _ destination: (UInt64, UInt64), _ number: UInt64) -> (
+    UInt64, UInt64
+  ) {
+    let one = fold(source.0 ^ secrets.2, source.1 ^ secrets.3)
+    let other = fold(destination.0 ^ secrets.3, destination.1 ^ secrets.1)
+    return (
+      fold(one ^ secrets.0 ^ number, other ^ secrets.3) | 1,
+      fold(one &+ secrets.1, other ^ secrets.2 ^ number)
+    )
   }
 }

@@ -16,24 +16,23 @@ extension UnsafeMutablePointer<FlowRecord> {
   }
 
   /// Notes the addresses of the flow's first packet.
+  @inline(__always)
   func noteAddresses(_ packet: UnsafePointer<Packet>, worker: UInt64) {
     if pointee.key.isVersion6 {
       (pointee.sourceHigh, pointee.sourceLow) = packet.pointee.sourceAddress6
       (pointee.destinationHigh, pointee.destinationLow) = packet.pointee.destinationAddress6
     }
-    let link = Bytes(packet.pointee.frame, count: Int(packet.pointee.captured))
-      .dropFirst(Int(packet.pointee.linkOffset))
-    func address(at offset: Int) -> UInt64 {
-      UInt64(link.load(UInt32.self, at: offset)) << 16 | UInt64(link.load(UInt16.self, at: offset + 4))
-    }
+    let frame = Bytes(packet.pointee.frame, count: Int(packet.pointee.captured))
+    let link = Int(packet.pointee.linkOffset)
     var source: UInt64 = 0
+    // Two octets more than an address are there in each case: the next address, the type, the field's padding.
     switch packet.pointee.macAddresses {
     case .none: break
     case .ethernet:
-      pointee.destinationMAC = address(at: 0)
-      source = address(at: 6)
+      pointee.destinationMAC = frame.load(UInt64.self, at: link) >> 16
+      source = frame.load(UInt64.self, at: link &+ 6) >> 16
     case .sourceOnly:
-      source = address(at: 0)
+      source = frame.load(UInt64.self, at: link) >> 16
     }
     pointee.sourceMACAndWorker = worker << 48 | source
   }

@@ -181,12 +181,17 @@ struct FlowTable: ~Copyable {
       if stride > FlowRecord.size { martlet_prefetch(record + 128) }
     }
     if count &+ number >= limit {
-      let bucket = bucket(index)
-      var lanes = bucket.occupied
-      while lanes != 0 {
-        martlet_prefetch(record(bucket.recordIndex(lanes.trailingZeroBitCount)))
-        lanes &= lanes &- 1
-      }
+      prefetchRecords(of: bucket(index))
+    }
+  }
+
+  /// Asks for the hot lines of all records of `bucket`.
+  @inline(__always)
+  func prefetchRecords(of bucket: Bucket) {
+    var lanes = bucket.occupied
+    while lanes != 0 {
+      martlet_prefetch(record(bucket.recordIndex(lanes.trailingZeroBitCount)))
+      lanes &= lanes &- 1
     }
   }
 
