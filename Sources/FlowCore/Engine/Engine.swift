@@ -21,6 +21,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let stage: PluginStage<Registry>
   let allSlots: UInt32
   let looksBeforeUpdate: UInt32
+  /// Cache lines behind the record's head that hold the plugins' states.
+  let stateLines: Int
   let timeouts: Timeouts
   let worker: UInt64
   /// The cycles of each pass are taken.
@@ -70,6 +72,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     stage = PluginStage(slots: layout.slots.baseAddress ?? .allocate(capacity: 1))
     allSlots = layout.allSlots
     looksBeforeUpdate = layout.looksBeforeUpdate
+    stateLines = layout.stateLines
     timeouts = Timeouts(inactive: configuration.inactiveTimeout, active: configuration.activeTimeout)
     self.worker = UInt64(worker)
     timesPasses = configuration.timesPasses
@@ -185,21 +188,15 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     }
   }
 
-  /// Prefetches the states of the plugins that still want the flow's packets: one that is done costs no memory access.
+  /// Prefetches the plugins' states of flows whose packets one of them still wants: when all are done they cost no memory
+  /// access. Which ones want it is not asked, because the states share few lines and the answer cannot be predicted.
   @inline(never)
   private func prefetchStates(to end: UnsafeMutablePointer<Packet>) {
     var packet = packets
     while packet != end {
       if let record = packet.pointee.candidate {
-        var rest = record.pointee.interest
-        var lines: UInt32 = 0
-        while rest != 0 {
-          lines |= stage.slots[rest.trailingZeroBitCount].lines
-          rest &= rest &- 1
-        }
-        while lines != 0 {
-          martlet_prefetch(UnsafeRawPointer(record) + FlowRecord.size + 64 * lines.trailingZeroBitCount)
-          lines &= lines &- 1
+        if record.pointee.interest != 0 {
+          for line in 0..<stateLines { martlet_prefetch(UnsafeRawPointer(record) + FlowRecord.size + 64 * line) }
         }
       }
       packet += 1

@@ -23,18 +23,8 @@ struct PluginSlot: BitwiseCopyable {
   /// Where its trailing bytes begin, and how many there are.
   var trailingOffset: UInt32
   var trailingSize: UInt32
-  /// The cache lines (bit = line behind the record's head) that its state lies in.
-  var lines: UInt32
   /// The plugin's own value: its options.
   var plugin: UnsafeMutableRawPointer
-
-  /// The lines of a state, at most two: a longer one is not touched as a whole by each packet.
-  fileprivate static func lines(_ offset: Int, _ size: Int) -> UInt32 {
-    guard size > 0 else { return 0 }
-    let first = (offset - FlowRecord.size) / 64
-    let last = (offset + min(size, 128) - 1 - FlowRecord.size) / 64
-    return (first...last).reduce(0) { $1 < 32 ? $0 | 1 << UInt32($1) : $0 }
-  }
 }
 
 /// The enabled plugins in the order given, and the size of a record with all their states.
@@ -45,6 +35,8 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
   let slots: UnsafeMutableBufferPointer<PluginSlot>
   /// Bytes from one record to the next.
   let stride: Int
+  /// Cache lines behind the record's head that hold states, at most eight.
+  let stateLines: Int
   /// The slots (bit = slot) whose plugin looks before an update.
   let looksBeforeUpdate: UInt32
   /// The slots whose plugin exports blocks.
@@ -79,6 +71,7 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
       offset = Int(slot.stateOffset + slot.stateSize)
       slots.append(slot)
     }
+    stateLines = min(8, (offset - FlowRecord.size + 63) / 64)
     // The states first, so that those of all plugins share few cache lines; a packet touches little of what trails.
     for index in slots.indices {
       offset = (offset + 7) / 8 * 8
@@ -124,7 +117,7 @@ private struct PluginFinder: PluginVisitor {
       slot = PluginSlot(
         number: number, stateOffset: UInt32(stateOffset), stateSize: UInt32(stateSize), trailingOffset: 0,
         trailingSize: UInt32(plugin.trailingBytes),
-        lines: PluginSlot.lines(stateOffset, stateSize), plugin: UnsafeMutableRawPointer(memory))
+        plugin: UnsafeMutableRawPointer(memory))
       looksBeforeUpdate = P.looksBeforeUpdate
       exportsBlocks = P.exportsBlocks
     } catch {
