@@ -52,7 +52,9 @@ enum Live {
     control.sleep(stats: stats, duration: options.benchmarks.duration)
     control.shutDown()
     Console.line("totals")
-    Console.raw(CounterReport.totals(control.snapshot()))
+    let counters = control.snapshot()
+    Console.raw(CounterReport.totals(counters))
+    for warning in CounterReport.warnings(counters) { Console.warning(warning) }
     if let failure = exporter.failure { throw .general(failure) }
   }
 
@@ -65,15 +67,11 @@ enum Live {
     run.initialize(to: RunState())
     let hertz = rte_get_tsc_hz()
     var workers: [ControlLoop.WorkerView] = []
+    var memories: [LcoreMemory] = []
     for (number, worker) in map.workers.enumerated() {
       let socket = Lcore.socket(worker.lcore)
       let memory = LcoreMemory(socket: socket)
       let engine = try FlowWorker(options, schema: schema, number: number, live: true, memory: memory)
-      if memory.ordinaryBytes > 0 {
-        Console.warning(
-          "\(memory.ordinaryBytes >> 20) MB of lcore \(worker.lcore)'s flow table are not in hugepages: for speed run "
-            + "'sudo ./hugepages-setup.sh --pages N' with \(memory.ordinaryBytes >> 21) pages of 2 MB more")
-      }
       let loop = UnsafeMutablePointer<WorkerLoop>.allocate(capacity: 1)
       loop.initialize(
         to: WorkerLoop(
@@ -81,6 +79,12 @@ enum Live {
           queues: worker.queues,
           shared: map.shares(worker.lcore), hertz: hertz, benchmarks: options.benchmarks))
       workers.append(.init(lcore: worker.lcore, loop: loop, worker: engine))
+      memories.append(memory)
+    }
+    // After all tables, which every packet needs, so that they get the hugepages first.
+    for (worker, memory) in zip(workers, memories) {
+      try worker.worker.makeSlab(options, schema: schema, live: true, memory: memory)
+      memory.warn(lcore: worker.lcore)
     }
     let export = UnsafeMutablePointer<ExportLoop>.allocate(capacity: 1)
     export.initialize(

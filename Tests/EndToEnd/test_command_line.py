@@ -26,6 +26,7 @@ def one_line(result):
     (["--pcap", HTTP, "--mtu", "10"], "10"),
     (["--pcap", HTTP, "--timestamps", "days"], "days"),
     (["--pcap", HTTP, "--odid", "4294967296"], "4294967296"),
+    (["--pcap", HTTP, "--private-enterprise-number", "29305"], "29305"),
     (["--pcap", HTTP, "--plugins", "nonsense"], "nonsense"),
     (["--pcap", HTTP, "--plugin", "pstats:nonsense=1"], "nonsense"),
     (["--pcap", HTTP, "--plugin", "pstats:packets=many"], "many"),

@@ -50,6 +50,30 @@ import Testing
     #expect(failure?.description.contains("\n") == false)
   }
 
+  /// RFC 5103's number, and CESNET's and Flowmon's in IANA's registry "Private Enterprise Numbers".
+  @Test(arguments: ["29305", "8057", "39499", "0", "4294967296"])
+  func enterpriseNumbersOfOthersAreRefused(number: String) {
+    let failure = #expect(throws: Failure.self) {
+      try Invocation(["--private-enterprise-number", number, "--pcap", "x"])
+    }
+    #expect(failure?.status == 64)
+    #expect(failure?.description.contains("'\(number)'") == true)
+    #expect(failure?.description.contains("\n") == false)
+  }
+
+  /// Types by the reference's `elements.csv`: a basicList of packetLength, signed16, but an unsigned8 that is none.
+  @Test func pluginsFieldsAreListedWithTheirTypes() {
+    let lines = PluginList.text.split(separator: "\n").map(String.init)
+    for line in [
+      "cesnet:packetLength, list of signed16",
+      "cesnet:packetTime, list of dateTimeMilliseconds (with time=ms)",
+      "martlet:packetTimeMicroseconds, list of dateTimeMicroseconds (with time=us)",
+      "cesnet:packetDirection, list of signed8", "iana:ipTTL, unsigned8", "iana:icmpTypeCodeIPv4, unsigned16",
+    ] {
+      #expect(lines.contains("    field  " + line), "\(line)")
+    }
+  }
+
   @Test func aForgottenSeparatorIsNamed() {
     let failure = #expect(throws: Failure.self) { try Invocation(["-l", "0-3", "--vdev=net_null0"]) }
     #expect(failure?.description.contains("'--'") == true)

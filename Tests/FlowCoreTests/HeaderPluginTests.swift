@@ -144,6 +144,33 @@ import Testing
     #expect(try value([TestPacket(payload: [8, 0, 0, 0], protocolNumber: 17)]) == nil)
   }
 
+  /// RFC 791 section 3.2: fragments may arrive in any order, and only the first (offset 0) has the message's header.
+  @Test func laterFragmentsHaveNoICMPHeader() throws {
+    let first = TestPacket(
+      payload: [8, 0, 0, 0, 0, 1, 0, 1], protocolNumber: 1, fragmentFlags: 1)
+    let last = TestPacket(
+      payload: [UInt8](repeating: 0x61, count: 8), protocolNumber: 1, fragmentOffset: 1)
+    func values(_ packets: [TestPacket]) throws -> [FieldValue?] {
+      try Capture.run(packets, "icmp").map { $0["iana:icmpTypeCodeIPv4"] }
+    }
+    #expect(try values([last]) == [nil])
+    #expect(try values([first, last]) == [.number(0x0800)])
+    #expect(try values([last, first]) == [.number(0x0800)])
+    // IPv6: a fragment header (RFC 8200 section 4.5) with offset 1, the last one, of an ICMPv6 message; then with offset 0.
+    func version6(_ offsetAndMore: UInt16, _ payload: [UInt8]) -> CapturedFrame {
+      let fragment: [UInt8] = [58, 0] + FrameBuilder.word(offsetAndMore) + [0, 0, 0, 1] + payload
+      let frame = FrameBuilder.ethernet(0x86DD, FrameBuilder.ipv6(44, fragment))
+      return CapturedFrame(bytes: frame, wire: frame.count, time: Self.start)
+    }
+    let end = version6(1 << 3, [UInt8](repeating: 0x61, count: 8))
+    let beginning = version6(1, [128, 0, 0, 0, 0, 1, 0, 1])
+    func value(_ frames: [CapturedFrame]) throws -> FieldValue? {
+      try Capture(frames: frames).run(plugins: ["icmp"]).records.first?["iana:icmpTypeCodeIPv4"]
+    }
+    #expect(try value([end]) == nil)
+    #expect(try value([end, beginning]) == .number(0x8000))
+  }
+
   // MARK: vlan and mpls
 
   @Test func outermostTag() throws {

@@ -84,7 +84,7 @@ struct Options: ParsableCommand {
     help: ArgumentHelp(
       "Enterprise number of Martlet's own elements (the default is RFC 5612's, for documentation).",
       valueName: "N"),
-    transform: { UInt32(try Bounded.parse($0, in: 1...Int(UInt32.max))) })
+    transform: OwnEnterprise.parse)
   var privateEnterpriseNumber: UInt32 = 32473
 
   @Option(

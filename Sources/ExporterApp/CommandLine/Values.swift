@@ -1,6 +1,7 @@
 // The values that options take, each with its own way to say what it wanted.
 import ArgumentParser
 import FlowCore
+import IPFIX
 
 /// A span of time given in seconds, with decimals.
 struct Seconds: Equatable, Sendable {
@@ -30,6 +31,24 @@ enum Bounded {
       throw ValidationError("'\(text)' is not a whole number from \(range.lowerBound) to \(range.upperBound)")
     }
     return value
+  }
+}
+
+/// `--private-enterprise-number`: whose Martlet's own elements are.
+enum OwnEnterprise {
+  /// Reads a number under which templates have no other elements yet.
+  static func parse(_ text: String) throws -> UInt32 {
+    let number = UInt32(try Bounded.parse(text, in: 1...Int(UInt32.max)))
+    let owner: String
+    switch number {
+    case EnterpriseNumber.reverse: owner = "the reverse elements of RFC 5103"
+    case EnterpriseNumber.cesnet: owner = "CESNET's elements"
+    case EnterpriseNumber.flowmon: owner = "Flowmon's elements"
+    default: return number
+    }
+    throw ValidationError(
+      "'\(text)' is the enterprise number of \(owner), which Martlet exports too: give your own, or leave it at \(EnterpriseNumber.documentation)"
+    )
   }
 }
 
@@ -85,7 +104,9 @@ enum PluginList {
           }
         lines.append("    option \(option.name)\(value): \(option.summary)")
       }
-      lines += plugin.fields.map { "    field  \($0.key), \($0.type)" }
+      lines += plugin.fields.map { field in
+        "    field  \(field.element.key), \(field.type)" + (field.option.map { " (with \($0))" } ?? "")
+      }
       return lines.joined(separator: "\n") + "\n"
     }.joined(separator: "\n")
   }

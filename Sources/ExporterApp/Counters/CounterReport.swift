@@ -52,6 +52,16 @@ enum CounterReport {
     return text + table(rows)
   }
 
+  /// What the counters say is missing in the records and could be had.
+  static func warnings(_ snapshot: CounterSnapshot) -> [String] {
+    let missing = snapshot.workers.reduce(0) { $0 &+ $1.engine.slabFull }
+    guard missing > 0 else { return [] }
+    return [
+      "plugins had to do without \(missing) blocks of memory (counter 'slab full'), so some records lack fields: "
+        + "use a larger --flows, with which this memory grows"
+    ]
+  }
+
   /// The cycles per packet of each pass, where they were taken: empty polls are not among them.
   private static func passes(_ snapshot: CounterSnapshot) -> String {
     guard snapshot.workers.contains(where: { $0.engine.cycles[Pass.dissect.rawValue] > 0 }) else { return "" }

@@ -17,9 +17,18 @@ final class LcoreMemory: FlowMemory {
   func allocate(_ bytes: Int) -> UnsafeMutableRawPointer? {
     if rte_eal_has_hugepages() != 0 {
       if let memory = rte_zmalloc_socket("martlet", bytes, 64, socket) { return memory }
-      ordinary.add(bytes, ordering: .relaxed)
     }
-    return PlainMemory().allocate(bytes)
+    let memory = PlainMemory().allocate(bytes)
+    if memory != nil, rte_eal_has_hugepages() != 0 { ordinary.add(bytes, ordering: .relaxed) }
+    return memory
+  }
+
+  /// Says what finds no hugepage, if there is anything.
+  func warn(lcore: UInt32) {
+    guard ordinaryBytes > 0 else { return }
+    Console.warning(
+      "\(ordinaryBytes >> 20) MB of lcore \(lcore)'s flow table and plugin memory are not in hugepages: for speed run "
+        + "'sudo ./hugepages-setup.sh --pages N' with \(ordinaryBytes >> 21) pages of 2 MB more")
   }
 
   /// Tables live as long as the process: EAL takes its memory back when it is cleaned up, the kernel the rest.

@@ -15,6 +15,7 @@ enum Offline {
     let schema = try RecordSchema(options)
     let exporter = try Exports(options, schema: schema, live: false)
     let worker = try FlowWorker(options, schema: schema, number: 0, live: false, memory: PlainMemory())
+    try worker.makeSlab(options, schema: schema, live: false, memory: PlainMemory())
     handleSignals()
     var reader = OfflineReader(worker: worker, exporter: exporter, stats: options.stats)
     var failures: [Failure] = []
@@ -31,6 +32,7 @@ enum Offline {
       Console.line("totals")
       Console.raw(CounterReport.totals(reader.snapshot))
     }
+    for warning in CounterReport.warnings(reader.snapshot) { Console.warning(warning) }
     guard let last = failures.popLast() else { return }
     for failure in failures { Console.line(failure.description) }
     throw last

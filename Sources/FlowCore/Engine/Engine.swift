@@ -93,6 +93,12 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     noRecord.initialize(to: .departed)
   }
 
+  /// Gives the plugins another slab; no flow may have blocks of the old one.
+  func replaceSlab(bytes: Int, memory: any FlowMemory) throws(FlowSetupError) {
+    let made = try Slab(bytes: bytes, memory: memory)
+    slab.pointee = made
+  }
+
   deinit {
     slab.deinitialize(count: 1)
     slab.deallocate()

@@ -51,6 +51,15 @@ public final class FlowWorker {
     engine.initialize(to: made)
   }
 
+  /// Gives the plugins `bytes` for what they keep of variable length, in place of what the configuration said. Only
+  /// before the first packet: so the tables of all workers can come first where memory is scarce.
+  ///
+  /// - Throws: too little memory; the worker is as it was.
+  public func makeSlab(bytes: Int, schema: RecordSchema, memory: any FlowMemory) throws(FlowSetupError) {
+    try engine.pointee.replaceSlab(bytes: bytes, memory: memory)
+    schema.register(engine.pointee.slab.pointee.reader, worker: Int(engine.pointee.worker))
+  }
+
   deinit {
     engine.deinitialize(count: 1)
     engine.deallocate()

@@ -91,6 +91,7 @@ extension Dissector {
     let protocolNumber = packet.key.protocolNumber
     packet.transportOffset = UInt32(start)
     packet.tcpFlags = 0
+    packet.isLaterFragment = fragment.offset > 0
     var headerLength = 0
     if fragment.more || fragment.offset > 0 { fragmentCount &+= 1 }
     if fragment.offset == 0 {

@@ -33,6 +33,7 @@ struct Dissector: ~Copyable {
     packet.mplsEntry = 0
     packet.linkOffset = 0
     packet.macAddresses = .ethernet
+    packet.isLaterFragment = false
     if isEthernet {
       if dissectCommon(frame, into: &packet) { return nil }
       return dissectEthernet(frame, into: &packet)

@@ -78,6 +78,8 @@ struct Packet: BitwiseCopyable {
   var tcpFlags: UInt8
   /// Where the MAC addresses are.
   var macAddresses: MACAddressLocation
+  /// A fragment other than the first of its datagram: there is no transport header, the payload is the middle of something.
+  var isLaterFragment = false
   /// The frame's captured bytes.
   var frame: UnsafeRawPointer
   var captured: UInt32

@@ -110,6 +110,8 @@ public struct PacketView: BitwiseCopyable {
   @inline(__always) public var timeToLive: UInt8 { packet.pointee.timeToLive }
   /// IPv4 flags: bit 2 reserved, bit 1 DF, bit 0 MF.
   @inline(__always) public var fragmentFlags: UInt8 { packet.pointee.fragmentFlags }
+  /// Whether this is a fragment other than the first of its datagram: its payload does not begin with a header.
+  @inline(__always) public var isLaterFragment: Bool { packet.pointee.isLaterFragment }
   /// The TCP flags octet, 0 where there is no TCP header.
   @inline(__always) public var tcpFlags: UInt8 { packet.pointee.tcpFlags }
   /// The outermost MPLS label stack entry, 0 without MPLS.

@@ -8,8 +8,20 @@ public struct PluginDescription: Sendable {
   public let options: [PluginOption]
   /// Bytes that a flow's record grows by with the default options.
   public let bytesPerFlow: Int
-  /// The fields, in template order.
-  public let fields: [InformationElement]
+  /// The fields in template order, also those that only an option brings.
+  public let fields: [PluginField]
+}
+
+/// One field of a plugin.
+public struct PluginField: Sendable {
+  public let element: InformationElement
+  /// Whether it is a basicList, of which `element` is an entry.
+  public let isList: Bool
+  /// The option, as `time=us`, with which the field is there; nil for one that is always there.
+  public internal(set) var option: String?
+
+  /// The type as people read it.
+  public var type: String { isList ? "list of \(element.type)" : "\(element.type)" }
 }
 
 /// All built-in plugins, by name.
@@ -49,12 +61,60 @@ private struct PluginLister: PluginVisitor {
 
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     guard let schema = try? RecordSchema(plugins: [PluginSelection(P.name)]) else { return }
-    let (columns, counts) = schema.columnsAndCounts()
     descriptions.append(
       PluginDescription(
         name: P.name, summary: P.summary, options: P.options,
         bytesPerFlow: Int(schema.layout.slots[0].trailingOffset + schema.layout.slots[0].trailingSize)
           - FlowRecord.size,
-        fields: Array(columns.suffix(counts.first ?? 0))))
+        fields: fields(of: P.name, schema.pluginFields(), P.options)))
+  }
+
+  /// The fields with the default options, and behind the ones before them those that other words of an option bring.
+  private func fields(of name: String, _ usual: [PluginField], _ options: [PluginOption]) -> [PluginField] {
+    var fields = usual
+    for option in options {
+      guard case .choice(let words, let fallback) = option.kind else { continue }
+      for word in words where word != fallback {
+        guard let schema = try? RecordSchema(plugins: [PluginSelection("\(name):\(option.name)=\(word)")])
+        else { continue }
+        let others = schema.pluginFields()
+        for index in fields.indices
+        where !others.contains(where: { $0.element.code == fields[index].element.code }) {
+          fields[index].option = fields[index].option ?? "\(option.name)=\(fallback)"
+        }
+        var place = 0
+        for var field in others {
+          if let known = fields.firstIndex(where: { $0.element.code == field.element.code }) {
+            place = known + 1
+          } else {
+            // Behind the one that it stands for.
+            while place < fields.count, fields[place].option != nil { place += 1 }
+            field.option = "\(option.name)=\(word)"
+            fields.insert(field, at: place)
+            place += 1
+          }
+        }
+      }
+    }
+    return fields
+  }
+}
+
+/// Writes down what each field is.
+struct PluginFieldCollector: FieldListener {
+  private(set) var fields: [PluginField] = []
+
+  mutating func field(_ element: InformationElement, length: UInt16) {
+    fields.append(PluginField(element: element, isList: false))
+  }
+  mutating func list<Entry: FixedWidthInteger>(
+    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
+  ) {
+    fields.append(PluginField(element: element, isList: true))
+  }
+  mutating func times(
+    _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
+  ) {
+    fields.append(PluginField(element: element, isList: true))
   }
 }

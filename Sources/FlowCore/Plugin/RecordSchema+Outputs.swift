@@ -97,6 +97,15 @@ extension RecordSchema {
     return (collector.columns, counts)
   }
 
+  /// The fields of the plugins, without the basic ones.
+  func pluginFields() -> [PluginField] {
+    var collector = PluginFieldCollector()
+    withEmptyRecord { record, slab in
+      for slot in 0..<pluginCount { writeFields(of: slots[slot], record, slab, into: &collector) }
+    }
+    return collector.fields
+  }
+
   /// Calls `body` with a record whose states are all zero, to learn which fields there are.
   private func withEmptyRecord(_ body: (UnsafeMutableRawPointer, SlabReader) -> Void) {
     let record = UnsafeMutableRawPointer.allocate(byteCount: layout.stride + 64, alignment: 64)

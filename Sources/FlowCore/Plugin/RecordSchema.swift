@@ -35,6 +35,9 @@ public final class RecordSchema: @unchecked Sendable {
   /// How many plugins are enabled.
   public var pluginCount: Int { layout.slots.count }
 
+  /// Whether a plugin exports what it keeps of variable length, as most of its flows have.
+  public var exportsBlocks: Bool { layout.exportsBlocks != 0 }
+
   /// Records with the same key have the same fields.
   @inline(__always)
   public func key(_ record: UnsafeMutableRawPointer) -> UInt64 {

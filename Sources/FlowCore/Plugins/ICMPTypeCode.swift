@@ -15,16 +15,26 @@ struct ICMPTypeCode: FlowPlugin {
 
   @inline(__always)
   func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+    guard packet.protocolNumber == 1 || packet.protocolNumber == 58 else { return .done }
+    return note(&state, packet)
+  }
+
+  @inline(__always)
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+    note(&state, packet)
+  }
+
+  @inline(__always)
+  private func note(_ state: inout State, _ packet: PacketView) -> Verdict {
+    // The middle of a message; its beginning, with the header, may come behind it.
+    if packet.isLaterFragment { return .more }
     //  | type 8 | code 8 | checksum 16 | …
-    if packet.protocolNumber == 1 || packet.protocolNumber == 58, packet.payloadCaptured >= 2 {
+    if packet.payloadCaptured >= 2 {
       state.typeAndCode = packet.payload.load(UInt16.self, at: 0)
       state.isKnown = true
     }
     return .done
   }
-
-  @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict { .done }
 
   func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { state.isKnown }
 

@@ -28,6 +28,8 @@ public struct PlainMemory: FlowMemory {
 public enum FlowSetupError: Error, CustomStringConvertible {
   /// The table does not fit into memory.
   case noMemory(bytes: Int, flows: Int)
+  /// What plugins keep of variable length does not fit into memory.
+  case noSlabMemory(bytes: Int)
   /// A plugin's name, option or value is not known.
   case plugin(String)
 
@@ -35,6 +37,8 @@ public enum FlowSetupError: Error, CustomStringConvertible {
     switch self {
     case .noMemory(let bytes, let flows):
       "a table of \(flows) flows needs \((bytes + 1_048_575) / 1_048_576) MiB for each worker, which this machine cannot give; use a smaller --flows, or reserve more with hugepages-setup.sh"
+    case .noSlabMemory(let bytes):
+      "the plugins need \((bytes + 1_048_575) / 1_048_576) MiB for each worker, which this machine cannot give; use a smaller --flows, or reserve more with hugepages-setup.sh"
     case .plugin(let line): line
     }
   }

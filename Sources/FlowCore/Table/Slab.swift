@@ -64,10 +64,10 @@ struct Slab: ~Copyable {
     pageCount = max(1, (units - 1) / Slab.unitsPerPage)
     emptyCount = pageCount
     self.memory = memory
-    guard let arena = memory.allocate(Int(units) * 64) else { throw .noMemory(bytes: bytes, flows: 0) }
+    guard let arena = memory.allocate(Int(units) * 64) else { throw .noSlabMemory(bytes: bytes) }
     guard let pages = memory.allocate(Slab.pagesSize(pageCount)) else {
       memory.free(arena, Int(units) * 64)
-      throw .noMemory(bytes: bytes, flows: 0)
+      throw .noSlabMemory(bytes: bytes)
     }
     self.arena = arena
     self.pages = pages.bindMemory(to: Page.self, capacity: Int(pageCount))

@@ -73,6 +73,23 @@ import Testing
     #expect(record.number("martlet:tlsCipherSuite") == 0x1301)
   }
 
+  /// RFC 6347 sections 4.2.2 and 4.2.4: a hello sent again, or overtaken, comes with its old message_seq among the fragments
+  /// of the next one.
+  @Test(arguments: [0, 1, 2, 3]) func fragmentsOfAnEarlierMessageChangeNothing(place: Int) throws {
+    let first = TLSBuilder.clientHello(
+      version: 0xFEFD, extensions: TLSBuilder.serverName("first.example"), cookie: [])
+    let second = TLSBuilder.clientHello(
+      version: 0xFEFD, extensions: TLSBuilder.serverName("second.example"),
+      cookie: [UInt8](repeating: 9, count: 20))
+    let before = TLSBuilder.datagrams(1, first, fragment: 40)
+    var client = TLSBuilder.datagrams(1, second, number: 1, fragment: 40)
+    try #require(client.count == 3)
+    client.insert(before[before.count - 1], at: place)
+    let record = try record(before + client, TLSBuilder.datagrams(2, Self.server, number: 1))
+    #expect(record.text("cesnet:TLSSNI") == "second.example")
+    #expect(record.number("martlet:tlsCipherSuite") == 0x1301)
+  }
+
   @Test func severalRecordsInADatagram() throws {
     let pieces = TLSBuilder.datagrams(1, Self.browser, fragment: 300)
     let whole = try record(TLSBuilder.datagrams(1, Self.browser))

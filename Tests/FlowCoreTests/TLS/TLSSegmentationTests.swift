@@ -130,12 +130,59 @@ import Testing
     try expectWhole(cuts.map { ($0.reversed(), Self.wholeServer) })
   }
 
-  @Test func helloBehindAWarning() throws {
-    try expectWhole([
-      (Self.cut(Self.client, at: []), Self.cut([21, 3, 3, 0, 2, 1, 112] + Self.server, at: [])),
-      (Self.cut(Self.client, at: []), Self.cut([21, 3, 3, 0, 2, 1, 112] + Self.server, at: [7])),
-      (Self.cut(Self.client, at: []), Self.cut([21, 3, 3, 0, 2, 1, 112] + Self.server, at: [40])),
-    ])
+  // MARK: Preambles
+
+  /// Records of alerts (RFC 5246 section 7.2): 21, version, length 2, warning, unrecognized_name; once and twice.
+  @Test(arguments: [1, 2]) func helloBehindWarnings(count: Int) throws {
+    let server = [[UInt8]](repeating: [21, 3, 3, 0, 2, 1, 112], count: count).flatMap { $0 } + Self.server
+    let cuts = (0..<server.count).map { Self.cut(server, at: $0 == 0 ? [] : [$0]) }
+    try expectWhole(cuts.map { (Self.cut(Self.client, at: []), $0) })
+    try expectWhole(cuts.map { (Self.cut(Self.client, at: []), $0.reversed()) })
+  }
+
+  /// After a fatal alert there is no hello.
+  @Test func nothingBehindAFatalAlert() throws {
+    let server = Self.cut([21, 3, 3, 0, 2, 2, 40] + Self.server, at: [])
+    let record = try #require(try fields([(Self.cut(Self.client, at: []), server)]).first)
+    #expect(record.text("cesnet:TLSSNI") == "www.example.org")
+    #expect(record.number("martlet:tlsCipherSuite") == 0)
+  }
+
+  /// The examples and lengths of the PROXY protocol's specification (haproxy.org, proxy-protocol.txt, 2.1 and 2.2).
+  static let proxyHeaders: [[UInt8]] = [
+    Array("PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n".utf8),
+    Array("PROXY UNKNOWN\r\n".utf8),
+    // The longest: 107 bytes.
+    Array(
+      ("PROXY UNKNOWN "
+        + Array(repeating: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", count: 2).joined(separator: " ")
+        + " 65535 65535\r\n").utf8),
+    // LOCAL without addresses, TCP over IPv4, and with a TLV of 300 bytes.
+    signature + [0x20, 0, 0, 0],
+    signature + [0x21, 0x11, 0, 12, 192, 0, 2, 1, 198, 51, 100, 2, 0x9C, 0x40, 1, 0xBB],
+    signature + [0x21, 0x11, 1, 0x3B, 192, 0, 2, 1, 198, 51, 100, 2, 0x9C, 0x40, 1, 0xBB, 4, 1, 0x2C]
+      + [UInt8](repeating: 22, count: 300),
+  ]
+  private static let signature: [UInt8] = [
+    0x0D, 0x0A, 0x0D, 0x0A, 0, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A,
+  ]
+
+  @Test(arguments: proxyHeaders) func helloBehindAProxyHeader(header: [UInt8]) throws {
+    let client = header + Self.client
+    let cuts = (0..<client.count).map { Self.cut(client, at: $0 == 0 ? [] : [$0]) }
+    try expectWhole(cuts.map { ($0, Self.wholeServer) })
+    try expectWhole(cuts.map { ($0.reversed(), Self.wholeServer) })
+  }
+
+  /// A line of 108 bytes, one without its carriage return, another version, a length beyond what is kept.
+  @Test func otherLinesAndHeadersAreNoPreamble() throws {
+    let headers: [[UInt8]] = [
+      Array(("PROXY " + String(repeating: "x", count: 100) + "\r\n").utf8), Array("PROXY TCP4\n".utf8),
+      Self.signature + [0x11, 0x11, 0, 0], Self.signature + [0x21, 0x11, 0xFF, 0xFF],
+    ]
+    for record in try fields(headers.map { (Self.cut($0 + Self.client, at: []), []) }) {
+      #expect(record.isEmpty)
+    }
   }
 
   // MARK: Other protocols first

@@ -54,7 +54,9 @@ extension HandshakeStream {
     if fragment.body.count == fragment.length {
       return HelloMessage(type: fragment.type, body: fragment.body)
     }
-    // A message under way is known by its number and length; another one takes its place.
+    // A message under way is known by its number and length. A later one takes its place; a fragment of an earlier one is
+    // late or was sent again, and what it belongs to is complete or given up.
+    if phase == .collecting, fragment.number < next >> 16 { return nil }
     let message = UInt32(fragment.number) << 16 | UInt32(fragment.length)
     if phase != .collecting || next != message {
       guard HandshakeBuffer.begin(&block, room: fragment.offset + fragment.body.count, &flow) else {

@@ -15,6 +15,8 @@ enum RecordStart {
   case other
   /// The start of a hello, as far as there are bytes; `isSure` with the six that tell.
   case hello(isSure: Bool)
+  /// The start of what may come before a hello, as sure as that.
+  case preamble(isSure: Bool)
 
   static let handshake: UInt8 = 22
   /// 2^14 bytes, and what encryption may add (RFC 5246 section 6.2.3; hellos are not encrypted, but some exceed 2^14).
@@ -22,7 +24,12 @@ enum RecordStart {
 
   init(_ bytes: Bytes) {
     self = .other
-    guard bytes.count > 0, bytes[0] == RecordStart.handshake else { return }
+    guard bytes.count > 0 else { return }
+    guard bytes[0] == RecordStart.handshake else {
+      if case .none = Preamble(bytes) { return }
+      self = .preamble(isSure: bytes.count > 5)
+      return
+    }
     if bytes.count > 1, bytes[1] != 3 { return }
     if bytes.count > 2, bytes[2] > 4 { return }
     var length = 0
@@ -41,7 +48,7 @@ enum RecordStart {
   }
 }
 
-/// Follows the records of a stream whose first byte is a hello's. Bytes once passed are not looked at again, so that the
+/// Follows the records of a stream whose first byte is a hello's, or that of a preamble. Bytes once passed are not looked at again, so that the
 /// work is bounded by the stream's length however it is cut.
 struct RecordWalk: BitwiseCopyable {
   enum Progress: Equatable {
@@ -56,8 +63,9 @@ struct RecordWalk: BitwiseCopyable {
   /// Version, random, and three empty fields.
   static let shortestHello = 2 + 32 + 1 + 2 + 1
 
-  /// Bytes of the stream passed.
+  /// Bytes of the stream passed, and those before the hello's first record.
   private var passed: UInt16 = 0
+  private var skipped: UInt16 = 0
   /// Bytes of the current record's fragment still to come.
   private var fragmentLeft: UInt16 = 0
   /// Bytes of the message passed, and the first four of them.
@@ -71,6 +79,16 @@ struct RecordWalk: BitwiseCopyable {
     while true {
       if fragmentLeft == 0 {
         let record = bytes.dropFirst(Int(passed))
+        if message == 0 {
+          switch Preamble(record) {
+          case .whole(let length):
+            passed += UInt16(length)
+            skipped = passed
+            continue
+          case .incomplete: return .incomplete
+          case .none: break
+          }
+        }
         guard record.count >= 5 else {
           return record.isEmpty || record[0] == RecordStart.handshake ? .incomplete : .failed
         }
@@ -103,6 +121,7 @@ struct RecordWalk: BitwiseCopyable {
   /// The message, after `advance` said that it is complete. Where it spans records its fragments are moved together in
   /// `stream`.
   func takeMessage(_ stream: MutableBytes) -> HelloMessage {
+    let stream = stream.dropFirst(Int(skipped))
     var from = 0
     var end = 0
     while end < 4 + bodyLength {

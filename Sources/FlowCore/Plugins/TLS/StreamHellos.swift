@@ -33,6 +33,8 @@ struct HandshakeStream: BitwiseCopyable {
   mutating func take(
     _ segment: Bytes, length: Int, sequence: UInt32, mayReorder: Bool, _ flow: inout FlowContext
   ) -> HelloMessage? {
+    // A few bytes that look right are a start only where one is expected; in the midst of a hello they are chance.
+    let isExpected = phase == .unknown || next == sequence
     switch RecordStart(segment) {
     case .hello(let isSure):
       if let message = RecordWalk.whole(segment) {
@@ -40,11 +42,10 @@ struct HandshakeStream: BitwiseCopyable {
         phase = .looking
         return message
       }
-      // A few bytes that look right are a start only where one is expected; in the midst of a hello they are chance.
-      let isExpected = phase == .unknown || next == sequence
-      if phase != .collecting, isSure || isExpected {
-        return collect(segment, sequence, &flow)
-      }
+      if phase != .collecting, isSure || isExpected { return collect(segment, sequence, &flow) }
+    case .preamble(let isSure):
+      // The hello's own start is behind it, in this segment or the next: it is looked for where they are put together.
+      if phase != .collecting, isSure || isExpected { return collect(segment, sequence, &flow) }
     case .other: break
     }
     switch phase {

@@ -67,16 +67,11 @@ struct TLSPlugin: FlowPlugin {
     }
     var message: HelloMessage?
     if packet.payloadCaptured > 0 {
-      var payload = packet.payload
-      var length = packet.payloadLength
-      let skipped = TLSPlugin.warningLength(payload)
-      payload = payload.dropFirst(skipped)
-      length -= skipped
-      sequence &+= UInt32(skipped)
+      let payload = packet.payload
       if state.limit == 0 { decideLimit(&state, payload, packet) }
       let phase = stream.phase
       message = stream.take(
-        payload, length: length, sequence: sequence,
+        payload, length: packet.payloadLength, sequence: sequence,
         mayReorder: state.mayStartTLS || state.hasClientHello, &flow)
       if stream.phase == .collecting, phase != .collecting { extend(&state, by: TLSPlugin.helloLimit) }
     }
@@ -180,13 +175,5 @@ struct TLSPlugin: FlowPlugin {
   /// Whether a datagram is STUN's (RFC 8489 section 5), as at the start of WebRTC flows, which then speak DTLS.
   private static func isSTUN(_ payload: Bytes) -> Bool {
     payload.count >= 20 && payload[0] < 4 && payload.load(UInt32.self, at: 4) == 0x2112_A442
-  }
-
-  /// The length of a warning that comes before the ServerHello: `| 21 | 3.x | 0 2 | 1 | description |`, or 0.
-  private static func warningLength(_ payload: Bytes) -> Int {
-    guard payload.count > 7, payload[0] == 21, payload[1] == 3, payload.load(UInt16.self, at: 3) == 2,
-      payload[5] == 1
-    else { return 0 }
-    return 7
   }
 }
