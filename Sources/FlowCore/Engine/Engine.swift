@@ -144,14 +144,14 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     // Every frame moves the clock, in order, also those that belong to no flow: what a packet ends must not depend on
     // the frames behind it in the burst.
     var time = times[0]
-    var now = clock.advance(to: time)
+    var now = hasOwnTimes ? 0 : clock.advance(to: time)
     let isEthernet = dissector.linkType == .ethernet
     var packet = packets
     var bytes: UInt64 = 0
     for index in 0..<count {
       let frame = frames[index]
       bytes &+= UInt64(frame.wire)
-      if hasOwnTimes, index > 0 {
+      if hasOwnTimes {
         time = times[index]
         now = clock.advance(to: time)
       }
@@ -202,7 +202,9 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     while packet != end {
       if let record = packet.pointee.candidate {
         if record.pointee.interest != 0 {
-          for line in 0..<stateLines { martlet_prefetch(UnsafeRawPointer(record) + FlowRecord.size + 64 * line) }
+          for line in 0..<stateLines {
+            martlet_prefetch(UnsafeRawPointer(record) + FlowRecord.size + 64 * line)
+          }
         }
       }
       packet += 1

@@ -21,20 +21,22 @@ struct WorkerClock: BitwiseCopyable {
   @inline(__always)
   mutating func advance(to time: UInt64) -> UInt64 {
     let ahead = time &- reference
-    if ahead < WorkerClock.farthestJump || reference == 0 {
-      now = reference == 0 ? time : now &+ ahead
+    if ahead < WorkerClock.farthestJump {
+      let now = now &+ ahead
+      self.now = now
       reference = time
       strangers = 0
-    } else if time > reference || reference &- time > WorkerClock.farthestStep {
-      meetStranger(time)
+      return now
     }
+    if time > reference || reference &- time > WorkerClock.farthestStep { meetStranger(time) }
     return now
   }
 
   @inline(never)
   private mutating func meetStranger(_ time: UInt64) {
     strangers &+= 1
-    guard strangers >= WorkerClock.patience else { return }
+    // The first time of all is believed.
+    guard strangers >= WorkerClock.patience || reference == 0 else { return }
     strangers = 0
     if time > reference { now &+= time &- reference }
     reference = time
