@@ -131,6 +131,12 @@ extension Engine {
     return true
   }
 
+  /// Asks for what `recycle` will read of the record's blocks.
+  @inline(__always)
+  func prefetchBlock(_ record: UnsafeMutableRawPointer) {
+    slab.pointee.prefetch(record.assumingMemoryBound(to: FlowRecord.self).pointee.blocks)
+  }
+
   /// Takes back a record that was exported, with its blocks.
   @inline(__always)
   mutating func recycle(_ record: UnsafeMutableRawPointer) {

@@ -99,9 +99,12 @@ public final class FlowWorker {
 
   /// Takes back `count` records that were exported.
   public func recycle(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
+    // What is needed of a record is in its cold line, and the export lcore has it; its first block was written long ago.
+    for index in 0..<min(8, count) { if let record = records[index] { martlet_prefetch(record + 64) } }
+    for index in 0..<min(4, count) { if let record = records[index] { engine.pointee.prefetchBlock(record) } }
     for index in 0..<count {
-      // What is needed of a record is in its cold line, and the export lcore has it.
       if index &+ 8 < count, let ahead = records[index &+ 8] { martlet_prefetch(ahead + 64) }
+      if index &+ 4 < count, let ahead = records[index &+ 4] { engine.pointee.prefetchBlock(ahead) }
       if let record = records[index] { engine.pointee.recycle(record) }
     }
   }
