@@ -90,6 +90,7 @@ c_engine *c_engine_make(uint64_t flows, uint64_t inactive, uint64_t active, uint
     e->secrets[i] = w ^ w >> 31;
   }
   e->secrets[0] |= 1;
+  e->secrets[3] |= 1;
   e->sweep_step = (SWEEP_PERIOD << 20) / e->group_count;
   e->sweep_delay = e->sweep_step * (e->group_count >= 512 ? 8 : 1) >> 20;
   e->sweep_blind = e->group_count;
@@ -120,6 +121,7 @@ static inline uint64_t hash_key(const c_engine *e, flow_key key) {
   unsigned __int128 product =
       (unsigned __int128)(low ^ e->secrets[0] ^ (key.rest << 32 & 0xFFFF000000000000)) *
       (high ^ e->secrets[1] ^ key.rest << 48);
+  product = (unsigned __int128)((uint64_t)(product >> 64) ^ (uint64_t)product ^ e->secrets[2]) * e->secrets[3];
   return (uint64_t)(product >> 64) ^ (uint64_t)product;
 }
 
