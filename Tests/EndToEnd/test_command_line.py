@@ -1,5 +1,6 @@
 """The command line: usage errors are 64 with one line; what the machine lacks is one line that says what to do."""
 
+import re
 
 import pytest
 from harness import CAPTURES, Live, file_prefix, free_hugepages, is_root, run
@@ -119,3 +120,12 @@ def test_the_same_file_prefix_twice(mixed):
                      "--export", "json:/dev/null")
         assert first.stop() == 0
     assert result.status not in (0, 64) and "--file-prefix" in one_line(result)
+
+
+def test_cycles_of_each_pass_stand_in_the_totals():
+    plain = ["--pcap", CAPTURES / "demo.pcap", "--stats", "0", "--plugins", "pstats", "--export", "json:/dev/null"]
+    table = run(*plain, "--cycles").err.decode().partition("cycles per packet")[2]
+    for name in ("dissect", "find", "states", "account", "sweep"):
+        cycles = re.search(rf"^  {name} +([\d.]+)$", table, re.M)
+        assert cycles and float(cycles[1]) > 0, table
+    assert "cycles per packet" not in run(*plain).err.decode()
