@@ -26,7 +26,6 @@ extension FlowWorker {
     configuration.activeTimeout = options.activeTimeout.nanoseconds
     configuration.inactiveTimeout = options.inactiveTimeout.nanoseconds
     configuration.isOffline = !live
-    configuration.timesPasses = options.benchmarks.cycles
     // It comes later, see `makeSlab`.
     configuration.slabBytes = 0
     if live {
@@ -39,7 +38,9 @@ extension FlowWorker {
     } catch {
       throw .general(error.description)
     }
+    timesPasses = options.benchmarks.cycles
   }
+
   /// Gives the plugins memory for what they keep of variable length: as much as `SlabSize` says, or half of it as often
   /// as the machine refuses. What is missing in the end is counted and warned of, so a machine with little memory exports
   /// nearly all of it instead of nothing.

@@ -435,3 +435,26 @@ def free_port(kind=socket.SOCK_DGRAM):
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def nfdump(folder, send):
+    """What nfdump shows of the flows that `send(port)` has sent to nfcapd, which must not have complained."""
+    port = free_port()
+    capd = subprocess.Popen(
+        ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w", folder, "-t", "3600", "-B", "4000000"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        time.sleep(1)
+        assert capd.poll() is None, capd.stdout.read()
+        send(port)
+        time.sleep(1)
+    finally:
+        capd.terminate()
+        log = capd.communicate(timeout=20)[0].decode(errors="replace")
+    assert not re.search(r"(?i)malformed|corrupt|sequence failure.*[1-9]|unknown template", log), log
+    files = [p for p in folder.iterdir() if p.name.startswith("nfcapd.") and p.name[7:].isdigit()]
+    assert len(files) == 1, list(folder.iterdir())
+    done = subprocess.run(["nfdump", "-r", files[0], "-o", "json"], capture_output=True, text=True, timeout=60,
+        env={**os.environ, "TZ": "UTC"})
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

@@ -1,7 +1,5 @@
 """IPFIX out: files, UDP and TCP, judged by libfixbuf, tshark, nfdump and a reader written from RFC 7011."""
 
-import json
-import os
 import re
 import socket
 import subprocess
@@ -11,7 +9,7 @@ import time
 import pytest
 from harness import (
     CAPTURES, MARTLET, Live, Malformed, Session, UDPCollector, file_messages, free_port, have,
-    json_packets_and_octets, number, offline, packets_and_octets, read_message, run, tshark)
+    json_packets_and_octets, nfdump, number, offline, packets_and_octets, read_message, run, tshark)
 
 MANY = CAPTURES / "many-flows.pcap"
 
@@ -156,25 +154,10 @@ def test_templates_are_repeated_on_udp(mixed):
 
 @pytest.mark.skipif(not have("nfcapd") or not have("nfdump"), reason="needs nfdump")
 def test_nfdump_shows_the_same_flows(tmp_path, mixed):
-    port = free_port()
-    capd = subprocess.Popen(
-        ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w", tmp_path, "-t", "3600", "-B", "4000000"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try:
-        time.sleep(1)
-        assert capd.poll() is None, capd.stdout.read()
+    def send(port):
         assert offline(mixed, export=f"udp://127.0.0.1:{port}", options=["--timestamps", "ms"]).status == 0
-        time.sleep(1)
-    finally:
-        capd.terminate()
-        log = capd.communicate(timeout=20)[0].decode(errors="replace")
-    assert not re.search(r"(?i)malformed|corrupt|sequence failure.*[1-9]|unknown template", log), log
-    files = [p for p in tmp_path.iterdir() if p.name.startswith("nfcapd.") and p.name[7:].isdigit()]
-    assert len(files) == 1, list(tmp_path.iterdir())
-    done = subprocess.run(["nfdump", "-r", files[0], "-o", "json"], capture_output=True, text=True, timeout=60,
-        env={**os.environ, "TZ": "UTC"})
-    assert done.returncode == 0, done.stderr
-    flows = json.loads(done.stdout)
+
+    flows = nfdump(tmp_path, send)
 
     def total(*names):
         return sum(flow.get(name, 0) for flow in flows for name in names)

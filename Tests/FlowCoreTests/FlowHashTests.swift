@@ -36,14 +36,9 @@ import Testing
   /// eight, so of 8192 buckets two, and in no run of thousands more than 20.
   @Test(arguments: Pattern.allCases)
   func bucketsFillEvenly(pattern: Pattern) throws {
-    let table = try FlowTable(limit: 16384, spare: 0, stride: FlowRecord.size, memory: PlainMemory())
-    var random = SeededGenerator(seed: 7)
-    for _ in 0..<200 {
-      let hashing = FlowHash(seed: UInt64.random(in: 0...(.max), using: &random))
+    try forEachSeed(200) { hashes, table in
       var filled = [UInt16](repeating: 0, count: Int(table.bucketCount))
-      for number in 0..<UInt32(16384) {
-        filled[Int(table.bucketIndex(hashing.hash(pattern.key(number))))] += 1
-      }
+      for hash in hashes(pattern) { filled[Int(table.bucketIndex(hash))] += 1 }
       let crowded = filled.count { $0 > FlowTable.ways }
       #expect(crowded <= 20)
     }
@@ -52,18 +47,26 @@ import Testing
   /// Where the bucket is the same, the signature tells: of 16 384 keys two in one bucket share it once in some four runs.
   @Test(arguments: Pattern.allCases)
   func signaturesDiffer(pattern: Pattern) throws {
-    let table = try FlowTable(limit: 16384, spare: 0, stride: FlowRecord.size, memory: PlainMemory())
-    var random = SeededGenerator(seed: 8)
-    for _ in 0..<50 {
-      let hashing = FlowHash(seed: UInt64.random(in: 0...(.max), using: &random))
+    try forEachSeed(50) { hashes, table in
       var seen = Set<UInt64>()
       var equal = 0
-      for number in 0..<UInt32(16384) {
-        let hash = hashing.hash(pattern.key(number))
+      for hash in hashes(pattern) {
         let place = table.bucketIndex(hash) << 16 | UInt64(FlowTable.signature(hash))
         if !seen.insert(place).inserted { equal += 1 }
       }
       #expect(equal <= 8)
+    }
+  }
+
+  /// Calls `check` with what hashes 16 384 keys of a pattern by one of `count` random seeds, and a table for as many flows.
+  private func forEachSeed(
+    _ count: Int, check: ((Pattern) -> [UInt64], borrowing FlowTable) -> Void
+  ) throws {
+    let table = try FlowTable(limit: 16384, spare: 0, stride: FlowRecord.size, memory: PlainMemory())
+    var random = SeededGenerator(seed: 7)
+    for _ in 0..<count {
+      let hashing = FlowHash(seed: UInt64.random(in: 0...(.max), using: &random))
+      check({ pattern in (0..<UInt32(16384)).map { hashing.hash(pattern.key($0)) } }, table)
     }
   }
 }

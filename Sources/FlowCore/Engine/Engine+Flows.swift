@@ -19,15 +19,26 @@ extension Engine {
     record.begin(packet.pointee.key, index: index)
     record.pointee.first = packet.pointee.time
     record.noteAddresses(UnsafePointer(packet), worker: worker)
-    record.count(packet, direction: 0)
+    enter(record, in: bucket, free: freeLanes, packet, direction: 0, now: now)
+  }
+
+  /// Counts a new record's first packet, puts the record into a free lane of `bucket` and starts its plugins.
+  @inline(__always)
+  private mutating func enter(
+    _ record: UnsafeMutablePointer<FlowRecord>, in bucket: Bucket, free: UInt32,
+    _ packet: UnsafeMutablePointer<Packet>, direction: Int, now: UInt64
+  ) {
+    let hash = packet.pointee.hash
+    record.count(packet, direction: direction)
     if now != packet.pointee.time {
       record.pointee.setLag(FlowRecord.lag(clock: now, time: packet.pointee.time))
     }
     table.insert(
-      index, in: bucket, lane: freeLanes.trailingZeroBitCount, signature: FlowTable.signature(hash),
+      record.pointee.index, in: bucket, lane: free.trailingZeroBitCount, signature: FlowTable.signature(hash),
       deadline: dueTime(record), clock: now)
     counters.pointee.flowsMade &+= 1
-    startPlugins(record, PacketView(packet: UnsafePointer(packet), isForward: true), hash: hash)
+    startPlugins(
+      record, PacketView(packet: UnsafePointer(packet), isForward: direction == 0), hash: hash)
   }
 
   /// When the sweep has to look at `record`, on the worker's clock.
@@ -108,15 +119,7 @@ extension Engine {
     newRecord.pointee.first = first
     // The old record is in the outbox, where it stays as it is until the next call.
     newRecord.copyAddresses(record)
-    newRecord.count(packet, direction: direction)
-    if now != packet.pointee.time {
-      newRecord.pointee.setLag(FlowRecord.lag(clock: now, time: packet.pointee.time))
-    }
-    table.insert(
-      index, in: bucket, lane: freeLanes.trailingZeroBitCount, signature: FlowTable.signature(hash),
-      deadline: dueTime(newRecord), clock: now)
-    counters.pointee.flowsMade &+= 1
-    startPlugins(newRecord, PacketView(packet: UnsafePointer(packet), isForward: direction == 0), hash: hash)
+    enter(newRecord, in: bucket, free: freeLanes, packet, direction: direction, now: now)
   }
 
   // MARK: End
@@ -175,11 +178,12 @@ extension Engine {
     for _ in 0..<64 {
       let other = table.bucket(evictionHand)
       let found = endOldest(of: other, occupied: other.occupied) != 0
-      evictionHand = evictionHand &+ 1 == table.bucketCount ? 0 : evictionHand &+ 1
+      evictionHand = table.bucket(after: evictionHand)
       if found { break }
     }
-    table.bucket(evictionHand &+ 1 == table.bucketCount ? 0 : evictionHand &+ 1).prefetch()
-    table.prefetchRecords(of: table.bucket(evictionHand))
+    let next = table.bucket(evictionHand)
+    table.prefetchRecords(of: next, lanes: next.occupied)
+    table.bucket(table.bucket(after: evictionHand)).prefetch()
     return 0
   }
 

@@ -1,6 +1,4 @@
 // What time does to the table: the sweep that ends idle and long flows, and the end of the program.
-import CIntrinsics
-
 extension Engine {
   // MARK: Sweep
 
@@ -72,11 +70,7 @@ extension Engine {
     for index in 0..<count {
       for number in table.buckets(of: groups[index]) {
         let bucket = table.bucket(number)
-        var lanes = isBlind ? bucket.occupied : bucket.lanes(dueAt: tick)
-        while lanes != 0 {
-          martlet_prefetch(table.record(bucket.recordIndex(lanes.trailingZeroBitCount)))
-          lanes &= lanes &- 1
-        }
+        table.prefetchRecords(of: bucket, lanes: isBlind ? bucket.occupied : bucket.lanes(dueAt: tick))
       }
     }
     for index in 0..<count {

@@ -26,7 +26,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let timeouts: Timeouts
   let worker: UInt64
   /// The cycles of each pass are taken.
-  var timesPasses: Bool
+  var timesPasses = false
   /// The most groups of buckets that one call of the sweep passes, and the most handfuls that it works on; without limit
   /// offline, where time may jump.
   let sweepLimit: UInt64
@@ -75,7 +75,6 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     stateLines = layout.stateLines
     timeouts = Timeouts(inactive: configuration.inactiveTimeout, active: configuration.activeTimeout)
     self.worker = UInt64(worker)
-    timesPasses = configuration.timesPasses
     sweepLimit = configuration.isOffline ? .max : 1024
     handfulLimit = configuration.isOffline ? .max : 4
     sweepStep = Self.sweepPeriod << 20 / self.table.groupCount

@@ -19,8 +19,6 @@ public struct FlowConfiguration: Sendable {
   public var fragmentSets = 4096
   /// The clock is the packets' own.
   public var isOffline = true
-  /// The cycles of each pass are taken.
-  public var timesPasses = false
 
   public init() {}
 }

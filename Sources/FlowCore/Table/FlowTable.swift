@@ -85,6 +85,10 @@ struct FlowTable: ~Copyable {
   @inline(__always)
   func bucket(_ index: UInt64) -> Bucket { Bucket(line: buckets + Int(truncatingIfNeeded: index &* 64)) }
 
+  /// The number of the bucket behind bucket `index`; the first is behind the last.
+  @inline(__always)
+  func bucket(after index: UInt64) -> UInt64 { index &+ 1 == bucketCount ? 0 : index &+ 1 }
+
   /// The record with number `index`.
   @inline(__always)
   func record(_ index: UInt32) -> UnsafeMutablePointer<FlowRecord> {
@@ -181,14 +185,15 @@ struct FlowTable: ~Copyable {
       if stride > FlowRecord.size { martlet_prefetch(record + 128) }
     }
     if count &+ number >= limit {
-      prefetchRecords(of: bucket(index))
+      let bucket = bucket(index)
+      prefetchRecords(of: bucket, lanes: bucket.occupied)
     }
   }
 
-  /// Asks for the hot lines of all records of `bucket`.
+  /// Asks for the hot lines of the records at `lanes` of `bucket`.
   @inline(__always)
-  func prefetchRecords(of bucket: Bucket) {
-    var lanes = bucket.occupied
+  func prefetchRecords(of bucket: Bucket, lanes: UInt32) {
+    var lanes = lanes
     while lanes != 0 {
       martlet_prefetch(record(bucket.recordIndex(lanes.trailingZeroBitCount)))
       lanes &= lanes &- 1

@@ -206,16 +206,19 @@ import Testing
     }
   }
 
-  /// Half a hello in many flows: each takes what it sent, and the flows after them are served when those are gone.
-  @Test func usedUpSlabIsCountedAndReturned() throws {
-    var frames: [CapturedFrame] = []
-    for port in 0..<200 {
+  /// The first part of a hello in each of 200 flows, a millisecond apart.
+  private static var halfHellos: [CapturedFrame] {
+    (0..<200).flatMap { port in
       var conversation = Conversation(.tcp, clientPort: UInt16(1000 + port))
       conversation.time += UInt64(port) * 1_000_000
       conversation.handshake()
-      conversation.client(Array(Self.client.prefix(1200)))
-      frames += conversation.frames
+      conversation.client(Array(client.prefix(1200)))
+      return conversation.frames
     }
+  }
+
+  /// Half a hello in many flows: each takes what it sent, and the flows after them are served when those are gone.
+  @Test func usedUpSlabIsCountedAndReturned() throws {
     var late = Conversation(.tcp, clientPort: 50000)
     late.time += 120_000_000_000
     late.handshake()
@@ -227,7 +230,7 @@ import Testing
     var pause = Conversation(.udp, clientPort: 7)
     pause.time += 110_000_000_000
     for _ in 0..<40 { pause.client([1]) }
-    let (records, counters) = try Capture(frames: frames + pause.frames + late.frames)
+    let (records, counters) = try Capture(frames: Self.halfHellos + pause.frames + late.frames)
       .run(plugins: ["tls"], configuration: configuration)
     #expect(counters.slabFull >= 100)
     let record = try #require(records.first { $0.number("iana:sourceTransportPort") == 50000 })
@@ -237,21 +240,13 @@ import Testing
   /// Half a hello in more flows than there is memory for: whole hellos of one segment are told of meanwhile, and another
   /// plugin keeps its payloads.
   @Test func halfHellosLeaveMemoryToOthers() throws {
-    var frames: [CapturedFrame] = []
-    for port in 0..<200 {
-      var conversation = Conversation(.tcp, clientPort: UInt16(1000 + port))
-      conversation.time += UInt64(port) * 1_000_000
-      conversation.handshake()
-      conversation.client(Array(Self.client.prefix(1200)))
-      frames += conversation.frames
-    }
     var whole = Conversation(.tcp, clientPort: 50000)
     whole.time += 1_000_000_000
     whole.handshake()
     whole.client(Self.client)
     var configuration = FlowConfiguration()
     configuration.slabBytes = 64 + 8 * 32768
-    let (records, counters) = try Capture(frames: frames + whole.frames)
+    let (records, counters) = try Capture(frames: Self.halfHellos + whole.frames)
       .run(plugins: ["tls", "idpcontent"], configuration: configuration)
     #expect(counters.slabFull > 0)
     let record = try #require(records.first { $0.number("iana:sourceTransportPort") == 50000 })
