@@ -1,9 +1,55 @@
 // The few machine instructions that Swift has no name for: prefetch, SIMD signature match, the time
-// stamp counter, a 64x64 multiply that keeps all 128 bits. Header only, so that they inline.
+// stamp counter; and what a thread is working on, which Swift has no thread-local variables for.
 #ifndef CINTRINSICS_H
 #define CINTRINSICS_H
 #include <stdint.h>
 #include <immintrin.h>
+
+// What this thread is working on.
+
+/// What a thread that handles packets or records does at this moment: told when the process is killed, and where a read
+/// outside of its bytes is counted.
+typedef struct {
+  /// The packet (a `Packet`) and the flow record (a `FlowRecord`) that plugins look at, or NULL.
+  const void *packet;
+  const void *record;
+  /// The burst's frames (`Frame`s) and how many there are.
+  const void *frames;
+  uint32_t frame_count;
+  /// 1 + the slot of the plugin that runs; 0 for the engine itself.
+  uint32_t slot;
+  /// MARTLET_TRACE_SLOTS counters of parser faults, index `slot`; NULL before the first burst.
+  uint64_t *faults;
+} martlet_trace;
+
+/// The engine itself and at most 32 plugins.
+enum { MARTLET_TRACE_SLOTS = 33 };
+
+extern _Thread_local martlet_trace martlet_trace_here __attribute__((tls_model("initial-exec")));
+
+/// Says which plugin runs: 1 + its slot, 0 for none.
+static inline void martlet_trace_slot(uint32_t slot) { martlet_trace_here.slot = slot; }
+/// Says which packet and record the plugins look at.
+static inline void martlet_trace_flow(const void *packet, const void *record) {
+  martlet_trace_here.packet = packet;
+  martlet_trace_here.record = record;
+}
+/// Says which burst is worked on, and where faults are counted.
+static inline void martlet_trace_burst(const void *frames, uint32_t count, uint64_t *faults) {
+  martlet_trace_here.frames = frames;
+  martlet_trace_here.frame_count = count;
+  martlet_trace_here.faults = faults;
+}
+/// This thread's trace.
+static inline martlet_trace *martlet_trace_current(void) { return &martlet_trace_here; }
+
+/// Counts a read or write outside of its bytes for the plugin that runs. Not inlined: it is a parser's mistake.
+void martlet_note_fault(void) __attribute__((cold, noinline));
+
+/// As many zero bytes as any plugin's state may have: what is read in place of what is not there.
+enum { MARTLET_ZEROS = 4096 };
+extern const uint8_t martlet_zero_bytes[MARTLET_ZEROS];
+static inline const void *martlet_zeros(void) { return martlet_zero_bytes; }
 
 /// Asks for the cache line at `address` for reading and writing; never faults.
 static inline void martlet_prefetch(const void *address) { __builtin_prefetch(address, 1, 3); }

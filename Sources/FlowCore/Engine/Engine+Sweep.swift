@@ -1,10 +1,13 @@
 // What time does to the table: the sweep that ends idle and long flows, and the end of the program.
+import CIntrinsics
+
 extension Engine {
   // MARK: Sweep
 
   /// Nothing was received: the clock moves on to `now`, and timeouts are looked for.
   mutating func idle(now: UInt64) {
     finished = 0
+    martlet_trace_burst(nil, 0, faults)
     _ = clock.advance(to: now)
     sweep()
   }
@@ -102,6 +105,7 @@ extension Engine {
   /// Ends flows for the end of the program, as many as the outbox holds; false when the table is empty.
   mutating func flush() -> Bool {
     finished = 0
+    martlet_trace_burst(nil, 0, faults)
     // What timed out already, but found no room in the outbox, keeps its own reason.
     sweep()
     if finished > 0 { return true }

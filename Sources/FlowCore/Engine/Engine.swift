@@ -10,6 +10,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   static var burstSize: Int { 32 }
   /// Finished records that one call can hand out.
   static var outboxCapacity: Int { 1024 }
+  /// Counters of parser faults: one for the engine itself and one for each slot.
+  static var faultCount: Int { MARTLET_TRACE_SLOTS }
   /// The sweep visits every bucket within this time, so that with a tick a timeout is at most 0.64 s late.
   static var sweepPeriod: UInt64 { 500_000_000 }
   /// Groups of buckets whose memory the sweep asks for at once.
@@ -37,6 +39,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let outbox: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   var finished = 0
   let counters: UnsafeMutablePointer<WorkerCounters>
+  /// Reads outside of their bytes: the engine's own, then each slot's.
+  let faults: UnsafeMutablePointer<UInt64>
   /// Where `counters` counts what the slab could not give.
   private let slabMisses: UnsafeMutablePointer<UInt64>
   /// The next bucket from which a flow is evicted where the new flow's own is empty.
@@ -85,6 +89,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     outbox.initialize(repeating: nil, count: Self.outboxCapacity)
     counters = .allocate(capacity: 1)
     counters.initialize(to: WorkerCounters())
+    faults = .allocate(capacity: Self.faultCount)
+    faults.initialize(repeating: 0, count: Self.faultCount)
     guard let offset = MemoryLayout<WorkerCounters>.offset(of: \.slabFull) else { preconditionFailure() }
     slabMisses = (UnsafeMutableRawPointer(counters) + offset).assumingMemoryBound(to: UInt64.self)
     FlowRecord.checkLayout()
@@ -104,6 +110,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     packets.deallocate()
     outbox.deallocate()
     counters.deallocate()
+    faults.deallocate()
     noRecord.deallocate()
   }
 
@@ -111,6 +118,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   mutating func process(_ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>, step: Int) {
     precondition(count >= 0 && count <= Self.burstSize)
     finished = 0
+    martlet_trace_burst(frames, UInt32(truncatingIfNeeded: count), faults)
     var timer = PassTimer(isOn: timesPasses)
     if count > 0 {
       lastTime = times[(count &- 1) &* step]

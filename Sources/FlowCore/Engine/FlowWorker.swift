@@ -112,6 +112,9 @@ public final class FlowWorker {
     var counters = countersMemory.pointee
     counters.fragments = engine.pointee.dissector.fragmentCount
     counters.inTable = counters.flowsMade &- counters.ended.total
+    for index in counters.parserFaults.indices {
+      counters.parserFaults[index] = engine.pointee.faults[index]
+    }
     return counters
   }
 }

@@ -1,4 +1,5 @@
 // The stage of the burst in which plugins see a packet: for each one that still wants this flow, one direct call.
+import CIntrinsics
 
 /// The hooks of `FlowPlugin` that the engine calls on the packet path.
 enum Hook {
@@ -22,9 +23,12 @@ struct PluginStage<Registry: PluginRegistry> {
     // Not `[]`: the array literal behind it costs a call to `swift_release` for each packet.
     var verdicts = Verdict(rawValue: 0)
     var rest = mask
+    martlet_trace_flow(packet.packet, record)
     while rest != 0 {
       let bit = rest & (0 &- rest)
-      let slot = slots[rest.trailingZeroBitCount]
+      let number = rest.trailingZeroBitCount
+      let slot = slots[number]
+      martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
       var call = HookCall(
         hook: hook, slot: slot, record: record, packet: packet, slab: slab, slabMisses: slabMisses)
       Registry.visit(slot.number, &call)
@@ -32,6 +36,7 @@ struct PluginStage<Registry: PluginRegistry> {
       verdicts.formUnion(call.verdict)
       rest &= rest &- 1
     }
+    martlet_trace_slot(0)
     return verdicts
   }
 }

@@ -1,11 +1,14 @@
 // The one way to look at bytes from the wire: a view that knows its length and a cursor that reads forward.
-// Everything that parses packets goes through these two, so bounds are checked in one place.
+// Everything that parses packets goes through these two, so bounds are checked in one place, and both are total: a read
+// outside gives zero, or nothing, and is counted for the plugin that made it. A parser's mistake costs a field, never the
+// probe.
+import CIntrinsics
 
 /// A borrowed, read-only run of captured bytes. Integers are read in network byte order.
 ///
 /// The view does not own its memory: it is valid while the burst, or the finished record, that it came from is.
-/// Each access checks its bounds and stops the program where a parser forgot to (a defect of the parser, never of the
-/// traffic: parsers ask `count` or use `Cursor`, which throws instead).
+/// Each access checks its bounds. Outside there are zeros, and the access is counted as a parser fault (`noteFault`): that
+/// is a defect of the parser, never of the traffic, because parsers ask `count` or use `Cursor`, which throws instead.
 public struct Bytes: BitwiseCopyable, @unchecked Sendable {
   @usableFromInline let base: UnsafeRawPointer
   /// The number of readable bytes.
@@ -22,26 +25,35 @@ public struct Bytes: BitwiseCopyable, @unchecked Sendable {
   @inlinable @inline(__always)
   public var isEmpty: Bool { count == 0 }
 
-  /// The byte at `offset`.
+  /// The byte at `offset`; 0, and a fault, outside.
   @inlinable @inline(__always)
   public subscript(offset: Int) -> UInt8 {
-    precondition(UInt(bitPattern: offset) < UInt(bitPattern: count))
+    guard UInt(bitPattern: offset) < UInt(bitPattern: count) else {
+      noteFault()
+      return 0
+    }
     // Safe: the line above checked the offset.
     return base.load(fromByteOffset: offset, as: UInt8.self)
   }
 
-  /// The big-endian integer of type `T` at `offset`.
+  /// The big-endian integer of type `T` at `offset`; 0, and a fault, where not all of it is inside.
   @inlinable @inline(__always)
   public func load<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type, at offset: Int) -> T {
-    precondition(offset >= 0 && count &- offset >= MemoryLayout<T>.size)
+    guard offset >= 0, count &- offset >= MemoryLayout<T>.size else {
+      noteFault()
+      return 0
+    }
     // Safe: the line above checked that all of T's bytes are inside.
     return T(bigEndian: base.loadUnaligned(fromByteOffset: offset, as: T.self))
   }
 
-  /// The `length` bytes from `offset` on.
+  /// The `length` bytes from `offset` on; none, and a fault, where not all of them are inside.
   @inlinable @inline(__always)
   public func slice(_ offset: Int, _ length: Int) -> Bytes {
-    precondition(offset >= 0 && length >= 0 && count &- offset >= length)
+    guard offset >= 0, length >= 0, count &- offset >= length else {
+      noteFault()
+      return Bytes(base, count: 0)
+    }
     // Safe: the line above checked that the slice is inside.
     return Bytes(base + offset, count: length)
   }
@@ -74,7 +86,11 @@ public struct Bytes: BitwiseCopyable, @unchecked Sendable {
   @inlinable @inline(__always)
   public func starts(with text: StaticString) -> Bool {
     guard count >= text.utf8CodeUnitCount else { return false }
-    for index in 0..<text.utf8CodeUnitCount where self[index] != text.utf8Start[index] { return false }
+    var index = 0
+    while index < text.utf8CodeUnitCount {
+      if self[index] != text.utf8Start[index] { return false }
+      index &+= 1
+    }
     return true
   }
 
@@ -85,9 +101,37 @@ public struct Bytes: BitwiseCopyable, @unchecked Sendable {
     var index = Swift.max(0, start)
     while index < count {
       if self[index] == byte { return index }
-      index += 1
+      index &+= 1
     }
     return nil
+  }
+}
+
+/// Counts a read or write outside of its bytes, an index outside of its array: for the plugin that runs, else for the
+/// engine. It is never called for what traffic does, only for what a parser forgot to check.
+@inlinable @inline(__always)
+public func noteFault() { martlet_note_fault() }
+
+extension InlineArray where Element: FixedWidthInteger {
+  /// The element at `index`; outside 0 is read, nothing is written, and either is a fault.
+  @inlinable @inline(__always)
+  public subscript(total index: Int) -> Element {
+    get {
+      guard UInt(bitPattern: index) < UInt(bitPattern: count) else {
+        noteFault()
+        return 0
+      }
+      // Safe: the line above checked the index.
+      return self[unchecked: index]
+    }
+    set {
+      guard UInt(bitPattern: index) < UInt(bitPattern: count) else {
+        noteFault()
+        return
+      }
+      // Safe: the line above checked the index.
+      self[unchecked: index] = newValue
+    }
   }
 }
 

@@ -191,7 +191,7 @@ struct Slab: ~Copyable {
 
   /// The bytes of a block of `sizeClass`, its header included.
   @inline(__always)
-  static func size(_ sizeClass: Int) -> Int { 128 << (2 * sizeClass) }
+  static func size(_ sizeClass: Int) -> Int { 128 &<< (2 &* sizeClass) }
 
   private func header(_ unit: UInt32) -> UnsafeMutablePointer<UInt32> {
     precondition(unit < units)
@@ -216,51 +216,20 @@ public struct SlabReader: BitwiseCopyable, @unchecked Sendable {
     }
   }
 
-  /// The contents of a block: as many bytes as its size class holds; empty for no block.
+  /// The contents of a block: as many bytes as its size class holds; empty for no block, and, with a fault, for one that
+  /// is not in the slab.
   @inline(__always)
   public func contents(_ block: BlockReference) -> MutableBytes {
     guard block.unit != 0 else { return MutableBytes(arena, count: 0) }
-    precondition(block.unit < units)
-    let start = arena + Int(block.unit) * 64
-    let sizeClass = Int(start.load(fromByteOffset: 4, as: UInt32.self))
-    return MutableBytes(start + Slab.headerSize, count: Slab.size(sizeClass) - Slab.headerSize)
+    let offset = Int(block.unit) &* 64
+    guard block.unit < units else {
+      noteFault()
+      return MutableBytes(arena, count: 0)
+    }
+    let start = arena + offset
+    // Safe: each unit in the arena has 64 bytes. The class is masked, and what it says is kept inside of the arena.
+    let sizeClass = Int(start.load(fromByteOffset: 4, as: UInt32.self) & 7)
+    let size = min(Slab.size(sizeClass), Int(units) &* 64 &- offset)
+    return MutableBytes(start + Slab.headerSize, count: size &- Slab.headerSize)
   }
-}
-
-/// A borrowed run of bytes that may be written: a block's contents or a plugin's trailing state. Bounds are checked.
-public struct MutableBytes: BitwiseCopyable {
-  let base: UnsafeMutableRawPointer
-  /// The number of bytes.
-  public let count: Int
-
-  @inline(__always)
-  init(_ base: UnsafeMutableRawPointer, count: Int) {
-    self.base = base
-    self.count = count
-  }
-
-  /// The value of type `T` at `offset`, in the machine's byte order.
-  @inline(__always)
-  public func load<T: BitwiseCopyable>(_ type: T.Type, at offset: Int) -> T {
-    precondition(offset >= 0 && count &- offset >= MemoryLayout<T>.size)
-    return base.loadUnaligned(fromByteOffset: offset, as: T.self)
-  }
-
-  /// Stores `value` at `offset`, in the machine's byte order.
-  @inline(__always)
-  public func store<T: BitwiseCopyable>(_ value: T, at offset: Int) {
-    precondition(offset >= 0 && count &- offset >= MemoryLayout<T>.size)
-    base.storeBytes(of: value, toByteOffset: offset, as: T.self)
-  }
-
-  /// Copies `bytes` to `offset`.
-  @inline(__always)
-  public func copy(_ bytes: Bytes, to offset: Int) {
-    precondition(offset >= 0 && count &- offset >= bytes.count)
-    (base + offset).copyMemory(from: bytes.base, byteCount: bytes.count)
-  }
-
-  /// The first `length` bytes, for reading.
-  @inline(__always)
-  public func prefix(_ length: Int) -> Bytes { Bytes(base, count: count).prefix(length) }
 }

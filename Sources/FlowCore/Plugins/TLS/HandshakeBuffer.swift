@@ -90,11 +90,3 @@ struct HandshakeBuffer: BitwiseCopyable {
     return true
   }
 }
-
-extension MutableBytes {
-  /// All bytes from `offset` on; empty where there are none.
-  func dropFirst(_ offset: Int) -> MutableBytes {
-    let skipped = min(count, max(0, offset))
-    return MutableBytes(base + skipped, count: count - skipped)
-  }
-}
