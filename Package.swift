@@ -36,6 +36,8 @@ let strict: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+let crossModule = SwiftSetting.unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))
+
 func withFlags(_ flags: [String]) -> SwiftSetting { .unsafeFlags(flags.flatMap { ["-Xcc", $0] }) }
 
 let package = Package(
@@ -50,17 +52,24 @@ let package = Package(
     .systemLibrary(name: "CDigest", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CSockets"),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
-    .target(name: "IPFIX", swiftSettings: strict + [withFlags(plainFlags)]),
     .target(
-      name: "FlowCore", dependencies: ["IPFIX", "CIntrinsics", "CDigest"],
-      swiftSettings: strict + [withFlags(plainFlags)]),
+      name: "Wire", dependencies: ["CIntrinsics"],
+      swiftSettings: strict + [withFlags(plainFlags), crossModule]),
+    .target(
+      name: "IPFIX", dependencies: ["Wire"], swiftSettings: strict + [withFlags(plainFlags), crossModule]),
+    .target(
+      name: "Rendering", dependencies: ["IPFIX"],
+      swiftSettings: strict + [withFlags(plainFlags), crossModule]),
+    .target(
+      name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "CIntrinsics", "CDigest"],
+      swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .executableTarget(
       name: "ExporterApp",
       dependencies: [
-        "FlowCore", "IPFIX", "CDPDK", "CPcap", "CSockets",
+        "FlowCore", "Rendering", "IPFIX", "Wire", "CDPDK", "CPcap", "CSockets",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      swiftSettings: strict + [withFlags(clangFlags)],
+      swiftSettings: strict + [withFlags(clangFlags), crossModule],
       linkerSettings: [
         .unsafeFlags(pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") })
       ]),
@@ -76,17 +85,25 @@ let package = Package(
       path: "Benchmarks/EngineBench", exclude: ["CEngine"],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .executableTarget(
-      name: "export-bench", dependencies: ["FlowCore", "IPFIX", "CSockets"], path: "Benchmarks/ExportBench",
+      name: "export-bench", dependencies: ["FlowCore", "Rendering", "IPFIX", "CSockets"],
+      path: "Benchmarks/ExportBench",
       swiftSettings: strict + [withFlags(plainFlags)]),
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+    .target(
+      name: "IPFIXDecoding", dependencies: ["IPFIX"], path: "Tests/IPFIXDecoding", swiftSettings: strict),
     .testTarget(
-      name: "IPFIXTests", dependencies: ["IPFIX", "TestSupport"],
+      name: "IPFIXTests", dependencies: ["IPFIX", "IPFIXDecoding", "TestSupport"],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
-      name: "FlowCoreTests", dependencies: ["FlowCore", "IPFIX", "CPcap", "TestSupport"],
+      name: "RenderingTests", dependencies: ["Rendering", "IPFIX", "IPFIXDecoding", "TestSupport"],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
-      name: "ExporterAppTests", dependencies: ["ExporterApp", "FlowCore", "IPFIX"],
+      name: "FlowCoreTests",
+      dependencies: ["FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CPcap", "TestSupport"],
+      swiftSettings: strict + [withFlags(plainFlags)]),
+    .testTarget(
+      name: "ExporterAppTests",
+      dependencies: ["ExporterApp", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire"],
       swiftSettings: strict + [withFlags(clangFlags)]),
   ],
   swiftLanguageModes: [.v6]

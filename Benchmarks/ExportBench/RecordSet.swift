@@ -1,4 +1,5 @@
 // Finished records to be exported over and over, made by the engine from generated packets or from a capture.
+import Rendering
 import FlowCore
 import Foundation
 import IPFIX

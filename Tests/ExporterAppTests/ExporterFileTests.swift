@@ -1,4 +1,6 @@
 // Exports into files, and the arguments that name exports.
+import IPFIXDecoding
+import Rendering
 import Foundation
 import IPFIX
 import Testing

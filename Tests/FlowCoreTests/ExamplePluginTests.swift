@@ -1,4 +1,5 @@
 // The example of docs/writing-a-plugin.md: compiled, run, and the same in both places.
+import Wire
 import Foundation
 import Testing
 

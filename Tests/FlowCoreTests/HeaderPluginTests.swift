@@ -1,4 +1,5 @@
 // idpcontent, basicplus, icmp, vlan, mpls and flowhash by values calculated by hand.
+import IPFIXDecoding
 import Testing
 
 @testable import FlowCore

@@ -1,4 +1,5 @@
 // The decoder against published messages and against hostile ones.
+import IPFIXDecoding
 import TestSupport
 import Testing
 

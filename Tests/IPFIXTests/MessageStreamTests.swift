@@ -1,4 +1,5 @@
 // The stream: what collectors rely on, read back by the decoder.
+import IPFIXDecoding
 import TestSupport
 import Testing
 

@@ -1,4 +1,5 @@
 // What several tests need: sample elements, and records made of arbitrary fields.
+import IPFIXDecoding
 import IPFIX
 import TestSupport
 

@@ -1,4 +1,5 @@
 // All outputs of a run: each `--export` gets every record, through the schema's code for its kind.
+import Rendering
 import FlowCore
 import IPFIX
 

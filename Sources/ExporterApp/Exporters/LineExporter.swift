@@ -1,4 +1,5 @@
 // Exports for people and data frames: JSON, CSV and the table, into a file or standard output.
+import Rendering
 import IPFIX
 
 /// Exports records as lines of text.

@@ -1,6 +1,7 @@
 // The engine as the exporter sees it: one object for each worker lcore, without generics, so that the pipeline below
 // is compiled for Martlet's own plugins and nothing is left to be looked up at run time.
 import CIntrinsics
+import Wire
 
 /// What all workers share: limits, timeouts, plugins.
 public struct FlowConfiguration: Sendable {

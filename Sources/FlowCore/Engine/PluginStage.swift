@@ -1,5 +1,6 @@
 // The stage of the burst in which plugins see a packet: for each one that still wants this flow, one direct call.
 import CIntrinsics
+import Wire
 
 /// The hooks of `FlowPlugin` that the engine calls on the packet path.
 enum Hook {

@@ -1,4 +1,5 @@
 // What a worker counts. Every packet is either counted in a flow or in exactly one of the counters named here.
+import Wire
 
 /// The counters of one worker; written by it alone.
 public struct WorkerCounters: BitwiseCopyable, Sendable {

@@ -1,5 +1,6 @@
 // Every frame that is not the common case: link layers, VLAN tags, MPLS, PPPoE, TRILL, GRE inside IPv4.
 // Each loop turn opens one header; the turns are counted, so that a frame cannot keep the worker busy.
+import Wire
 
 extension Dissector {
   /// What the next header is.

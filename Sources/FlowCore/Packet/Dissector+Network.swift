@@ -1,5 +1,6 @@
 // IPv4 and IPv6 headers with everything that may stand in them, and the transport headers below: what gives a packet
 // its key, its lengths and its payload.
+import Wire
 
 extension Dissector {
   /// IPv4 (RFC 791).

@@ -1,6 +1,7 @@
 // The first pass over a burst: one frame in, one `Packet` out, or the reason why there is none.
 // The common frame (Ethernet, IPv4 without options, TCP or UDP, whole) takes a short path that is inlined into the
 // pass; every other frame goes through `Dissector+Layers.swift`.
+import Wire
 
 /// Dissects the frames of one worker: the only state is the link type, the hash's seed and the fragments seen.
 struct Dissector: ~Copyable {

@@ -1,5 +1,6 @@
 // What dissecting one frame leaves behind: the flow key, the lengths and where the payload lies. It is the only
 // thing the later passes and the plugins see of a frame.
+import Wire
 
 /// The key of a flow in two words that a lookup compares at once.
 ///

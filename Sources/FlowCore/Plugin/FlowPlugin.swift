@@ -1,6 +1,7 @@
 // What a plugin is. One Swift file declares its name, options, per-flow state and fields, and what it does when a flow
 // is made, at each packet and before export; `docs/writing-a-plugin.md` walks through one.
 import IPFIX
+import Wire
 
 /// What a plugin asks for after it saw a packet.
 public struct Verdict: OptionSet, BitwiseCopyable, Sendable {

@@ -1,4 +1,5 @@
 // One entry for each kind of output. They are not generic, so that the fields' code is compiled for each of them here.
+import Rendering
 import CIntrinsics
 import IPFIX
 

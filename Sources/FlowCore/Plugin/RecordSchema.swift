@@ -1,6 +1,7 @@
 // How finished records are read: the one place that knows which fields a record has and in which order. Every output
 // goes through it.
 import IPFIX
+import Wire
 
 /// The enabled plugins' fields and the slabs that finished records refer to. Shared by all workers and the export lcore.
 public final class RecordSchema: @unchecked Sendable {

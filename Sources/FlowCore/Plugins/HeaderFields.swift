@@ -1,5 +1,6 @@
 // basicplus: what the IP and TCP headers say about the hosts at both ends.
 import IPFIX
+import Wire
 
 /// `--plugin basicplus`.
 struct HeaderFields: FlowPlugin {

@@ -1,6 +1,7 @@
 // ovpn: how likely a flow is OpenVPN, from the order of its packets' opcodes, which are never encrypted
 // (draft-openvpn-wire-protocol).
 import IPFIX
+import Wire
 
 /// `--plugin ovpn`.
 ///

@@ -1,5 +1,6 @@
 // idpcontent: how the payload of each direction begins.
 import IPFIX
+import Wire
 
 /// `--plugin idpcontent[:length=N]`.
 struct PayloadContent: FlowPlugin {

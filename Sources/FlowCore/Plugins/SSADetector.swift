@@ -1,6 +1,7 @@
 // ssadetector: whether a flow is a tunnel in which TCP connections are opened, from the lengths of its packets: a SYN
 // is answered by a SYN-ACK of nearly the same length, again and again (SSA: SYN, SYN-ACK, ACK).
 import IPFIX
+import Wire
 
 /// `--plugin ssadetector`.
 struct SSADetector: FlowPlugin {

@@ -1,5 +1,6 @@
 // wg: WireGuard and the indexes by which its two sides know a session (https://www.wireguard.com/protocol/).
 import IPFIX
+import Wire
 
 /// `--plugin wg`.
 ///

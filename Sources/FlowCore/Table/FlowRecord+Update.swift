@@ -1,4 +1,5 @@
 // What a packet changes in its record.
+import Wire
 
 extension UnsafeMutablePointer<FlowRecord> {
   // MARK: Beginning

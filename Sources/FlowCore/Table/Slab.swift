@@ -1,6 +1,7 @@
 // Memory for what only some flows have and what has no fixed length: server names, payloads, handshakes under way.
 // A flow takes blocks when it needs them; they return with its record.
 import CIntrinsics
+import Wire
 
 /// Where a block lies in its slab, in units of 64 bytes; 0 is no block.
 public struct BlockReference: BitwiseCopyable, Sendable, Equatable {

@@ -1,4 +1,5 @@
 // Runs a capture, or frames made by a test, through a worker as the offline exporter does, and gives the records.
+import IPFIXDecoding
 import CPcap
 import Foundation
 

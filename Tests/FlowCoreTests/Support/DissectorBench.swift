@@ -1,5 +1,6 @@
 // Dissects single frames that end exactly before a page which nothing may touch, so that a read past the end of what was
 // captured stops the tests.
+import Wire
 import Glibc
 
 @testable import FlowCore

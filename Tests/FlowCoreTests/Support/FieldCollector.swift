@@ -1,4 +1,5 @@
 // A writer that keeps what a record says, for tests to compare: keys and values as in `json:` output.
+import IPFIXDecoding
 import Foundation
 import IPFIX
 

@@ -1,5 +1,6 @@
 // One packet of a flow between two hosts, for tests that care for a few of its fields.
 
+import IPFIXDecoding
 @testable import FlowCore
 
 /// One packet to be made.

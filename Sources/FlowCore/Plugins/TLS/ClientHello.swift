@@ -1,4 +1,5 @@
 // The ClientHello (RFC 8446 section 4.1.2, RFC 9147 section 5.3): where its parts lie, nothing is copied.
+import Wire
 
 /// The parts of a ClientHello, as views of the message.
 struct ClientHello: BitwiseCopyable {

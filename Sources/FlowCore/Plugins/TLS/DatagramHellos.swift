@@ -2,6 +2,7 @@
 //
 //     record:     type 1 (22) | version 2 (fe.xx) | epoch 2 (0) | number 6 | length 2 | fragments …
 //     fragment:   type 1 | message length 3 | message number 2 | offset 3 | length 3 | body …
+import Wire
 
 extension HandshakeStream {
   /// The most records looked at in a datagram, and fragments in a record: a flight begins with its hello.

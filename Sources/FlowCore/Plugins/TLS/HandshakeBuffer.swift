@@ -1,5 +1,6 @@
 // The bytes of a hello that comes in pieces: a slab block in which each piece lies at its own offset, in whatever order
 // they arrive.
+import Wire
 
 /// Which bytes of a buffer are filled: all before `filled`, and up to eight islands behind it.
 struct FilledRanges: BitwiseCopyable {

@@ -1,4 +1,5 @@
 // What is kept of a flow's hellos until it is exported: one block of the slab, 512 bytes for nearly every flow.
+import Wire
 
 /// The fields of fixed length, which lie at the block's start; the names follow them.
 struct HelloSummary: BitwiseCopyable {

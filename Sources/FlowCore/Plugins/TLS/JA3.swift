@@ -1,4 +1,5 @@
 // JA3 and JA3S: the MD5 of a hello's numbers in decimal (Salesforce, 2017).
+import Wire
 
 /// The text is `version,ciphers,extensions,groups,point formats` for a client and `version,cipher,extensions` for a server;
 /// numbers of a list are joined by `-`, GREASE is left out, and a list that is missing is empty.

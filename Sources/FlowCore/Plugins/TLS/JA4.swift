@@ -1,4 +1,5 @@
 // JA4 and JA4S (FoxIO, technical_details/JA4.md): what a hello offers, in text that people can read and compare.
+import Wire
 
 /// Numbers of a hello to be sorted: cipher suites or extensions, as many as a hello can sensibly have.
 ///

@@ -4,6 +4,7 @@
 //     PROXY protocol 1:  PROXY TCP4 192.0.2.1 198.51.100.2 40000 443 \r \n        at most 107 bytes
 //     PROXY protocol 2:  0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A | version, command 1 | family 1 | length 2 | addresses …
 //     warning:           21 | 3.x | 0 2 | 1 | description 1                       an alert record (RFC 5246 section 7.2)
+import Wire
 
 /// How the bytes at some place of a stream begin.
 enum Preamble {

@@ -2,6 +2,7 @@
 //
 //     record:     type 1 (22 handshake) | version 2 (3.x) | length 2 | fragment …
 //     message:    type 1 | length 3 | body …              spread over the fragments of one or more records
+import Wire
 
 /// A hello message without its header.
 struct HelloMessage: BitwiseCopyable {

@@ -1,4 +1,5 @@
 // The ServerHello (RFC 8446 section 4.1.3): where its parts lie, nothing is copied.
+import Wire
 
 /// The parts of a ServerHello, as views of the message. A HelloRetryRequest is one too: version and cipher suite in it are
 /// those that the connection gets.

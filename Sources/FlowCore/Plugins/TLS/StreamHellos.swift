@@ -1,4 +1,5 @@
 // Hellos in a TCP stream: finds where one starts, and keeps its segments until all are there.
+import Wire
 
 /// One direction of a flow, as far as hellos go.
 struct HandshakeStream: BitwiseCopyable {

@@ -1,5 +1,6 @@
 // tls: what ClientHello and ServerHello tell about a connection, for TLS and DTLS on any port.
 import IPFIX
+import Wire
 
 /// `--plugin tls`.
 struct TLSPlugin: FlowPlugin {

@@ -1,4 +1,5 @@
 // What the hellos' parsers share: the numbers of the protocol, GREASE, and the two kinds of lists that hellos are made of.
+import Wire
 
 /// Handshake message types (RFC 8446 section 4).
 enum HandshakeType {

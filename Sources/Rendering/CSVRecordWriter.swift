@@ -1,4 +1,5 @@
 // Records as CSV with a fixed header: what opens in a data frame without further ado.
+import IPFIX
 
 /// Writes records as CSV rows (RFC 4180, but lines end with LF alone, which Unix tools and all readers understand).
 ///

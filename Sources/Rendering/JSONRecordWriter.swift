@@ -1,4 +1,5 @@
 // Records as JSON, one object per line, with ipfixcol2's key names: what data pipelines read.
+import IPFIX
 
 /// Writes records as lines of JSON (RFC 8259) into its buffer.
 ///

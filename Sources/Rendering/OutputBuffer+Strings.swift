@@ -1,4 +1,5 @@
 // Strings from the wire as valid text: hosts put anything into an SNI, and the output must still parse.
+import IPFIX
 
 extension OutputBuffer {
   /// Puts quotes around what `write` appends.

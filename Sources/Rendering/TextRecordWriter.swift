@@ -1,4 +1,5 @@
 // Records as an aligned table for people: what a terminal shows when somebody wants to see the traffic.
+import IPFIX
 
 /// Writes one line per record:
 ///

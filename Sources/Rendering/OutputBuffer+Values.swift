@@ -1,4 +1,5 @@
 // The text of each abstract data type, the same in JSON, CSV and tables.
+import IPFIX
 
 extension OutputBuffer {
   /// `192.0.2.1` of 0xC0000201.

@@ -1,4 +1,5 @@
 // A growable block of bytes for text output. Array<UInt8> would check uniqueness and bounds for every byte.
+import IPFIX
 
 /// Bytes that grow at the end; the owner writes them out and empties the buffer, which keeps its memory.
 public struct OutputBuffer: ~Copyable {

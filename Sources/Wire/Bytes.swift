@@ -10,7 +10,7 @@ import CIntrinsics
 /// Each access checks its bounds. Outside there are zeros, and the access is counted as a parser fault (`noteFault`): that
 /// is a defect of the parser, never of the traffic, because parsers ask `count` or use `Cursor`, which throws instead.
 public struct Bytes: BitwiseCopyable, @unchecked Sendable {
-  @usableFromInline let base: UnsafeRawPointer
+  public let base: UnsafeRawPointer
   /// The number of readable bytes.
   public let count: Int
 
@@ -140,15 +140,15 @@ public struct Truncated: Error {
   /// Throws one. All of the packet path throws here, because what the runtime does at a `throw` (look up the witness
   /// table the first time, call a debugger's hook) then stands in this function alone.
   @inline(never)
-  static func fail() throws(Truncated) -> Never { throw Truncated() }
+  public static func fail() throws(Truncated) -> Never { throw Truncated() }
 
   /// Has the runtime make the witness table, for which it takes a lock and memory, before there are packets.
-  static func prepare() { do { try fail() } catch {} }
+  public static func prepare() { do { try fail() } catch {} }
 }
 
 /// Reads a run of bytes from front to back; each read past the end throws `Truncated` and reads nothing.
 public struct Cursor: BitwiseCopyable {
-  let bytes: Bytes
+  @usableFromInline let bytes: Bytes
   /// The offset of the next byte to read.
   public private(set) var position: Int
 

@@ -1,4 +1,5 @@
 // What a decoder makes of a field: a value of the element's type, not bytes.
+import IPFIX
 
 /// One decoded value.
 public enum FieldValue: Sendable, Equatable {

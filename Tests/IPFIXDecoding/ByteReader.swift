@@ -1,4 +1,5 @@
 // Reading hostile bytes: every read is checked and fails with an error that says where.
+import IPFIX
 
 /// Why bytes are no IPFIX message.
 public enum DecodeError: Error, Equatable, Sendable {

@@ -1,4 +1,5 @@
 // The other end of the wire, for tests and tools: messages and files back into typed values.
+import IPFIX
 
 /// Decodes IPFIX messages (RFC 7011) and files of them (RFC 5655), basicLists (RFC 6313) included.
 ///

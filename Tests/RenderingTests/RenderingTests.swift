@@ -1,4 +1,5 @@
 // The texts: canonical addresses, times, valid JSON whatever comes in, rows that keep their columns.
+import Rendering
 import Foundation
 import TestSupport
 import Testing

@@ -4,12 +4,12 @@ import CIntrinsics
 
 /// A borrowed run of bytes that may be written: a block's contents or a plugin's trailing state. Bounds are checked.
 public struct MutableBytes: BitwiseCopyable {
-  let base: UnsafeMutableRawPointer
+  public let base: UnsafeMutableRawPointer
   /// The number of bytes.
   public let count: Int
 
   @inline(__always)
-  init(_ base: UnsafeMutableRawPointer, count: Int) {
+  public init(_ base: UnsafeMutableRawPointer, count: Int) {
     self.base = base
     self.count = count
   }
@@ -60,7 +60,7 @@ public struct MutableBytes: BitwiseCopyable {
 
   /// All bytes from `offset` on; empty where there are none.
   @inline(__always)
-  func dropFirst(_ offset: Int) -> MutableBytes {
+  public func dropFirst(_ offset: Int) -> MutableBytes {
     let skipped = min(count, max(0, offset))
     return MutableBytes(base + skipped, count: count &- skipped)
   }

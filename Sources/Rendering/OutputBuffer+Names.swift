@@ -1,4 +1,5 @@
 // The words of the text table: protocols, TCP flags, end reasons, endpoints.
+import IPFIX
 
 extension OutputBuffer {
   /// The protocol's usual name, else its number (IANA "Protocol Numbers").

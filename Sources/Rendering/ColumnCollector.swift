@@ -1,4 +1,5 @@
 // CSV needs all columns before the first record; this writer finds them by listening to sample records.
+import IPFIX
 
 /// Collects the columns of a table from records' fields; values are ignored.
 ///
