@@ -92,10 +92,7 @@ let package = Package(
     .target(
       name: "IPFIXDecoding", dependencies: ["IPFIX"], path: "Tests/IPFIXDecoding", swiftSettings: strict),
     .testTarget(
-      name: "IPFIXTests", dependencies: ["IPFIX", "IPFIXDecoding", "TestSupport"],
-      swiftSettings: strict + [withFlags(plainFlags)]),
-    .testTarget(
-      name: "RenderingTests", dependencies: ["Rendering", "IPFIX", "IPFIXDecoding", "TestSupport"],
+      name: "IPFIXTests", dependencies: ["Rendering", "IPFIX", "IPFIXDecoding", "TestSupport"],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "FlowCoreTests",

@@ -35,7 +35,7 @@ final class SwiftEngine: BenchEngine {
 
   init(plugins: [String], configuration: FlowConfiguration) throws {
     worker = try FlowWorker(
-      configuration: configuration, schema: RecordSchema(plugins: plugins.map { PluginSelection($0) }),
+      configuration: configuration, schema: BuiltInSchema(plugins: plugins.map { PluginSelection($0) }),
       number: 0)
   }
 

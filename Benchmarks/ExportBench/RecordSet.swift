@@ -6,12 +6,12 @@ import IPFIX
 
 /// Finished records, and the worker that they belong to.
 struct RecordSet {
-  let schema: RecordSchema
+  let schema: BuiltInSchema
   let worker: FlowWorker
   private(set) var records: [UnsafeMutableRawPointer?] = []
 
   private init(plugins: [PluginSelection], flows: Int) throws {
-    schema = try RecordSchema(plugins: plugins)
+    schema = try BuiltInSchema(plugins: plugins)
     var configuration = FlowConfiguration()
     configuration.flows = max(1024, 2 * flows)
     configuration.recordsUnderWay = flows + 2048
@@ -55,7 +55,7 @@ struct RecordSet {
     flush()
   }
 
-  private init(schema: RecordSchema, worker: FlowWorker, records: [UnsafeMutableRawPointer?]) {
+  private init(schema: BuiltInSchema, worker: FlowWorker, records: [UnsafeMutableRawPointer?]) {
     self.schema = schema
     self.worker = worker
     self.records = records

@@ -1,7 +1,7 @@
 // From the command line to an engine, live or offline.
 import FlowCore
 
-extension RecordSchema {
+extension BuiltInSchema {
   /// The fields that the options ask for.
   ///
   /// - Throws: a plugin, option or value that does not exist (usage).
@@ -19,7 +19,7 @@ extension FlowWorker {
   ///
   /// - Throws: too little memory.
   convenience init(
-    _ options: Options, schema: RecordSchema, number: Int, live: Bool, memory: any FlowMemory
+    _ options: Options, schema: BuiltInSchema, number: Int, live: Bool, memory: any FlowMemory
   ) throws(Failure) {
     var configuration = FlowConfiguration()
     configuration.flows = options.flowLimit(live: live)
@@ -46,7 +46,7 @@ extension FlowWorker {
   /// nearly all of it instead of nothing.
   ///
   /// - Throws: not even the least can be had.
-  func makeSlab(_ options: Options, schema: RecordSchema, live: Bool, memory: any FlowMemory) throws(Failure)
+  func makeSlab(_ options: Options, schema: BuiltInSchema, live: Bool, memory: any FlowMemory) throws(Failure)
   {
     guard schema.pluginCount > 0 else { return }
     var bytes = SlabSize.bytes(

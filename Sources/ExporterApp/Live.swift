@@ -11,7 +11,7 @@ enum Live {
   static func run(eal arguments: [String], options: Options) throws(Failure) {
     // First, because every thread that starts later (EAL's, the exporters') inherits the mask.
     let signals = Signals()
-    let schema = try RecordSchema(options)
+    let schema = try BuiltInSchema(options)
     let exporter = try Exports(options, schema: schema, live: true)
     let eal = try EAL(arguments)
     do {
@@ -24,7 +24,7 @@ enum Live {
   }
 
   private static func serve(
-    _ eal: borrowing EAL, options: Options, schema: RecordSchema, exporter: any RecordExporting,
+    _ eal: borrowing EAL, options: Options, schema: BuiltInSchema, exporter: any RecordExporting,
     signals: Signals
   ) throws(Failure) {
     let diagnosis = EALDiagnosis(log: eal.startLog, arguments: eal.arguments, machine: .current)
@@ -60,7 +60,7 @@ enum Live {
 
   /// The loops of all lcores with their engines and rings.
   private static func crew(
-    _ map: LcoreMap, ports: [Port], options: Options, schema: RecordSchema, exporter: any RecordExporting,
+    _ map: LcoreMap, ports: [Port], options: Options, schema: BuiltInSchema, exporter: any RecordExporting,
     signals: Signals
   ) throws(Failure) -> ControlLoop {
     let run = UnsafeMutablePointer<RunState>.allocate(capacity: 1)

@@ -33,7 +33,7 @@ import Testing
 
   private func requests(limit: Int, plugins: String) throws -> [Int] {
     let options = try Options.parse(["--plugins", plugins, "--flows", "1048576", "--pcap", "x"])
-    let schema = try RecordSchema(options)
+    let schema = try BuiltInSchema(options)
     var configuration = FlowConfiguration()
     configuration.flows = 64
     configuration.slabBytes = 0

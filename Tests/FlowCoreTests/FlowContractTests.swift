@@ -58,7 +58,7 @@ private final class Bench {
   private(set) var records: [FlowRecord] = []
 
   init(_ configuration: FlowConfiguration = .small) throws {
-    worker = try FlowWorker(configuration: configuration, schema: RecordSchema(plugins: []), number: 0)
+    worker = try FlowWorker(configuration: configuration, schema: BuiltInSchema(plugins: []), number: 0)
   }
 
   var summaries: [Summary] {

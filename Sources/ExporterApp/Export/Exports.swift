@@ -5,7 +5,7 @@ import IPFIX
 
 /// The exporters of the options, as one.
 final class Exports: RecordExporting {
-  private let schema: RecordSchema
+  private let schema: BuiltInSchema
   private var ipfix: [IPFIXExporter] = []
   private var json: [JSONExporter] = []
   private var csv: [CSVExporter] = []
@@ -17,7 +17,7 @@ final class Exports: RecordExporting {
   ///
   /// - Parameter live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
   /// - Throws: an URL that means nothing (usage), or a file that cannot be made.
-  init(_ options: Options, schema: RecordSchema, live: Bool) throws(Failure) {
+  init(_ options: Options, schema: BuiltInSchema, live: Bool) throws(Failure) {
     self.schema = schema
     storage = .allocate(capacity: 1)
     storage.initialize(to: ExportCounters())

@@ -12,7 +12,7 @@ enum Offline {
   ///
   /// - Throws: the last capture that could not be read to its end; the ones before it were reported.
   static func run(_ options: Options) throws(Failure) {
-    let schema = try RecordSchema(options)
+    let schema = try BuiltInSchema(options)
     let exporter = try Exports(options, schema: schema, live: false)
     let worker = try FlowWorker(options, schema: schema, number: 0, live: false, memory: PlainMemory())
     try worker.makeSlab(options, schema: schema, live: false, memory: PlainMemory())

@@ -2,6 +2,7 @@
 // packet waits for arrives while others are worked on:
 //
 //     dissect + hash, prefetch buckets  →  match signatures, prefetch records and states  →  compare keys, update, plugins
+import Wire
 import CIntrinsics
 
 /// One worker's engine: it owns all it touches, and no other thread touches it.
@@ -189,7 +190,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       let lanes = bucket.lanes(matching: FlowTable.signature(hash))
       if lanes != 0 {
         let record = table.record(bucket.recordIndex(lanes.trailingZeroBitCount))
-        packet.pointee.candidate = record
+        packet.pointee.candidate = UnsafeMutableRawPointer(record)
         martlet_prefetch(record)
         if packet.pointee.key.isVersion6 { martlet_prefetch(UnsafeRawPointer(record) + 64) }
       } else {
@@ -207,7 +208,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   private func prefetchStates(to end: UnsafeMutablePointer<Packet>) {
     var packet = packets
     while packet != end {
-      if let record = packet.pointee.candidate {
+      if let record = packet.pointee.candidateRecord {
         if record.pointee.interest != 0 {
           for line in 0..<stateLines {
             martlet_prefetch(UnsafeRawPointer(record) + FlowRecord.size + 64 * line)
@@ -229,7 +230,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       next += 1
       let now = packet.pointee.clock
       let key = packet.pointee.key
-      var record = packet.pointee.candidate ?? noRecord
+      var record = packet.pointee.candidateRecord ?? noRecord
       var direction = record.direction(key)
       if direction < 0 || key.isVersion6 {
         guard let found = search(packet) else {

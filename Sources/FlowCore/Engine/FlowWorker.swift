@@ -39,7 +39,7 @@ public final class FlowWorker {
 
   /// Makes the table of worker `number`; its records are read through `schema`.
   public init(
-    configuration: FlowConfiguration, schema: RecordSchema, number: Int,
+    configuration: FlowConfiguration, schema: BuiltInSchema, number: Int,
     memory: any FlowMemory = PlainMemory()
   ) throws(FlowSetupError) {
     let made = try Engine(configuration, layout: schema.layout, worker: number, memory: memory)
@@ -54,7 +54,7 @@ public final class FlowWorker {
   /// before the first packet: so the tables of all workers can come first where memory is scarce.
   ///
   /// - Throws: too little memory; the worker is as it was.
-  public func makeSlab(bytes: Int, schema: RecordSchema, memory: any FlowMemory) throws(FlowSetupError) {
+  public func makeSlab(bytes: Int, schema: BuiltInSchema, memory: any FlowMemory) throws(FlowSetupError) {
     try engine.pointee.replaceSlab(bytes: bytes, memory: memory)
     schema.register(engine.pointee.slab.pointee.reader, worker: Int(engine.pointee.worker))
   }

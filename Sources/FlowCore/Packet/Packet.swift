@@ -71,8 +71,8 @@ struct Packet: BitwiseCopyable {
   var time: UInt64
   /// What the worker's clock showed when the packet was received.
   var clock: UInt64
-  /// The record whose signature matched when the burst was looked at; nil when none did.
-  var candidate: UnsafeMutablePointer<FlowRecord>?
+  /// The flow record whose signature matched when the burst was looked at; nil when none did.
+  var candidate: UnsafeMutableRawPointer?
   /// IPv4 total length, or IPv6 payload length + 40: from the header, not from the capture.
   var octets: UInt32
   /// The TCP flags octet (CWR…FIN), 0 for later fragments and other protocols.

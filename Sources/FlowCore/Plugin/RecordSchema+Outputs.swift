@@ -46,7 +46,7 @@ extension RecordSchema {
     while rest != 0 {
       let slot = slots[rest.trailingZeroBitCount]
       var prefetcher = BlockPrefetcher(slot: slot, record: record, slab: slab)
-      BuiltInPlugins.visit(slot.number, &prefetcher)
+      Registry.visit(slot.number, &prefetcher)
       rest &= rest &- 1
     }
   }

@@ -4,12 +4,12 @@ import IPFIX
 import Wire
 
 /// The enabled plugins' fields and the slabs that finished records refer to. Shared by all workers and the export lcore.
-public final class RecordSchema: @unchecked Sendable {
-  let layout: StateLayout<BuiltInPlugins>
+public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
+  let layout: StateLayout<Registry>
   let readers: UnsafeMutablePointer<SlabReader?>
   let slots: UnsafeMutablePointer<PluginSlot>
   let precision: TimestampPrecision
-  private static let maximumWorkers = 1024
+  private static var maximumWorkers: Int { 1024 }
   /// How many columns of a table belong to each plugin.
   private(set) lazy var columnCounts = columnsAndCounts().counts
 
@@ -81,7 +81,7 @@ public final class RecordSchema: @unchecked Sendable {
           record: UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self)), slab: slab,
           trailing: MutableBytes(record + Int(slot.trailingOffset), count: Int(slot.trailingSize))),
         writer: writer)
-      BuiltInPlugins.visit(slot.number, &call)
+      Registry.visit(slot.number, &call)
     }
   }
 }

@@ -1,24 +1,11 @@
-// The plugins that are built in. A switch over their numbers, visited by generic code, is the whole dispatch: the
-// compiler makes one specialised call for each plugin, with no table of functions and no reference counting.
-
-/// Something to be done with a plugin's type.
-protocol PluginVisitor: ~Copyable {
-  mutating func visit<P: FlowPlugin>(_ type: P.Type)
-}
-
-/// A set of plugins, numbered from 0.
-protocol PluginRegistry {
-  static var count: Int { get }
-  /// Calls `visitor` with the plugin of `number`.
-  static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor)
-}
+// The plugins that are built in.
 
 /// Martlet's own plugins. A new plugin is one line here.
-enum BuiltInPlugins: PluginRegistry {
-  static let count = 14
+public enum BuiltInPlugins: PluginRegistry {
+  public static let count = 14
 
   @inline(__always)
-  static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
+  public static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
     switch number {
     case 0: visitor.visit(PacketSequence.self)
     case 1: visitor.visit(PayloadHistograms.self)
@@ -38,3 +25,6 @@ enum BuiltInPlugins: PluginRegistry {
     }
   }
 }
+
+/// The record schema of the built-in plugins.
+public typealias BuiltInSchema = RecordSchema<BuiltInPlugins>

@@ -1,5 +1,6 @@
 // pstats: lengths, times, TCP flags and directions of a flow's first packets, the input of most published models of
 // encrypted traffic (CESNET-TLS22, CESNET-QUIC22).
+import Wire
 import IPFIX
 
 /// `--plugin pstats[:includezeroes,skipdup,packets=N,time=us]`.

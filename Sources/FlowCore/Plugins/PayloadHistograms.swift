@@ -1,4 +1,5 @@
 // phists: how a flow's payload lengths and the gaps between its packets are distributed, by direction.
+import Wire
 import IPFIX
 
 /// `--plugin phists[:includezeroes]`.

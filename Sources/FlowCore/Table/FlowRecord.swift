@@ -1,4 +1,5 @@
 // The flow record: one block of memory per flow, laid out so that a packet of a known IPv4 flow touches one line.
+import Wire
 import IPFIX
 
 /// The head of a flow record; the states of the enabled plugins follow it at offsets computed once at start.
@@ -94,10 +95,4 @@ struct Timeouts: BitwiseCopyable {
     guard record.last &+ inactive <= record.first &+ active else { return .activeTimeout }
     return (record.forwardFlags | record.reverseFlags) & TCPFlags.finOrReset != 0 ? .endOfFlow : .idleTimeout
   }
-}
-
-/// Bits of the TCP flags octet (RFC 9293 section 3.1).
-enum TCPFlags {
-  static let syn: UInt8 = 0x02
-  static let finOrReset: UInt8 = 0x05
 }

@@ -60,7 +60,7 @@ private struct SequenceCollector: FieldListener {
 
 extension ReferenceRecord {
   /// The record as the engine left it.
-  init(_ record: UnsafeMutableRawPointer, schema: RecordSchema, withSequence: Bool) {
+  init(_ record: UnsafeMutableRawPointer, schema: BuiltInSchema, withSequence: Bool) {
     let flow = record.assumingMemoryBound(to: FlowRecord.self).pointee
     key = ReferenceKey(
       isVersion6: flow.key.isVersion6, protocolNumber: flow.key.protocolNumber, vlan: flow.key.vlan,
@@ -122,7 +122,7 @@ struct RunResult {
 
 /// Runs `frames` through a worker.
 func runEngine(_ frames: [CapturedFrame], _ shape: RunShape) throws -> RunResult {
-  let schema = try RecordSchema(plugins: shape.plugins.map { PluginSelection($0) })
+  let schema = try BuiltInSchema(plugins: shape.plugins.map { PluginSelection($0) })
   let worker = try FlowWorker(configuration: shape.configuration, schema: schema, number: 0)
   worker.linkType = shape.linkType
   var result = RunResult()

@@ -50,7 +50,7 @@ struct Capture {
     throws
     -> (records: [Record], counters: WorkerCounters)
   {
-    let schema = try RecordSchema(plugins: plugins.map { PluginSelection($0) })
+    let schema = try BuiltInSchema(plugins: plugins.map { PluginSelection($0) })
     let worker = try FlowWorker(configuration: configuration, schema: schema, number: 0)
     worker.linkType = linkType
     var records: [Record] = []

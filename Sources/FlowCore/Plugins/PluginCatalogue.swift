@@ -12,18 +12,6 @@ public struct PluginDescription: Sendable {
   public let fields: [PluginField]
 }
 
-/// One field of a plugin.
-public struct PluginField: Sendable {
-  public let element: InformationElement
-  /// Whether it is a basicList, of which `element` is an entry.
-  public let isList: Bool
-  /// The option, as `time=us`, with which the field is there; nil for one that is always there.
-  public internal(set) var option: String?
-
-  /// The type as people read it.
-  public var type: String { isList ? "list of \(element.type)" : "\(element.type)" }
-}
-
 /// All built-in plugins, by name.
 public enum PluginCatalogue {
   public static let all: [PluginDescription] = {
@@ -60,7 +48,7 @@ private struct PluginLister: PluginVisitor {
   var descriptions: [PluginDescription] = []
 
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    guard let schema = try? RecordSchema(plugins: [PluginSelection(P.name)]) else { return }
+    guard let schema = try? BuiltInSchema(plugins: [PluginSelection(P.name)]) else { return }
     descriptions.append(
       PluginDescription(
         name: P.name, summary: P.summary, options: P.options,
@@ -75,7 +63,7 @@ private struct PluginLister: PluginVisitor {
     for option in options {
       guard case .choice(let words, let fallback) = option.kind else { continue }
       for word in words where word != fallback {
-        guard let schema = try? RecordSchema(plugins: [PluginSelection("\(name):\(option.name)=\(word)")])
+        guard let schema = try? BuiltInSchema(plugins: [PluginSelection("\(name):\(option.name)=\(word)")])
         else { continue }
         let others = schema.pluginFields()
         for index in fields.indices
@@ -97,24 +85,5 @@ private struct PluginLister: PluginVisitor {
       }
     }
     return fields
-  }
-}
-
-/// Writes down what each field is.
-struct PluginFieldCollector: FieldListener {
-  private(set) var fields: [PluginField] = []
-
-  mutating func field(_ element: InformationElement, length: UInt16) {
-    fields.append(PluginField(element: element, isList: false))
-  }
-  mutating func list<Entry: FixedWidthInteger>(
-    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
-  ) {
-    fields.append(PluginField(element: element, isList: true))
-  }
-  mutating func times(
-    _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
-  ) {
-    fields.append(PluginField(element: element, isList: true))
   }
 }

@@ -1,0 +1,33 @@
+// What a plugin exports, found by listening to it.
+import IPFIX
+
+/// One field of a plugin.
+public struct PluginField: Sendable {
+  public let element: InformationElement
+  /// Whether it is a basicList, of which `element` is an entry.
+  public let isList: Bool
+  /// The option, as `time=us`, with which the field is there; nil for one that is always there.
+  public internal(set) var option: String?
+
+  /// The type as people read it.
+  public var type: String { isList ? "list of \(element.type)" : "\(element.type)" }
+}
+
+/// Writes down what each field is.
+struct PluginFieldCollector: FieldListener {
+  private(set) var fields: [PluginField] = []
+
+  mutating func field(_ element: InformationElement, length: UInt16) {
+    fields.append(PluginField(element: element, isList: false))
+  }
+  mutating func list<Entry: FixedWidthInteger>(
+    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
+  ) {
+    fields.append(PluginField(element: element, isList: true))
+  }
+  mutating func times(
+    _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
+  ) {
+    fields.append(PluginField(element: element, isList: true))
+  }
+}

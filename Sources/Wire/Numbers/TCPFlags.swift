@@ -1,0 +1,15 @@
+// The control bits of TCP.
+
+/// Bits of the TCP flags octet (RFC 9293 section 3.1, RFC 3168 section 6.1).
+public enum TCPFlags {
+  public static let fin: UInt8 = 0x01
+  public static let syn: UInt8 = 0x02
+  public static let reset: UInt8 = 0x04
+  public static let push: UInt8 = 0x08
+  public static let acknowledgment: UInt8 = 0x10
+  public static let urgent: UInt8 = 0x20
+  public static let echo: UInt8 = 0x40
+  public static let windowReduced: UInt8 = 0x80
+  /// Either ends the direction in which it was seen.
+  public static let finOrReset: UInt8 = 0x05
+}
