@@ -1,7 +1,7 @@
-// The example of docs/writing-a-plugin.md: compiled, run, and the same in both places.
-import Wire
 import Foundation
 import Testing
+// The example of docs/writing-a-plugin.md: compiled, run, and the same in both places.
+import Wire
 
 @testable import FlowCore
 

@@ -1,8 +1,8 @@
-// What plugins declare: options and their errors, and the elements, which are held against the reference's table.
-import Wire
 import Foundation
 import IPFIX
 import Testing
+// What plugins declare: options and their errors, and the elements, which are held against the reference's table.
+import Wire
 
 @testable import FlowCore
 

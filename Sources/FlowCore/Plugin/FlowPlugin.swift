@@ -17,6 +17,11 @@ public struct Verdict: OptionSet, BitwiseCopyable, Sendable {
   public static let flush = Verdict(rawValue: 2)
   /// Only from `beforeUpdate`: the flow is exported as it is, and this packet starts a new record.
   public static let startNewRecord = Verdict(rawValue: 4)
+  /// The flow is exported now, this packet included, and the plugin is called once more for the same packet in a new record of
+  /// the flow: for what else is in it. The new record counts no packet; `FlowContext.part` says how often this happened.
+  public static let nextRecord = Verdict(rawValue: 8)
+  /// The most records that one packet makes; what is left then is not shown again, and is counted.
+  public static var mostRecords: Int { 32 }
 }
 
 /// An extension of flow records.

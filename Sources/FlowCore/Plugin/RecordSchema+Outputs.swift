@@ -1,7 +1,7 @@
-// One entry for each kind of output. They are not generic, so that the fields' code is compiled for each of them here.
-import Rendering
 import CIntrinsics
 import IPFIX
+// One entry for each kind of output. They are not generic, so that the fields' code is compiled for each of them here.
+import Rendering
 
 extension RecordSchema {
   /// Adds `count` records to a message stream. The lines of the records after the one at hand are asked for meanwhile: another

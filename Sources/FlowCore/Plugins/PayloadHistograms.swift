@@ -1,6 +1,6 @@
+import IPFIX
 // phists: how a flow's payload lengths and the gaps between its packets are distributed, by direction.
 import Wire
-import IPFIX
 
 /// `--plugin phists[:includezeroes]`.
 struct PayloadHistograms: FlowPlugin {

@@ -1,6 +1,6 @@
+import IPFIX
 // The flow record: one block of memory per flow, laid out so that a packet of a known IPv4 flow touches one line.
 import Wire
-import IPFIX
 
 /// The head of a flow record; the states of the enabled plugins follow it at offsets computed once at start.
 ///

@@ -1,7 +1,7 @@
-// Runs a capture, or frames made by a test, through a worker as the offline exporter does, and gives the records.
-import IPFIXDecoding
 import CPcap
 import Foundation
+// Runs a capture, or frames made by a test, through a worker as the offline exporter does, and gives the records.
+import IPFIXDecoding
 
 @testable import FlowCore
 

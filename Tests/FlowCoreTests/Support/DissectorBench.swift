@@ -1,7 +1,7 @@
+import Glibc
 // Dissects single frames that end exactly before a page which nothing may touch, so that a read past the end of what was
 // captured stops the tests.
 import Wire
-import Glibc
 
 @testable import FlowCore
 

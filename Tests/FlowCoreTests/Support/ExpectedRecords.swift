@@ -1,7 +1,7 @@
+import Foundation
 // The peer's expected records, and how a run is held against them: every expected line must be met by a record of its own
 // on all its fields.
 import IPFIXDecoding
-import Foundation
 
 /// Expected records of one functional test of the corpus.
 struct ExpectedRecords {

@@ -1,7 +1,7 @@
-// A writer that keeps what a record says, for tests to compare: keys and values as in `json:` output.
-import IPFIXDecoding
 import Foundation
 import IPFIX
+// A writer that keeps what a record says, for tests to compare: keys and values as in `json:` output.
+import IPFIXDecoding
 
 /// One value of a record.
 enum FieldValue: Equatable {

@@ -1,7 +1,8 @@
 // The statistical plugins once more, from their definitions alone: whole arrays, two passes, double precision.
 
-import Wire
 import IPFIXDecoding
+import Wire
+
 @testable import FlowCore
 
 /// What a plugin should export for one flow's packets, in order of arrival; nil where it has nothing to export.

@@ -1,6 +1,7 @@
 // One packet of a flow between two hosts, for tests that care for a few of its fields.
 
 import IPFIXDecoding
+
 @testable import FlowCore
 
 /// One packet to be made.

@@ -2,44 +2,6 @@
 // they arrive.
 import Wire
 
-/// Which bytes of a buffer are filled: all before `filled`, and up to eight islands behind it.
-struct FilledRanges: BitwiseCopyable {
-  private struct Island: BitwiseCopyable {
-    var start: UInt16
-    var end: UInt16
-  }
-
-  /// Bytes without a gap from the start.
-  private(set) var filled: UInt16 = 0
-  private var count: UInt16 = 0
-  private var islands = InlineArray<8, Island>(repeating: Island(start: 0, end: 0))
-
-  /// Adds a piece; false, and nothing is added, when that would make a ninth island.
-  mutating func insert(_ start: Int, _ end: Int) -> Bool {
-    var piece = Island(start: UInt16(start), end: UInt16(end))
-    // Islands that the piece touches become part of it.
-    var kept: UInt16 = 0
-    for index in 0..<Int(count) {
-      let island = islands[index]
-      if island.start <= piece.end, piece.start <= island.end {
-        piece = Island(start: min(island.start, piece.start), end: max(island.end, piece.end))
-      } else {
-        islands[Int(kept)] = island
-        kept += 1
-      }
-    }
-    count = kept
-    if piece.start <= filled {
-      filled = max(filled, piece.end)
-    } else {
-      guard count < 8 else { return false }
-      islands[Int(count)] = piece
-      count += 1
-    }
-    return true
-  }
-}
-
 /// What a buffer's block begins with; the bytes themselves follow.
 struct HandshakeBuffer: BitwiseCopyable {
   /// The most bytes of one direction that are kept: a hello of 16 KiB. The largest seen in public captures has 11.

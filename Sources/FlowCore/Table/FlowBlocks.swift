@@ -1,0 +1,22 @@
+// How a flow takes memory of its worker's slab: what byte streams and plugins keep of variable length.
+import Wire
+
+/// The slab as one flow sees it. Blocks taken stay the flow's until its record was exported.
+public struct FlowBlocks {
+  let record: UnsafeMutablePointer<FlowRecord>
+  let slab: UnsafeMutablePointer<Slab>
+  let misses: UnsafeMutablePointer<UInt64>
+
+  /// A block with room for `length` bytes; nil, and counted, when the worker has none left. The contents are not zeroed.
+  mutating func take(_ length: Int) -> BlockReference? {
+    guard let block = slab.pointee.take(length, for: &record.pointee.blocks) else {
+      misses.pointee &+= 1
+      return nil
+    }
+    return block
+  }
+
+  /// A block's contents; empty for no block.
+  @inline(__always)
+  func contents(_ block: BlockReference) -> MutableBytes { slab.pointee.reader.contents(block) }
+}
