@@ -82,8 +82,13 @@ extension Engine {
         as: UInt8.self, repeating: 0, count: Int(slot.stateSize))
       rest &= rest &- 1
     }
+    if streamsSize > 0 {
+      // Safe: the streams lie right behind the record's head.
+      (UnsafeMutableRawPointer(record) + FlowRecord.size).initializeMemory(
+        as: UInt8.self, repeating: 0, count: streamsSize)
+    }
     record.pointee.interest = allSlots
-    if run(.create, mask: allSlots, record, view).contains(.flush) {
+    if show(.create, record, view).contains(.flush) {
       endFlow(record, hash: hash, reason: .forced)
     }
   }
@@ -154,13 +159,7 @@ extension Engine {
     record.pointee.endReason = reason
     // No packet can match a key with this mark, should its number still stand in a packet as candidate.
     record.pointee.key.rest |= Key.departed
-    var rest = allSlots
-    while rest != 0 {
-      let bit = rest & (0 &- rest)
-      let view = PacketView(packet: UnsafePointer(packets), isForward: true)
-      if run(.finish, mask: bit, record, view).contains(.done) { record.pointee.presence |= bit }
-      rest &= rest &- 1
-    }
+    record.pointee.presence |= stage.finish(mask: allSlots, blocks(of: record))
     counters.pointee.ended[Int(reason.rawValue)] &+= 1
     counters.pointee.endedPackets &+=
       UInt64(record.pointee.forwardPackets) &+ UInt64(record.pointee.reversePackets)

@@ -24,6 +24,9 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let stage: PluginStage<Registry>
   let allSlots: UInt32
   let looksBeforeUpdate: UInt32
+  /// The slots whose plugin reads byte streams, and the bytes that the streams take in a record.
+  let streamReaders: UInt32
+  let streamsSize: Int
   /// Cache lines behind the record's head that hold the plugins' states.
   let stateLines: Int
   let timeouts: Timeouts
@@ -77,6 +80,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     stage = PluginStage(slots: layout.slots.baseAddress ?? .allocate(capacity: 1))
     allSlots = layout.allSlots
     looksBeforeUpdate = layout.looksBeforeUpdate
+    streamReaders = layout.readsStreams
+    streamsSize = layout.streamsSize
     stateLines = layout.stateLines
     timeouts = Timeouts(inactive: configuration.inactiveTimeout, active: configuration.activeTimeout)
     self.worker = UInt64(worker)
@@ -310,7 +315,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     }
     let counted = record.count(packet, direction: direction)
     noteLag(packet, record, now: now)
-    if run(.update, mask: record.pointee.interest, record, view).contains(.flush) {
+    if show(.update, record, view).contains(.flush) {
       endFlow(record, hash: packet.pointee.hash, reason: .forced)
     } else if counted >= 1 << 31 {
       endFullRecord(packet, record)
@@ -325,10 +330,30 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     endFlow(record, hash: packet.pointee.hash, reason: .activeTimeout)
   }
 
+  /// Shows a counted packet to the plugins that want it: to `create` or `update`, and TCP's to the readers of streams.
+  @inline(__always)
+  mutating func show(
+    _ hook: Hook, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView
+  ) -> Verdict {
+    let interest = record.pointee.interest
+    guard interest & streamReaders != 0, view.protocolNumber == IPProtocol.tcp else {
+      return run(hook, mask: interest, record, view)
+    }
+    var verdict = run(hook, mask: interest & ~streamReaders, record, view)
+    verdict.formUnion(readStreams(mask: interest & streamReaders, record, view))
+    return verdict
+  }
+
   @inline(__always)
   func run(
     _ hook: Hook, mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView
   ) -> Verdict {
-    stage.run(hook, mask: mask, record, view, slab: slab, slabMisses: slabMisses)
+    stage.run(hook, mask: mask, view, blocks(of: record))
+  }
+
+  /// The slab as `record`'s flow sees it.
+  @inline(__always)
+  func blocks(of record: UnsafeMutablePointer<FlowRecord>) -> FlowBlocks {
+    FlowBlocks(record: record, slab: slab, misses: slabMisses)
   }
 }

@@ -2,43 +2,110 @@
 import CIntrinsics
 import Wire
 
-/// The hooks of `FlowPlugin` that the engine calls on the packet path.
+/// The hooks of `FlowPlugin` that see a packet.
 enum Hook {
   case create
   case beforeUpdate
   case update
-  case finish
 }
 
-/// Calls one hook of the plugins in a mask and gathers what they ask for.
+/// Calls hooks of the plugins in a mask and gathers what they ask for.
 struct PluginStage<Registry: PluginRegistry> {
   let slots: UnsafeMutablePointer<PluginSlot>
 
   /// Calls `hook` for each plugin in `mask`, in slot order; returns what they ask for together. `done` takes a plugin
   /// out of the record's interest.
   @inline(__always)
-  func run(
-    _ hook: Hook, mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ packet: PacketView,
-    slab: UnsafeMutablePointer<Slab>, slabMisses: UnsafeMutablePointer<UInt64>
-  ) -> Verdict {
+  func run(_ hook: Hook, mask: UInt32, _ packet: PacketView, _ blocks: FlowBlocks) -> Verdict {
     // Not `[]`: the array literal behind it costs a call to `swift_release` for each packet.
     var verdicts = Verdict(rawValue: 0)
     var rest = mask
-    martlet_trace_flow(packet.packet, record)
+    martlet_trace_flow(packet.packet, blocks.record)
     while rest != 0 {
-      let bit = rest & (0 &- rest)
       let number = rest.trailingZeroBitCount
       let slot = slots[number]
       martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
-      var call = HookCall(
-        hook: hook, slot: slot, record: record, packet: packet, slab: slab, slabMisses: slabMisses)
+      var call = HookCall(hook: hook, slot: slot, packet: packet, blocks: blocks)
       Registry.visit(slot.number, &call)
-      if call.verdict.contains(.done) { record.pointee.interest &= ~bit }
+      if call.verdict.contains(.done) {
+        blocks.record.pointee.interest &= ~(1 &<< UInt32(truncatingIfNeeded: number))
+      }
       verdicts.formUnion(call.verdict)
       rest &= rest &- 1
     }
     martlet_trace_slot(0)
     return verdicts
+  }
+
+  /// Calls `finish` of each plugin in `mask`; returns those that have something to export.
+  @inline(__always)
+  func finish(mask: UInt32, _ blocks: FlowBlocks) -> UInt32 {
+    var present: UInt32 = 0
+    var rest = mask
+    martlet_trace_flow(nil, blocks.record)
+    while rest != 0 {
+      let number = rest.trailingZeroBitCount
+      let slot = slots[number]
+      martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
+      var call = FinishCall(slot: slot, blocks: blocks)
+      Registry.visit(slot.number, &call)
+      if call.hasFields { present |= 1 &<< UInt32(truncatingIfNeeded: number) }
+      rest &= rest &- 1
+    }
+    martlet_trace_slot(0)
+    return present
+  }
+
+  /// Whether one of the readers in `mask` knows for sure that `bytes` begin something of its own.
+  @inline(never)
+  func recognise(_ bytes: Bytes, mask: UInt32) -> Bool {
+    var rest = mask
+    while rest != 0 {
+      let slot = slots[rest.trailingZeroBitCount]
+      var call = RecogniseCall(slot: slot, bytes: bytes)
+      Registry.visit(slot.number, &call)
+      if call.recognition == .yes { return true }
+      rest &= rest &- 1
+    }
+    return false
+  }
+
+  /// Shows `stream` to the reader in slot `number`.
+  @inline(__always)
+  func read(_ stream: StreamBytes, number: Int, _ packet: PacketView, _ blocks: FlowBlocks) -> Reading {
+    let slot = slots[number]
+    martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
+    var call = ReadCall(slot: slot, stream: stream, packet: packet, blocks: blocks)
+    Registry.visit(slot.number, &call)
+    martlet_trace_slot(0)
+    return call.reading
+  }
+}
+
+extension PluginSlot {
+  /// The plugin's state in a record.
+  @inline(__always)
+  fileprivate func state<P: FlowPlugin>(_ type: P.Type, _ record: UnsafeMutablePointer<FlowRecord>)
+    -> UnsafeMutablePointer<P.State>
+  {
+    // Safe: the layout gave each slot its own bytes behind the record's head, of the plugin's own types.
+    (UnsafeMutableRawPointer(record) + Int(stateOffset)).assumingMemoryBound(to: P.State.self)
+  }
+
+  /// What the plugin's hooks get of the flow.
+  @inline(__always)
+  fileprivate func flow(_ blocks: FlowBlocks) -> FlowContext {
+    FlowContext(
+      record: blocks.record, blocks: blocks,
+      trailing: MutableBytes(
+        UnsafeMutableRawPointer(blocks.record) + Int(trailingOffset), count: Int(trailingSize)))
+  }
+
+  /// The plugin itself.
+  @inline(__always)
+  fileprivate func value<P: FlowPlugin>(_ type: P.Type) -> UnsafeMutablePointer<P> {
+    // Safe: the layout made it of this type, and it lives as long as the process.
+    plugin.assumingMemoryBound(to: P.self)
   }
 }
 
@@ -46,26 +113,59 @@ struct PluginStage<Registry: PluginRegistry> {
 private struct HookCall: PluginVisitor {
   let hook: Hook
   let slot: PluginSlot
-  let record: UnsafeMutablePointer<FlowRecord>
   let packet: PacketView
-  let slab: UnsafeMutablePointer<Slab>
-  let slabMisses: UnsafeMutablePointer<UInt64>
+  let blocks: FlowBlocks
   var verdict = Verdict(rawValue: 0)
 
   @inline(__always)
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    let base = UnsafeMutableRawPointer(record)
-    // Safe: the layout gave each slot its own bytes behind the record's head, of the plugin's own types.
-    let state = (base + Int(slot.stateOffset)).assumingMemoryBound(to: P.State.self)
-    let plugin = slot.plugin.assumingMemoryBound(to: P.self)
-    var flow = FlowContext(
-      record: record, slab: slab, slabMisses: slabMisses,
-      trailing: MutableBytes(base + Int(slot.trailingOffset), count: Int(slot.trailingSize)))
+    let state = slot.state(type, blocks.record)
+    var flow = slot.flow(blocks)
     switch hook {
-    case .create: verdict = plugin.pointee.create(&state.pointee, packet, &flow)
-    case .beforeUpdate: verdict = plugin.pointee.beforeUpdate(&state.pointee, packet, &flow)
-    case .update: verdict = plugin.pointee.update(&state.pointee, packet, &flow)
-    case .finish: verdict = plugin.pointee.finish(&state.pointee, &flow) ? .done : .more
+    case .create: verdict = slot.value(type).pointee.create(&state.pointee, packet, &flow)
+    case .beforeUpdate: verdict = slot.value(type).pointee.beforeUpdate(&state.pointee, packet, &flow)
+    case .update: verdict = slot.value(type).pointee.update(&state.pointee, packet, &flow)
     }
+  }
+}
+
+/// One call of `finish`.
+private struct FinishCall: PluginVisitor {
+  let slot: PluginSlot
+  let blocks: FlowBlocks
+  var hasFields = false
+
+  @inline(__always)
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
+    var flow = slot.flow(blocks)
+    hasFields = slot.value(type).pointee.finish(&slot.state(type, blocks.record).pointee, &flow)
+  }
+}
+
+/// One call of `recognise`.
+private struct RecogniseCall: PluginVisitor {
+  let slot: PluginSlot
+  let bytes: Bytes
+  var recognition = Recognition.no
+
+  @inline(__always)
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
+    if P.readsStreams { recognition = slot.value(type).pointee.recognise(bytes) }
+  }
+}
+
+/// One call of `read`.
+private struct ReadCall: PluginVisitor {
+  let slot: PluginSlot
+  let stream: StreamBytes
+  let packet: PacketView
+  let blocks: FlowBlocks
+  var reading = Reading.done
+
+  @inline(__always)
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
+    guard P.readsStreams else { return }
+    var flow = slot.flow(blocks)
+    reading = slot.value(type).pointee.read(&slot.state(type, blocks.record).pointee, stream, packet, &flow)
   }
 }

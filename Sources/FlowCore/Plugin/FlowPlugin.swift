@@ -17,11 +17,6 @@ public struct Verdict: OptionSet, BitwiseCopyable, Sendable {
   public static let flush = Verdict(rawValue: 2)
   /// Only from `beforeUpdate`: the flow is exported as it is, and this packet starts a new record.
   public static let startNewRecord = Verdict(rawValue: 4)
-  /// The flow is exported now, this packet included, and the plugin is called once more for the same packet in a new record of
-  /// the flow: for what else is in it. The new record counts no packet; `FlowContext.part` says how often this happened.
-  public static let nextRecord = Verdict(rawValue: 8)
-  /// The most records that one packet makes; what is left then is not shown again, and is counted.
-  public static var mostRecords: Int { 32 }
 }
 
 /// An extension of flow records.
@@ -42,6 +37,9 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   static var options: [PluginOption] { get }
   /// Whether `beforeUpdate` does anything; where false it is never called.
   static var looksBeforeUpdate: Bool { get }
+  /// Whether the plugin reads the byte streams of TCP: then TCP's bytes come to `read`, and `create` and `update` see the
+  /// packets of other protocols only.
+  static var readsStreams: Bool { get }
 
   /// The plugin with the options given; `PluginOptions` has checked that their names are known.
   init(options: borrowing PluginOptions) throws(FlowSetupError)
@@ -55,6 +53,11 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict
   /// A further packet was counted.
   func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict
+  /// One direction of a TCP connection has bytes that the plugin did not take yet; `packet` brought the last of them.
+  func read(_ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext)
+    -> Reading
+  /// What a segment is that came before others which are missing. Asked only then.
+  func recognise(_ bytes: Bytes) -> Recognition
   /// The flow ends, for whatever reason; false when the plugin has nothing to export.
   func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool
 
@@ -73,12 +76,23 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
 extension FlowPlugin {
   public static var options: [PluginOption] { [] }
   public static var looksBeforeUpdate: Bool { false }
+  public static var readsStreams: Bool { false }
   public static var exportsBlocks: Bool { false }
   public var trailingBytes: Int { 0 }
   @inline(__always)
   public func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
     .more
   }
+  @inline(__always)
+  public func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+    update(&state, packet, &flow)
+  }
+  @inline(__always)
+  public func read(
+    _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext
+  ) -> Reading { .done }
+  @inline(__always)
+  public func recognise(_ bytes: Bytes) -> Recognition { .no }
   @inline(__always)
   public func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { true }
   @inline(__always)
@@ -143,8 +157,7 @@ public struct PacketView: BitwiseCopyable {
 /// What a hook may see and take of the flow that it works on.
 public struct FlowContext {
   let record: UnsafeMutablePointer<FlowRecord>
-  let slab: UnsafeMutablePointer<Slab>
-  let slabMisses: UnsafeMutablePointer<UInt64>
+  var blocks: FlowBlocks
   /// The plugin's bytes behind its state, as `trailingBytes` asked. They are not zeroed.
   public internal(set) var trailing: MutableBytes
 
@@ -161,17 +174,11 @@ public struct FlowContext {
 
   /// A block with room for `length` bytes that the flow keeps until it was exported; nil, and counted, when the worker
   /// has none left. The contents are not zeroed.
-  public mutating func takeBlock(_ length: Int) -> BlockReference? {
-    guard let block = slab.pointee.take(length, for: &record.pointee.blocks) else {
-      slabMisses.pointee &+= 1
-      return nil
-    }
-    return block
-  }
+  public mutating func takeBlock(_ length: Int) -> BlockReference? { blocks.take(length) }
 
   /// A block's contents.
   @inline(__always)
-  public func contents(_ block: BlockReference) -> MutableBytes { slab.pointee.reader.contents(block) }
+  public func contents(_ block: BlockReference) -> MutableBytes { blocks.contents(block) }
 }
 
 /// A flow on its way out, as `export` sees it.

@@ -10,12 +10,6 @@ public struct StreamBytes: BitwiseCopyable {
   public let isForward: Bool
   /// Bytes of the direction that come before these were not seen, and will not be.
   public let isAfterGap: Bool
-
-  init(bytes: Bytes, isForward: Bool, isAfterGap: Bool) {
-    self.bytes = bytes
-    self.isForward = isForward
-    self.isAfterGap = isAfterGap
-  }
 }
 
 /// What a reader did with the bytes that it was shown.
@@ -36,10 +30,6 @@ public struct Reading: BitwiseCopyable, Sendable {
   @inline(__always) public static var done: Reading { Reading(taken: .max, verdict: .done) }
   /// Took all bytes, and the flow is exported now.
   @inline(__always) public static var flush: Reading { Reading(taken: .max, verdict: .flush) }
-  /// Took `count` bytes; the record ends with what was taken, and the rest is shown again in a new record of the same flow.
-  /// The packet counts in the record that ends. A packet makes `Verdict.mostRecords` records at the most.
-  @inline(__always)
-  public static func nextRecord(taken count: Int) -> Reading { Reading(taken: count, verdict: .nextRecord) }
 }
 
 /// What the first bytes of a stream are to a reader: asked where a segment arrived ahead of others.

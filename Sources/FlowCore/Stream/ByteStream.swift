@@ -48,6 +48,19 @@ struct ByteStream: BitwiseCopyable {
     phase = .open
   }
 
+  /// Whether a segment with this sequence number comes before others that are missing.
+  @inline(__always)
+  func isEarly(_ sequence: UInt32) -> Bool {
+    phase != .unknown && sequence != next && Int32(bitPattern: sequence &- next) > 0
+  }
+
+  /// Gives up what is missing before `sequence`, and what was kept.
+  mutating func jump(to sequence: UInt32, _ counters: inout StreamCounters) {
+    counters.gaps &+= 1
+    next = sequence
+    phase = .open
+  }
+
   /// Takes a segment in whose place `length` bytes were sent, of which `segment` were captured.
   /// - Complexity: O(1) in order; O(the segment's length) where bytes are kept
   @inline(__always)
