@@ -84,6 +84,8 @@ class PacketPath:
         """With `follows_addresses` also functions of which only the address is taken: closures."""
         self.binary, self.rules, self.reached, self.findings = binary, rules, set(), []
         self.follows_addresses = follows_addresses
+        #: Who calls a function, by its symbol.
+        self.callers = {}
         waiting = []
         for root in roots:
             matches = root.search if isinstance(root, re.Pattern) else lambda name, end=root: name.endswith(end)
@@ -96,7 +98,10 @@ class PacketPath:
             # Behind `@plt` is the stub that goes to another library: the call was judged by its name.
             if symbol in binary.code and symbol not in self.reached and "@" not in symbol:
                 self.reached.add(symbol)
-                waiting += self._look(symbol)
+                called = self._look(symbol)
+                waiting += called
+                for target in called:
+                    self.callers.setdefault(target, set()).add(binary.names[symbol])
         self.findings.sort()
 
     @property
@@ -210,9 +215,13 @@ ENDINGS = re.compile(
     r"assertionFailure|fatalErrorMessage|unimplementedInitializer|diagnoseUnexpected|unexpectedError|"
     r"swift_(unexpectedError|deletedMethodError|deletedAsyncMethodError|errorInMain|abort|crash)|"
     r"^(abort|exit|_exit|_Exit|quick_exit|raise|kill|__assert_fail|__rte_panic|rte_exit)$")
+#: The place of what has no line: the standard library's code that was compiled into the binary, and the compiler's own.
+LIBRARY = "(library)"
 #: The compiler's name for an instruction that stops the program, an inlined function in the debug information.
 FAILURE = "Swift runtime failure: "
 JUMP = re.compile(r"^(?:notrack )?(?:bnd )?j[a-z]+\s+(?:0x)?([0-9a-f]+)\b")
+#: An address that an instruction names.
+REFERENCE = re.compile(r"\b(?:0x)?([0-9a-f]+) <")
 #: What does not go on to the next instruction.
 ENDS = re.compile(r"^(?:(?:notrack |bnd |rep[a-z]* )*(?:jmp|ret)|ud2|int3|hlt)")
 
@@ -230,13 +239,15 @@ class Trap:
         return f"{self.function} at {self.place}: {self.kind} ({self.address} in {self.symbol})"
 
 
-def traps(binary, reached, locate):
+def traps(binary, reached, locate, callers=()):
     """Every trap in the functions `reached`.
 
     `locate` gives for addresses the frames at each as (function, file:line), the innermost first: `Locations`. Where the
     compiler merged several traps into one the instruction has no line of its own; then each jump to it is one trap.
     """
-    sites = [site for symbol in sorted(reached) for site in _trap_sites(symbol, binary.code[symbol])]
+    callers = dict(callers)
+    named = {address for code in binary.code.values() for _, text in code for address in REFERENCE.findall(text)}
+    sites = [site for symbol in sorted(reached) for site in _trap_sites(symbol, binary.code[symbol], named)]
     frames = locate(sorted({address for site in sites for address in site[2:3] + tuple(a for s in site[3] for a in s)}))
     found = []
     for symbol, kind, address, sources in sites:
@@ -249,12 +260,20 @@ def traps(binary, reached, locate):
         for source in sources:
             # The jump's own line, else that of what is compared in front of it.
             place = next((place for at in source if (place := _place(frames[at]))), None)
-            found.append(Trap(*(place or (name, "?")), kind, source[0], name))
+            if not place:
+                # Whose code it is: not its own, as a rule.
+                who = sorted(callers.get(symbol, ()))
+                place = name, " ".join([LIBRARY] + ["called by " + ", ".join(who)] * bool(who))
+            found.append(Trap(*place, kind, source[0], name))
     return found
 
 
-def _trap_sites(symbol, code):
-    """(symbol, kind, address, sources) of traps: each source is a jump's address, then those of what is before it."""
+def _trap_sites(symbol, code, named):
+    """(symbol, kind, address, sources) of traps: each source is a jump's address, then those of what is before it.
+
+    `named` are the addresses that any instruction of the binary names.
+    """
+    has_tables = any(INDIRECT.search(text) and not text.startswith("call") for _, text in code)
     index_of = {address: index for index, (address, _) in enumerate(code)}
     targets, jumps = {i for i, (_, text) in enumerate(code) if _stops(text)}, {}
     for index, (_, text) in enumerate(code):
@@ -272,11 +291,23 @@ def _trap_sites(symbol, code):
             if call and ENDINGS.search(call[1].split("@")[0]):
                 continue
         if index and not ENDS.match(before):
+            if not sources and not has_tables and _is_dead(code, index, named):
+                continue
             sources.append(index - 1)
         kind = "trap" if text.startswith("ud2") else DIRECT.search(text)[1].split("@")[0]
         ways = [tuple(code[i][0] for i in range(source, max(-1, source - 6), -1)) for source in sources]
         sites.append((symbol, kind, address, ways or [(address,)]))
     return sites
+
+
+def _is_dead(code, index, named):
+    """Whether nothing leads to an instruction: the compiler leaves such blocks. Not to be asked where there are tables."""
+    for before in range(index, 0, -1):
+        if code[before][0] in named:
+            return False
+        if ENDS.match(code[before - 1][1]):
+            return True
+    return False
 
 
 def _stops(text):
@@ -303,7 +334,7 @@ class Locations:
     def __call__(self, addresses):
         if not addresses:
             return {}
-        lines = output("addr2line", "-e", str(self.path), "-a", "-i", "-f", "-s", text="\n".join(addresses)).splitlines()
+        lines = output("addr2line", "-e", str(self.path), "-a", "-i", "-f", text="\n".join(addresses)).splitlines()
         frames, address = {}, None
         pending = None
         for line in lines:
@@ -313,7 +344,9 @@ class Locations:
             elif pending is None:
                 pending = line
             else:
-                frames[address].append((pending, re.sub(r" \(discriminator \d+\)$", "", line)))
+                # The file in the project, wherever that lies.
+                place = re.sub(r"^/.*?/(?=(?:Sources|Tests|Benchmarks)/)|(?: \(discriminator \d+\))$", "", line)
+                frames[address].append((pending, place))
                 pending = None
         symbols = sorted({name for chain in frames.values() for name, _ in chain if name.startswith("$s")})
         names = demangle(symbols)
@@ -327,7 +360,7 @@ def reachable_traps(path, binary=None, roots=None):
     missing = [line for line in reach.findings if line.endswith("is not in the binary")]
     if missing:
         raise LookupError("; ".join(missing))
-    return traps(binary, reach.reached, Locations(path))
+    return traps(binary, reach.reached, Locations(path), reach.callers)
 
 
 def report(found, fragment=""):

@@ -14,8 +14,8 @@ struct PayloadHistograms: FlowPlugin {
     @inline(__always)
     mutating func count(_ value: UInt32) {
       // The position of the highest bit is the bin; `| 15` gathers all values below 16 in the first.
-      let bin = min(28 - (value | 15).leadingZeroBitCount, 7)
-      bins[bin] &+= bins[bin] == .max ? 0 : 1
+      let bin = min(28 &- (value | 15).leadingZeroBitCount, 7)
+      bins[total: bin] &+= bins[total: bin] == .max ? 0 : 1
     }
   }
 
@@ -81,9 +81,9 @@ struct PayloadHistograms: FlowPlugin {
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
-    writer.list(Self.sourceSizes, count: 8) { state.forward.sizes.bins[$0] }
-    writer.list(Self.destinationSizes, count: 8) { state.reverse.sizes.bins[$0] }
-    writer.list(Self.sourceGaps, count: 8) { state.forward.gaps.bins[$0] }
-    writer.list(Self.destinationGaps, count: 8) { state.reverse.gaps.bins[$0] }
+    writer.list(Self.sourceSizes, count: 8) { state.forward.sizes.bins[total: $0] }
+    writer.list(Self.destinationSizes, count: 8) { state.reverse.sizes.bins[total: $0] }
+    writer.list(Self.sourceGaps, count: 8) { state.forward.gaps.bins[total: $0] }
+    writer.list(Self.destinationGaps, count: 8) { state.reverse.gaps.bins[total: $0] }
   }
 }
