@@ -113,7 +113,9 @@ class PacketPath:
         name, code, called = self.binary.names[symbol], self.binary.code[symbol], set()
         for index, (address, text) in enumerate(code):
             if direct := DIRECT.search(text):
-                called.add(direct[1])
+                # In a library calls of its own functions may go through a stub.
+                own = direct[1].removesuffix("@plt")
+                called.add(own if own in self.binary.code else direct[1])
             elif indirect := INDIRECT.search(text):
                 if not self._is_jump_table(code, index) and not self._is_driver(name, code, index):
                     self.findings.append(f"{name} goes where {indirect[1]} points ({address}: {text})")
@@ -290,9 +292,9 @@ def _trap_sites(symbol, code, named):
             # Behind a call that does not come back.
             if call and ENDINGS.search(call[1].split("@")[0]):
                 continue
+        if not sources and not has_tables and _is_dead(code, index, named):
+            continue
         if index and not ENDS.match(before):
-            if not sources and not has_tables and _is_dead(code, index, named):
-                continue
             sources.append(index - 1)
         kind = "trap" if text.startswith("ud2") else DIRECT.search(text)[1].split("@")[0]
         ways = [tuple(code[i][0] for i in range(source, max(-1, source - 6), -1)) for source in sources]
