@@ -219,6 +219,7 @@ ENDINGS = re.compile(
     r"^(abort|exit|_exit|_Exit|quick_exit|raise|kill|__assert_fail|__rte_panic|rte_exit)$")
 #: The place of what has no line: the standard library's code that was compiled into the binary, and the compiler's own.
 LIBRARY = "(library)"
+CALLED_BY = " called by "
 #: The compiler's name for an instruction that stops the program, an inlined function in the debug information.
 FAILURE = "Swift runtime failure: "
 JUMP = re.compile(r"^(?:notrack )?(?:bnd )?j[a-z]+\s+(?:0x)?([0-9a-f]+)\b")
@@ -236,6 +237,15 @@ class Trap:
         self.function, self.place = function, place
         #: What fails, as far as the compiler tells, and where in the machine code.
         self.kind, self.address, self.symbol = kind, address, symbol
+
+    @property
+    def keys(self):
+        """What is to be explained: the function, or for the standard library's code the function with each caller."""
+        function = self.function.replace("specialized ", "")
+        if not self.place.startswith(LIBRARY + CALLED_BY):
+            return [function]
+        callers = self.place.removeprefix(LIBRARY + CALLED_BY).replace("specialized ", "").split("; ")
+        return [f"{function}{CALLED_BY}{caller}" for caller in callers]
 
     def __repr__(self):
         return f"{self.function} at {self.place}: {self.kind} ({self.address} in {self.symbol})"
@@ -265,7 +275,7 @@ def traps(binary, reached, locate, callers=()):
             if not place:
                 # Whose code it is: not its own, as a rule.
                 who = sorted(callers.get(symbol, ()))
-                place = name, " ".join([LIBRARY] + ["called by " + ", ".join(who)] * bool(who))
+                place = name, LIBRARY + (CALLED_BY + "; ".join(who) if who else "")
             found.append(Trap(*place, kind, source[0], name))
     return found
 
