@@ -1,6 +1,8 @@
 // A plugin's mistakes cost it a field and are counted as its own; other plugins, the flow and the program go on.
 import CIntrinsics
+import Foundation
 import IPFIX
+import TestSupport
 import Testing
 
 @testable import FlowCore
@@ -72,12 +74,17 @@ private enum CarelessRegistry: PluginRegistry {
   }
 }
 
-/// A writer that makes a mistake at each number of 16 bits.
+/// A writer that makes mistakes at some fields.
 private struct CarelessWriter: NumberWriter {
   mutating func number(_ element: InformationElement, _ value: UInt64) {
-    if element.name == "vlanId" { noteFault() }
-    if element.name == "flowId" { for _ in 0..<3 { noteFault() } }
-    if element.name == "protocolIdentifier" { for _ in 0..<5 { noteFault() } }
+    let mistakes =
+      switch "\(element.name)" {
+      case "vlanId": 1
+      case "flowId": 3
+      case "protocolIdentifier": 5
+      default: 0
+      }
+    for _ in 0..<mistakes { noteFault() }
   }
   mutating func float32(_ element: InformationElement, _ value: Float) {}
   mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {}
@@ -128,6 +135,41 @@ private struct CarelessWriter: NumberWriter {
     #expect(careless.sum == 0 && careless.packets == 3)
     let sizes = (record + Int(layout.slots[0].stateOffset)).load(as: PayloadHistograms.State.self)
     #expect(sizes.forward.sizes.bins[0] == 1 && sizes.reverse.sizes.bins[0] == 1)
+  }
+
+  /// The project's own captures, and the corpus where it is there.
+  static let captures: [String] = {
+    let folder = URL(fileURLWithPath: #filePath).appendingPathComponent("../../Captures").standardized
+    let names = FileManager.default.enumerator(atPath: folder.path)?.compactMap { $0 as? String } ?? []
+    return names.filter { $0.contains(".pcap") }.sorted().map { "\(folder.path)/\($0)" }
+      + Corpus.captures(in: "functional") + Corpus.captures(in: "ndpi")
+  }()
+
+  /// A fault is a parser's mistake, never what traffic does: not as it was captured, not cut short, not changed. `tls`,
+  /// which keeps what it read, has tests of its own for that.
+  @Test(arguments: captures)
+  func trafficMakesNoFaults(path: String) throws {
+    guard var capture = Capture(path: path) else { return }
+    // Long ones say the same again.
+    capture.frames = Array(capture.frames.prefix(3000))
+    let plugins = PluginCatalogue.all.map(\.name).filter { $0 != "tls" }
+    var random = SeededGenerator(seed: 8)
+    for isChanged in [false, true] {
+      if isChanged {
+        for index in capture.frames.indices where !capture.frames[index].bytes.isEmpty {
+          var bytes = capture.frames[index].bytes
+          // Headers lie in front, where most changes should be.
+          let reach = random.oneIn(2) ? min(bytes.count, 80) : bytes.count
+          bytes[Int.random(in: 0..<reach, using: &random)] = UInt8(truncatingIfNeeded: random.next())
+          if random.oneIn(3) { bytes.removeLast(Int.random(in: 0...bytes.count, using: &random)) }
+          capture.frames[index].bytes = bytes
+        }
+      }
+      let (_, counters) = try capture.run(plugins: plugins)
+      for index in counters.parserFaults.indices {
+        #expect(counters.parserFaults[index] == 0, "faults of \(index == 0 ? "engine" : plugins[index - 1])")
+      }
+    }
   }
 
   @Test func countersStopAtTheirMaximum() throws {

@@ -10,33 +10,25 @@ struct BurstStatistics: FlowPlugin {
   struct Burst: BitwiseCopyable {
     var packets: UInt32 = 0
     var bytes: UInt32 = 0
-    /// Microseconds: `start` in 48 bits, and the upper 16 of the duration's 48.
+    /// Microseconds: those of `start` since 1970 in 55 bits, enough for all that 64 bits of nanoseconds hold, and the
+    /// upper 9 of the duration's 41.
     private var startAndDuration: UInt64
     private var durationLow: UInt32 = 0
 
-    init(start microseconds: Int64) {
-      startAndDuration = UInt64(bitPattern: Self.clamped(microseconds)) &<< 16
-    }
+    init(start nanoseconds: UInt64) { startAndDuration = (nanoseconds / 1000) << 9 }
 
-    /// Microseconds since the flow began, negative where a capture goes back in time; at most four years, so that it
-    /// does not matter in which century the flow began.
-    var start: Int64 { Int64(bitPattern: startAndDuration) &>> 16 }
+    /// Nanoseconds since 1970, whole microseconds.
+    var start: UInt64 { startAndDuration >> 9 &* 1000 }
 
-    /// Microseconds from `start` to the last packet, both truncated; at most four years, and negative where a capture
-    /// goes back in time.
+    /// Microseconds from `start` to the last packet, both truncated; at most 12 days, and negative where a capture goes
+    /// back in time.
     var duration: Int64 {
-      get { Int64(bitPattern: startAndDuration &<< 48) &>> 16 | Int64(durationLow) }
+      get { Int64(bitPattern: startAndDuration << 55) >> 23 | Int64(durationLow) }
       set {
-        let value = Self.clamped(newValue)
-        startAndDuration = startAndDuration & ~0xFFFF | UInt64(bitPattern: value &>> 32) & 0xFFFF
+        let value = min(max(newValue, -(1 << 40)), 1 << 40 - 1)
+        startAndDuration = startAndDuration & ~0x1FF | UInt64(bitPattern: value >> 32) & 0x1FF
         durationLow = UInt32(truncatingIfNeeded: value)
       }
-    }
-
-    /// The nearest number that 48 bits hold.
-    @inline(__always)
-    private static func clamped(_ microseconds: Int64) -> Int64 {
-      min(max(microseconds, -(1 << 47)), 1 << 47 - 1)
     }
   }
 
@@ -102,16 +94,14 @@ struct BurstStatistics: FlowPlugin {
     direction.last = packet.time
     guard direction.kept < Self.limit else { return }
     let place = (base &+ Int(direction.kept)) &* Self.size
-    // Nanoseconds in 64 bits are below 2^63 microseconds.
-    let time = Int64(packet.time / 1000) &- Int64(flow.first / 1000)
     var burst =
       direction.packets == 0
-      ? Burst(start: time)
+      ? Burst(start: packet.time)
       : flow.trailing.load(Burst.self, at: place)
     direction.packets &+= 1
     burst.packets = direction.packets
     burst.bytes = burst.bytes.addingClamped(UInt32(truncatingIfNeeded: packet.payloadLength))
-    burst.duration = time &- burst.start
+    burst.duration = Int64(packet.time / 1000) &- Int64(burst.start / 1000)
     flow.trailing.store(burst, at: place)
   }
 
@@ -133,23 +123,21 @@ struct BurstStatistics: FlowPlugin {
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
     let bursts = flow.trailing
-    let first = Int64(flow.first / 1000)
     func burst(_ number: Int) -> Burst { bursts.load(Burst.self, at: number &* Self.size) }
-    func start(_ number: Int) -> UInt64 { UInt64(bitPattern: (first &+ burst(number).start) &* 1000) }
     func stop(_ number: Int) -> UInt64 {
       let burst = burst(number)
-      return UInt64(bitPattern: (first &+ burst.start &+ burst.duration) &* 1000)
+      return burst.start &+ UInt64(bitPattern: burst.duration &* 1000)
     }
     // libfds calls counts and bytes unsigned16; four octets each are what the peer sends.
     let forward = Int(state.forward.kept)
     writer.list(Self.sourcePackets, count: forward) { burst($0).packets }
     writer.list(Self.sourceBytes, count: forward) { burst($0).bytes }
-    writer.times(Self.sourceStart, count: forward) { start($0) }
+    writer.times(Self.sourceStart, count: forward) { burst($0).start }
     writer.times(Self.sourceStop, count: forward) { stop($0) }
     let reverse = Int(state.reverse.kept)
     writer.list(Self.destinationPackets, count: reverse) { burst(Self.limit &+ $0).packets }
     writer.list(Self.destinationBytes, count: reverse) { burst(Self.limit &+ $0).bytes }
-    writer.times(Self.destinationStart, count: reverse) { start(Self.limit &+ $0) }
+    writer.times(Self.destinationStart, count: reverse) { burst(Self.limit &+ $0).start }
     writer.times(Self.destinationStop, count: reverse) { stop(Self.limit &+ $0) }
   }
 }

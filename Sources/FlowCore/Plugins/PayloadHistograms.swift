@@ -15,7 +15,7 @@ struct PayloadHistograms: FlowPlugin {
     mutating func count(_ value: UInt32) {
       // The position of the highest bit is the bin; `| 15` gathers all values below 16 in the first.
       let bin = min(28 &- (value | 15).leadingZeroBitCount, 7)
-      bins[total: bin] &+= bins[total: bin] == .max ? 0 : 1
+      bins[bin] &+= bins[bin] == .max ? 0 : 1
     }
   }
 
