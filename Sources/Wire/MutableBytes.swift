@@ -51,7 +51,7 @@ public struct MutableBytes: BitwiseCopyable {
 
   @inline(__always)
   private func contains(_ offset: Int, _ length: Int) -> Bool {
-    offset >= 0 && offset <= count && count &- offset >= length
+    offset >= 0 && length >= 0 && offset <= count && count &- offset >= length
   }
 
   /// The first `length` bytes, for reading.

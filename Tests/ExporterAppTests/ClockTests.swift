@@ -55,6 +55,32 @@ import Testing
     #expect(row?.split(separator: " ") == ["received", "21", "21", "42"])
   }
 
+  @Test func faultsAreToldByPlugin() {
+    var snapshot = CounterSnapshot()
+    snapshot.workers = [(2, .init(), .init()), (3, .init(), .init())]
+    snapshot.plugins = ["phists", "tls"]
+    #expect(snapshot.faults.isEmpty)
+    #expect(CounterReport.warnings(snapshot).isEmpty)
+    #expect(!CounterReport.totals(snapshot).contains("parser faults of"))
+
+    snapshot.workers[0].engine.parserFaults[0] = 1
+    snapshot.workers[0].engine.parserFaults[2] = 20
+    snapshot.workers[1].engine.parserFaults[2] = 300
+    snapshot.export.parserFaults[2] = 4000
+    snapshot.export.parserFaults[3] = 50
+    let rows = CounterReport.totals(snapshot).split(separator: "\n").map { $0.split(separator: " ") }
+    #expect(rows.contains(["parser", "faults", "21", "300", "321"]))
+    #expect(rows.contains(["export", "faults", "4050"]))
+    #expect(rows.contains(["engine", "1"]))
+    #expect(rows.contains(["plugin", "tls", "4320"]))
+    #expect(rows.contains(["plugin", "number", "2", "50"]))
+    let warnings = CounterReport.warnings(snapshot)
+    #expect(warnings.count == 3)
+    #expect(warnings[1].contains("plugin tls") && warnings[1].contains("4320 times"))
+    let line = CounterReport.line(snapshot, previous: CounterSnapshot(), seconds: 1)
+    #expect(line.contains("parser_faults=321") && line.contains("export_faults=4050"))
+  }
+
   @Test func decimalsAreFixed() {
     #expect(
       CounterReport.fixed(1.2345, digits: 3) == "1.235" || CounterReport.fixed(1.2345, digits: 3) == "1.234")

@@ -96,6 +96,40 @@ import Testing
     #expect(record["cesnet:burstDstTimeStop"] == .times([]))
   }
 
+  /// Seconds since 1970 at which counters of 32 bits (2106), of 52 bits of microseconds (2112) and of a signed 63 bits of
+  /// nanoseconds (2262) end, and a second of the year 2500.
+  @Test(arguments: [4_294_967_296, 4_503_599_627, 4_600_000_000, 9_223_372_036, 16_725_225_600] as [UInt64])
+  func burstsHaveTimesInEveryCentury(_ second: UInt64) throws {
+    let begin = second * 1_000_000_000 + 999_999_000
+    let packets = [0, 400_000, 700_001, 5_000_000, 5_000_001, 5_000_003].map { (microseconds: UInt64) in
+      TestPacket(time: begin + microseconds * 1000, payload: [1])
+    }
+    let record = try #require(try Capture.run(packets, "bstats").first)
+    #expect(record["cesnet:burstSrcPackets"] == .numbers([3, 3]))
+    #expect(record["cesnet:burstSrcTimeStart"] == .times([begin, begin + 5_000_000_000]))
+    #expect(record["cesnet:burstSrcTimeStop"] == .times([begin + 700_001_000, begin + 5_000_003_000]))
+  }
+
+  /// All that nanoseconds in 64 bits hold, and 12 days from it: 2^40 microseconds.
+  @Test func aBurstHoldsEveryTime() {
+    let most: Int64 = 1 << 40 - 1
+    let cases: [(UInt64, Int64)] = [
+      (0, 0), (1_000, -1), ((1 << 52) * 1000, most), (.max / 1000 * 1000, -most - 1),
+    ]
+    for (start, duration) in cases {
+      var burst = BurstStatistics.Burst(start: start)
+      burst.duration = duration
+      #expect(burst.start == start && burst.duration == duration)
+      burst.duration = 0
+      #expect(burst.start == start && burst.duration == 0)
+    }
+    var burst = BurstStatistics.Burst(start: 999)
+    burst.duration = .max
+    #expect(burst.start == 0 && burst.duration == most)
+    burst.duration = .min
+    #expect(burst.duration == -most - 1)
+  }
+
   @Test func noMoreThanFifteenBurstsAreKept() throws {
     let packets = (0..<20).flatMap { burst in
       (0..<3).flatMap {

@@ -49,17 +49,27 @@ enum CounterReport {
     for counter in CounterTable.all {
       if case .export = counter.source { rows.append([counter.name, String(snapshot.total(counter))]) }
     }
-    return text + table(rows)
+    text += table(rows)
+    let faults = snapshot.faults
+    guard !faults.isEmpty else { return text }
+    return text + table([["parser faults of", "all lcores"]] + faults.map { [$0.name, String($0.count)] })
   }
 
-  /// What the counters say is missing in the records and could be had.
+  /// What the counters say is missing in the records and could be had, or is wrong there.
   static func warnings(_ snapshot: CounterSnapshot) -> [String] {
+    var warnings: [String] = []
     let missing = snapshot.workers.reduce(0) { $0 &+ $1.engine.slabFull }
-    guard missing > 0 else { return [] }
-    return [
-      "plugins had to do without \(missing) blocks of memory (counter 'slab full'), so some records lack fields: "
-        + "use a larger --flows, with which this memory grows"
-    ]
+    if missing > 0 {
+      warnings.append(
+        "plugins had to do without \(missing) blocks of memory (counter 'slab full'), so some records lack fields: "
+          + "use a larger --flows, with which this memory grows")
+    }
+    for (name, count) in snapshot.faults {
+      warnings.append(
+        "the \(name) looked \(count) times outside of its bytes (counter 'parser faults'), so some fields are missing "
+          + "or wrong: this is a mistake in the program, please report it")
+    }
+    return warnings
   }
 
   /// The cycles per packet of each pass, where they were taken: empty polls are not among them.

@@ -81,6 +81,9 @@ enum CounterTable {
     Counter(
       name: "slab full", help: "blocks that plugins had to do without", source: .engine { $0.slabFull }),
     Counter(
+      name: "parser faults", help: "reads and writes outside of their bytes, mistakes of Martlet or a plugin",
+      source: .engine { sum($0.parserFaults) }),
+    Counter(
       name: "ring full", help: "records lost because the export lcore was too slow",
       source: .lcore { $0.ringFull }),
     Counter(name: "exported", help: "records exported", source: .export { $0.records }),
@@ -92,11 +95,19 @@ enum CounterTable {
       name: "oversize", help: "records longer than --mtu, each in a message of its own",
       source: .export { $0.oversize }),
     Counter(name: "message bytes", help: "bytes sent", source: .export { $0.bytes }),
+    Counter(
+      name: "export faults", help: "parser faults while the fields of records were written",
+      source: .export { sum($0.parserFaults) }),
     Counter(name: "export dropped", help: "records that no collector took", source: .export { $0.dropped }),
   ]
 }
 
 extension CounterTable {
+  /// The sum of the parser faults of the engine and all plugins.
+  private static func sum(_ faults: InlineArray<33, UInt64>) -> UInt64 {
+    faults.indices.reduce(0) { $0 &+ faults[$1] }
+  }
+
   /// The counter of frames that belong to no flow for `reason`.
   private static func discard(_ reason: DiscardReason, help: String) -> Counter {
     Counter(name: reason.name, help: help, source: .engine { $0.discarded[Int(reason.rawValue)] })
@@ -116,6 +127,8 @@ struct CounterSnapshot {
   var ports: [(port: UInt16, counters: PortCounters)] = []
   /// The export lcore's.
   var export = ExportCounters()
+  /// The names of the enabled plugins, by slot.
+  var plugins: [String] = []
 
   /// The counter's value for every lcore or port that has it; one value for the export lcore.
   func values(_ counter: Counter) -> [UInt64] {
@@ -125,6 +138,21 @@ struct CounterSnapshot {
     case .port(let read): ports.map { read($0.counters) }
     case .export(let read): [read(export)]
     }
+  }
+
+  /// The parser faults on all lcores by whose mistakes they are, without those that made none.
+  var faults: [(name: String, count: UInt64)] {
+    var faults: [(name: String, count: UInt64)] = []
+    for index in export.parserFaults.indices {
+      let count = workers.reduce(export.parserFaults[index]) { $0 &+ $1.engine.parserFaults[index] }
+      guard count > 0 else { continue }
+      // Index 0 is the engine's own, then the slots'.
+      let slot = index - 1
+      let name =
+        slot < 0 ? "engine" : slot < plugins.count ? "plugin \(plugins[slot])" : "plugin number \(slot)"
+      faults.append((name, count))
+    }
+    return faults
   }
 
   /// The sum over lcores or ports.

@@ -12,6 +12,7 @@ final class Exports: RecordExporting {
   private var text: [TextExporter] = []
   private let storage: UnsafeMutablePointer<ExportCounters>
   private var lastTick: UInt64 = 0
+  private let faults = ParserFaults()
 
   /// Opens every output.
   ///
@@ -63,6 +64,7 @@ final class Exports: RecordExporting {
   }
 
   func export(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
+    faults.countHere()
     for exporter in ipfix {
       exporter.withStream { schema.append(records, count: count, to: &$0) }
     }
@@ -108,6 +110,7 @@ final class Exports: RecordExporting {
   private func collect() {
     var sum = ExportCounters()
     sum.records = storage.pointee.records
+    sum.parserFaults = faults.counts
     for exporter in all {
       let counters = exporter.counters
       sum.messages &+= counters.messages

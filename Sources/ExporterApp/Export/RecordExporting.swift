@@ -14,6 +14,8 @@ struct ExportCounters: BitwiseCopyable, Sendable {
   var templates: UInt64 = 0
   /// Records that could not be delivered.
   var dropped: UInt64 = 0
+  /// Mistakes of plugins that showed while fields were written, as `WorkerCounters.parserFaults`.
+  var parserFaults: InlineArray<33, UInt64> = .init(repeating: 0)
 }
 
 /// Turns finished records into output. One lcore calls it, always the same.

@@ -79,6 +79,7 @@ struct ControlLoop {
     snapshot.workers = workers.map { ($0.lcore, $0.loop.pointee.link.counters.pointee, $0.worker.counters) }
     snapshot.ports = ports.map { ($0, PortCounters(port: $0)) }
     snapshot.export = exporter.counters.pointee
+    snapshot.plugins = workers.first?.worker.pluginNames ?? []
     return snapshot
   }
 }

@@ -108,6 +108,7 @@ struct OfflineReader: ~Copyable {
     var snapshot = CounterSnapshot()
     snapshot.workers = [(0, counters, worker.counters)]
     snapshot.export = exporter.counters.pointee
+    snapshot.plugins = worker.pluginNames
     return snapshot
   }
 

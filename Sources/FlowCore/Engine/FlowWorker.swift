@@ -31,6 +31,8 @@ public final class FlowWorker {
   /// The records that the last call finished: valid from 0 to `finished`, until the next call.
   public let outbox: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   private let countersMemory: UnsafeMutablePointer<WorkerCounters>
+  /// The names of the enabled plugins, by slot.
+  public let pluginNames: [String]
 
   /// The most frames one call takes.
   public static let burstSize = 32
@@ -45,6 +47,7 @@ public final class FlowWorker {
     let made = try Engine(configuration, layout: schema.layout, worker: number, memory: memory)
     outbox = made.outbox
     countersMemory = made.counters
+    pluginNames = schema.pluginNames
     schema.register(made.slab.pointee.reader, worker: number)
     engine = .allocate(capacity: 1)
     engine.initialize(to: made)

@@ -31,7 +31,7 @@ extension Dissector {
         case .ethernet:
           //  | destination 6 | source 6 | EtherType 2 |
           packet.macAddresses = .ethernet
-          packet.linkOffset = UInt32(cursor.position)
+          packet.linkOffset = UInt32(truncatingIfNeeded: cursor.position)
           try cursor.skip(12)
           layer = .etherType(try cursor.unsigned16())
         case .etherType(let type):
@@ -67,7 +67,7 @@ extension Dissector {
         case .trill:
           //  | version 2, reserved 2, multi-destination 1, options length 5, hops 6 | egress 16 | ingress 16 |
           let first = try cursor.unsigned16()
-          try cursor.skip(4 + 4 * Int(first >> 6 & 0x1F))
+          try cursor.skip(4 &+ 4 &* Int(first >> 6 & 0x1F))
           vlan = nil
           layer = .ethernet
         case .ip:
@@ -136,7 +136,7 @@ extension Dissector {
   private func noteSource(_ hardware: UInt16, at cursor: Cursor, into packet: inout Packet) {
     guard hardware == 1 else { return }
     packet.macAddresses = .sourceOnly
-    packet.linkOffset = UInt32(cursor.position)
+    packet.linkOffset = UInt32(truncatingIfNeeded: cursor.position)
   }
 
   /// Skips the label stack (RFC 3032) and returns what lies below it, or nil where that is unknown.
@@ -149,7 +149,7 @@ extension Dissector {
     while entry & 0x100 == 0 {
       guard depth < Dissector.maximumHeaders else { return nil }
       entry = try cursor.unsigned32()
-      depth += 1
+      depth &+= 1
     }
     var ahead = cursor
     switch try ahead.unsigned8() >> 4 {
@@ -168,21 +168,21 @@ extension Dissector {
   ///
   ///     | checksum 1, routing 1, key 1, sequence 1, … 9, version 3 | type 16 | [checksum 4] [key 4] [sequence 4]
   private func greLayer(_ bytes: Bytes, at start: Int) -> (type: UInt16, offset: Int)? {
-    guard bytes.count - start >= 20, bytes[start + 9] == 47, bytes[start] >> 4 == 4 else { return nil }
-    let headerLength = Int(bytes[start] & 0xF) * 4
-    guard headerLength >= 20, bytes.load(UInt16.self, at: start + 6) & 0x3FFF == 0 else { return nil }
-    let header = start + headerLength
-    guard bytes.count - header >= 4 else { return nil }
+    guard bytes.count &- start >= 20, bytes[start &+ 9] == 47, bytes[start] >> 4 == 4 else { return nil }
+    let headerLength = Int(bytes[start] & 0xF) &* 4
+    guard headerLength >= 20, bytes.load(UInt16.self, at: start &+ 6) & 0x3FFF == 0 else { return nil }
+    let header = start &+ headerLength
+    guard bytes.count &- header >= 4 else { return nil }
     let flags = bytes.load(UInt16.self, at: header)
-    let type = bytes.load(UInt16.self, at: header + 2)
+    let type = bytes.load(UInt16.self, at: header &+ 2)
     // Version 1 is PPTP's; the routing bit is RFC 1701's source routes, which nothing sends any more.
     guard flags & 0x4007 == 0 else { return nil }
     switch type {
     case 0x0800, 0x86DD, 0x8847, 0x8848, 0x8864: break
     default: return nil
     }
-    let words = (flags >> 15) + (flags >> 13 & 1) + (flags >> 12 & 1)
-    let offset = header + 4 + 4 * Int(words)
+    let words = (flags >> 15) &+ (flags >> 13 & 1) &+ (flags >> 12 & 1)
+    let offset = header &+ 4 &+ 4 &* Int(words)
     guard offset < bytes.count else { return nil }
     return (type, offset)
   }

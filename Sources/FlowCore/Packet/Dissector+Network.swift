@@ -13,13 +13,13 @@ extension Dissector {
   {
     let header = bytes.dropFirst(start)
     guard header.count >= 1 else { return .ipTruncated }
-    let headerLength = Int(header[0] & 0xF) * 4
+    let headerLength = Int(header[0] & 0xF) &* 4
     guard header[0] >> 4 == 4, headerLength >= 20 else { return .ipHeaderInvalid }
     guard header.count >= headerLength else { return .ipTruncated }
     let total = header.load(UInt16.self, at: 2)
     let flagsAndOffset = header.load(UInt16.self, at: 6)
     packet.octets = UInt32(total)
-    packet.networkOffset = UInt32(start)
+    packet.networkOffset = UInt32(truncatingIfNeeded: start)
     packet.key = Key(
       addresses: header.load(UInt64.self, at: 12), sourcePort: 0, destinationPort: 0,
       protocolNumber: header[9], vlan: vlan, isVersion6: false)
@@ -27,7 +27,7 @@ extension Dissector {
       identification: UInt32(header.load(UInt16.self, at: 4)), offset: flagsAndOffset & 0x1FFF,
       more: flagsAndOffset & 0x2000 != 0)
     return dissectTransport(
-      bytes, at: start + headerLength, length: max(0, Int(total) - headerLength), fragment: fragment,
+      bytes, at: start &+ headerLength, length: max(0, Int(total) &- headerLength), fragment: fragment,
       into: &packet)
   }
 
@@ -43,8 +43,8 @@ extension Dissector {
     guard header[0] >> 4 == 6 else { return .ipHeaderInvalid }
     guard header.count >= 40 else { return .ipTruncated }
     let payloadLength = Int(header.load(UInt16.self, at: 4))
-    packet.octets = UInt32(payloadLength + 40)
-    packet.networkOffset = UInt32(start)
+    packet.octets = UInt32(truncatingIfNeeded: payloadLength &+ 40)
+    packet.networkOffset = UInt32(truncatingIfNeeded: start)
     var next = header[6]
     var offset = 40
     var fragment = Fragment.none
@@ -54,25 +54,25 @@ extension Dissector {
       switch next {
       case 0, 43, 60, 135:
         //  | next header 8 | length in 8-octet units, not counting the first 8 |
-        guard header.count - offset >= 2 else { return .ipTruncated }
-        length = 8 * (Int(header[offset + 1]) + 1)
+        guard header.count &- offset >= 2 else { return .ipTruncated }
+        length = 8 &* (Int(header[offset &+ 1]) &+ 1)
       case 51:
         // The authentication header counts in 4-octet units minus 2 (RFC 4302 section 2.2).
-        guard header.count - offset >= 2 else { return .ipTruncated }
-        length = 4 * (Int(header[offset + 1]) + 2)
+        guard header.count &- offset >= 2 else { return .ipTruncated }
+        length = 4 &* (Int(header[offset &+ 1]) &+ 2)
       case 44:
         //  | next header 8 | reserved 8 | offset 13, reserved 2, more 1 | identification 32 |
-        guard header.count - offset >= 8 else { return .ipTruncated }
-        let offsetAndMore = header.load(UInt16.self, at: offset + 2)
+        guard header.count &- offset >= 8 else { return .ipTruncated }
+        let offsetAndMore = header.load(UInt16.self, at: offset &+ 2)
         fragment = Fragment(
-          identification: header.load(UInt32.self, at: offset + 4), offset: offsetAndMore >> 3,
+          identification: header.load(UInt32.self, at: offset &+ 4), offset: offsetAndMore >> 3,
           more: offsetAndMore & 1 != 0)
         length = 8
       default: break chain
       }
-      guard header.count - offset >= length else { return .ipTruncated }
+      guard header.count &- offset >= length else { return .ipTruncated }
       next = header[offset]
-      offset += length
+      offset &+= length
       // What follows a later fragment's header is the middle of something.
       if fragment.offset > 0 { break }
     }
@@ -80,7 +80,7 @@ extension Dissector {
       addresses: UInt64(header.load(UInt32.self, at: 20)) << 32 | UInt64(header.load(UInt32.self, at: 36)),
       sourcePort: 0, destinationPort: 0, protocolNumber: next, vlan: vlan, isVersion6: true)
     return dissectTransport(
-      bytes, at: start + offset, length: max(0, payloadLength - (offset - 40)), fragment: fragment,
+      bytes, at: start &+ offset, length: max(0, payloadLength &- (offset &- 40)), fragment: fragment,
       into: &packet)
   }
 
@@ -90,7 +90,7 @@ extension Dissector {
   ) -> DiscardReason? {
     let header = bytes.dropFirst(start)
     let protocolNumber = packet.key.protocolNumber
-    packet.transportOffset = UInt32(start)
+    packet.transportOffset = UInt32(truncatingIfNeeded: start)
     packet.tcpFlags = 0
     packet.isLaterFragment = fragment.offset > 0
     var headerLength = 0
@@ -99,10 +99,10 @@ extension Dissector {
       switch protocolNumber {
       case 6:
         guard header.count >= 20 else { return .transportTruncated }
-        headerLength = Int(header[12] >> 4) * 4
+        headerLength = Int(header[12] >> 4) &* 4
         guard headerLength >= 20 else { return .tcpHeaderInvalid }
         guard header.count >= headerLength else { return .transportTruncated }
-        guard Dissector.optionsFit(header.slice(20, headerLength - 20)) else { return .tcpHeaderInvalid }
+        guard Dissector.optionsFit(header.slice(20, headerLength &- 20)) else { return .tcpHeaderInvalid }
         packet.tcpFlags = header[13]
       case 17, 136:
         guard header.count >= 8 else { return .transportTruncated }
@@ -125,11 +125,11 @@ extension Dissector {
     {
       packet.key.setPorts(ports)
     }
-    let payloadLength = max(0, length - headerLength)
-    let payloadOffset = min(start + headerLength, bytes.count)
-    packet.payloadOffset = UInt32(payloadOffset)
-    packet.payloadLength = UInt32(payloadLength)
-    packet.payloadCaptured = UInt32(min(payloadLength, bytes.count - payloadOffset))
+    let payloadLength = max(0, length &- headerLength)
+    let payloadOffset = min(start &+ headerLength, bytes.count)
+    packet.payloadOffset = UInt32(truncatingIfNeeded: payloadOffset)
+    packet.payloadLength = UInt32(truncatingIfNeeded: payloadLength)
+    packet.payloadCaptured = UInt32(truncatingIfNeeded: min(payloadLength, bytes.count &- payloadOffset))
     packet.hash =
       packet.key.isVersion6
       ? hashing.hash(packet.key, source: packet.sourceAddress6, destination: packet.destinationAddress6)
@@ -163,12 +163,12 @@ extension Dissector {
     while offset < options.count {
       switch options[offset] {
       case 0: return true
-      case 1: offset += 1
+      case 1: offset &+= 1
       default:
-        guard offset + 1 < options.count else { return false }
-        let length = Int(options[offset + 1])
-        guard length >= 2, offset + length <= options.count else { return false }
-        offset += length
+        guard offset &+ 1 < options.count else { return false }
+        let length = Int(options[offset &+ 1])
+        guard length >= 2, offset &+ length <= options.count else { return false }
+        offset &+= length
       }
     }
     return true

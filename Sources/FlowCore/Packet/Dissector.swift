@@ -114,7 +114,7 @@ struct Dissector: ~Copyable {
     }
     switch type {
     case 0x86DD: return dissectIPv6(bytes, at: start, vlan: vlan, into: &packet)
-    case 0x0800 where bytes[start + 9] != 47: return dissectIPv4(bytes, at: start, vlan: vlan, into: &packet)
+    case 0x0800 where bytes[start &+ 9] != 47: return dissectIPv4(bytes, at: start, vlan: vlan, into: &packet)
     default: return dissectLayers(frame, into: &packet)
     }
   }

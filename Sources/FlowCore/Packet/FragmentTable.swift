@@ -95,7 +95,7 @@ struct FragmentTable: ~Copyable {
 
   @inline(__always)
   private func set(of datagram: Datagram) -> Int {
-    Int((datagram.hash >> 32 &* UInt64(heads.count)) >> 32)
+    Int(truncatingIfNeeded: (datagram.hash >> 32 &* UInt64(truncatingIfNeeded: heads.count)) >> 32)
   }
 
   @inline(__always)

@@ -121,20 +121,20 @@ extension Packet {
   @inline(__always)
   private func address6(at offset: Int) -> (high: UInt64, low: UInt64) {
     let bytes = Bytes(frame, count: Int(captured))
-    let start = Int(networkOffset) + offset
-    return (bytes.load(UInt64.self, at: start), bytes.load(UInt64.self, at: start + 8))
+    let start = Int(networkOffset) &+ offset
+    return (bytes.load(UInt64.self, at: start), bytes.load(UInt64.self, at: start &+ 8))
   }
 
   /// IPv4 time to live or IPv6 hop limit; read when asked for, because few plugins do.
   @inline(__always)
   var timeToLive: UInt8 {
-    Bytes(frame, count: Int(captured))[Int(networkOffset) + (key.isVersion6 ? 7 : 8)]
+    Bytes(frame, count: Int(captured))[Int(networkOffset) &+ (key.isVersion6 ? 7 : 8)]
   }
 
   /// The IPv4 flags (bit 2 reserved, bit 1 DF, bit 0 MF) in the low three bits; 0 for IPv6.
   @inline(__always)
   var fragmentFlags: UInt8 {
-    key.isVersion6 ? 0 : Bytes(frame, count: Int(captured))[Int(networkOffset) + 6] >> 5
+    key.isVersion6 ? 0 : Bytes(frame, count: Int(captured))[Int(networkOffset) &+ 6] >> 5
   }
 
   /// The captured payload.

@@ -142,7 +142,7 @@ public struct PacketView: BitwiseCopyable {
   var transportHeader: Bytes {
     let packet = packet.pointee
     return Bytes(packet.frame, count: Int(packet.captured))
-      .slice(Int(packet.transportOffset), Int(packet.payloadOffset) - Int(packet.transportOffset))
+      .slice(Int(packet.transportOffset), Int(packet.payloadOffset) &- Int(packet.transportOffset))
   }
 
   /// The TCP header, or nil where there is none.
@@ -164,7 +164,7 @@ public struct FlowContext {
   /// The packets counted so far.
   @inline(__always) public var forwardPackets: UInt32 { record.pointee.forwardPackets }
   @inline(__always) public var reversePackets: UInt32 { record.pointee.reversePackets }
-  @inline(__always) public var packets: UInt64 { UInt64(forwardPackets) + UInt64(reversePackets) }
+  @inline(__always) public var packets: UInt64 { UInt64(forwardPackets) &+ UInt64(reversePackets) }
   /// The union of the TCP flags of both directions.
   @inline(__always) public var tcpFlags: UInt8 { record.pointee.forwardFlags | record.pointee.reverseFlags }
   /// When the flow began, nanoseconds since 1970.
@@ -192,7 +192,7 @@ public struct FinishedFlow {
   @inline(__always) public var first: UInt64 { record.pointee.first }
   /// The flow's packets in both directions.
   @inline(__always) public var packets: UInt64 {
-    UInt64(record.pointee.forwardPackets) + UInt64(record.pointee.reversePackets)
+    UInt64(record.pointee.forwardPackets) &+ UInt64(record.pointee.reversePackets)
   }
   /// The outermost VLAN id, 0 when untagged.
   @inline(__always) public var vlan: UInt16 { record.pointee.key.vlan }

@@ -16,6 +16,8 @@ public struct PluginSelection: Sendable {
 
 /// One enabled plugin: bit `slot` of a record's masks stands for it.
 struct PluginSlot: BitwiseCopyable {
+  /// The slot's own number.
+  var index: UInt8 = 0
   var number: UInt8
   /// Where its state begins, from the record's start.
   var stateOffset: UInt32
@@ -90,6 +92,7 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     stateLines = min(8, (offset - FlowRecord.size + 63) / 64)
     // The states first, so that those of all plugins share few cache lines; a packet touches little of what trails.
     for index in slots.indices {
+      slots[index].index = UInt8(index)
       offset = (offset + 7) / 8 * 8
       slots[index].trailingOffset = UInt32(offset)
       offset += Int(slots[index].trailingSize)

@@ -10,22 +10,23 @@ struct BurstStatistics: FlowPlugin {
   struct Burst: BitwiseCopyable {
     var packets: UInt32 = 0
     var bytes: UInt32 = 0
-    /// Microseconds: those of `start` since 1970 in 52 bits, and the upper 12 of the duration's 44.
+    /// Microseconds: those of `start` since 1970 in 55 bits, enough for all that 64 bits of nanoseconds hold, and the
+    /// upper 9 of the duration's 41.
     private var startAndDuration: UInt64
     private var durationLow: UInt32 = 0
 
-    init(start nanoseconds: UInt64) { startAndDuration = (nanoseconds / 1000) << 12 }
+    init(start nanoseconds: UInt64) { startAndDuration = (nanoseconds / 1000) << 9 }
 
     /// Nanoseconds since 1970, whole microseconds.
-    var start: UInt64 { startAndDuration >> 12 &* 1000 }
+    var start: UInt64 { startAndDuration >> 9 &* 1000 }
 
-    /// Microseconds from `start` to the last packet, both truncated; at most 101 days, and negative where a capture goes
+    /// Microseconds from `start` to the last packet, both truncated; at most 12 days, and negative where a capture goes
     /// back in time.
     var duration: Int64 {
-      get { Int64(bitPattern: startAndDuration << 52) >> 20 | Int64(durationLow) }
+      get { Int64(bitPattern: startAndDuration << 55) >> 23 | Int64(durationLow) }
       set {
-        let value = min(max(newValue, -(1 << 43)), 1 << 43 - 1)
-        startAndDuration = startAndDuration & ~0xFFF | UInt64(bitPattern: value >> 32) & 0xFFF
+        let value = min(max(newValue, -(1 << 40)), 1 << 40 - 1)
+        startAndDuration = startAndDuration & ~0x1FF | UInt64(bitPattern: value >> 32) & 0x1FF
         durationLow = UInt32(truncatingIfNeeded: value)
       }
     }
@@ -122,7 +123,7 @@ struct BurstStatistics: FlowPlugin {
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
     let bursts = flow.trailing
-    func burst(_ number: Int) -> Burst { bursts.load(Burst.self, at: number * Self.size) }
+    func burst(_ number: Int) -> Burst { bursts.load(Burst.self, at: number &* Self.size) }
     func stop(_ number: Int) -> UInt64 {
       let burst = burst(number)
       return burst.start &+ UInt64(bitPattern: burst.duration &* 1000)
@@ -134,10 +135,10 @@ struct BurstStatistics: FlowPlugin {
     writer.times(Self.sourceStart, count: forward) { burst($0).start }
     writer.times(Self.sourceStop, count: forward) { stop($0) }
     let reverse = Int(state.reverse.kept)
-    writer.list(Self.destinationPackets, count: reverse) { burst(Self.limit + $0).packets }
-    writer.list(Self.destinationBytes, count: reverse) { burst(Self.limit + $0).bytes }
-    writer.times(Self.destinationStart, count: reverse) { burst(Self.limit + $0).start }
-    writer.times(Self.destinationStop, count: reverse) { stop(Self.limit + $0) }
+    writer.list(Self.destinationPackets, count: reverse) { burst(Self.limit &+ $0).packets }
+    writer.list(Self.destinationBytes, count: reverse) { burst(Self.limit &+ $0).bytes }
+    writer.times(Self.destinationStart, count: reverse) { burst(Self.limit &+ $0).start }
+    writer.times(Self.destinationStop, count: reverse) { stop(Self.limit &+ $0) }
   }
 }
 

@@ -70,27 +70,27 @@ struct HeaderFields: FlowPlugin {
   /// down. Kinds above 63 have none.
   @inline(__always)
   private static func bit(_ kind: UInt8) -> UInt64 {
-    kind < 64 ? 1 << UInt64((kind & 0xF8) &+ 7 &- (kind & 7)) : 0
+    kind < 64 ? 1 &<< UInt64((kind & 0xF8) &+ 7 &- (kind & 7)) : 0
   }
 
   /// Notes the options (RFC 9293 section 3.1); at most 40 bytes, so at most 40 turns.
   private func note(_ options: Bytes, isFirst: Bool, in direction: inout Direction) {
     var offset = 0
     // An end or NOP in the very last byte is padding and not noted, as in the peer.
-    while offset + 1 < options.count {
+    while offset &+ 1 < options.count {
       let kind = options[offset]
       direction.options |= Self.bit(kind)
       if kind == 0 { return }
       if kind == 1 {
-        offset += 1
+        offset &+= 1
         continue
       }
-      let length = Int(options[offset + 1])
+      let length = Int(options[offset &+ 1])
       guard length >= 2 else { return }
-      if kind == 2, length == 4, isFirst, options.count - offset >= 4 {
-        direction.maximumSegment = options.load(UInt16.self, at: offset + 2)
+      if kind == 2, length == 4, isFirst, options.count &- offset >= 4 {
+        direction.maximumSegment = options.load(UInt16.self, at: offset &+ 2)
       }
-      offset += length
+      offset &+= length
     }
   }
 

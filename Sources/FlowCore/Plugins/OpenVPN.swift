@@ -136,7 +136,7 @@ struct OpenVPN: FlowPlugin {
   /// Whether a TLS handshake record (type 22) at one of two offsets begins with a message of `type`.
   private func isHello(_ message: Bytes, type: UInt8, at plain: Int, or authenticated: Int) -> Bool {
     func isHello(at offset: Int) -> Bool {
-      message.count > offset + 5 && message[offset] == 22 && message[offset + 5] == type
+      message.count > offset &+ 5 && message[offset] == 22 && message[offset &+ 5] == type
     }
     return isHello(at: plain) || isHello(at: authenticated)
   }
@@ -165,7 +165,7 @@ struct OpenVPN: FlowPlugin {
     if packets > 20, state.stage == .data { return 100 }
     // Without a handshake: the share of data among at least 21 large packets, from three fifths on.
     let (large, data) = (UInt64(state.large), UInt64(state.largeData))
-    guard large > 20, data * 5 >= large * 3 else { return 0 }
-    return UInt8(clamping: 80 * data / large)
+    guard large > 20, data &* 5 >= large &* 3 else { return 0 }
+    return UInt8(clamping: 80 &* data / large)
   }
 }

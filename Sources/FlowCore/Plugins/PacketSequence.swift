@@ -50,7 +50,7 @@ struct PacketSequence: FlowPlugin {
   func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
     if skipsDuplicates {
       flow.trailing.store(Direction(), at: entryBytes)
-      flow.trailing.store(Direction(), at: entryBytes + Self.directionSize)
+      flow.trailing.store(Direction(), at: entryBytes &+ Self.directionSize)
     }
     return note(&state, packet, &flow)
   }
@@ -100,8 +100,8 @@ struct PacketSequence: FlowPlugin {
     guard let header = packet.tcpHeader else { return false }
     let now = Direction(
       sequence: header.load(UInt32.self, at: 4), acknowledgement: header.load(UInt32.self, at: 8),
-      length: UInt32(packet.payloadCaptured), flags: packet.tcpFlags)
-    let place = packet.isForward ? entryBytes : entryBytes + Self.directionSize
+      length: UInt32(truncatingIfNeeded: packet.payloadCaptured), flags: packet.tcpFlags)
+    let place = packet.isForward ? entryBytes : entryBytes &+ Self.directionSize
     let before = flow.trailing.load(Direction.self, at: place)
     if state.count > 0, !isHigher(now.sequence, before.sequence),
       !isHigher(now.acknowledgement, before.acknowledgement), now.length == before.length,
@@ -115,7 +115,7 @@ struct PacketSequence: FlowPlugin {
 
   /// The peer's comparison: the number wrapped round where it fell by more than 4252017623.
   private func isHigher(_ number: UInt32, _ before: UInt32) -> Bool {
-    number > before || Int64(number) - Int64(before) < -4_252_017_623
+    number > before || Int64(number) &- Int64(before) < -4_252_017_623
   }
 
   // MARK: Fields
@@ -134,16 +134,16 @@ struct PacketSequence: FlowPlugin {
     let entries = flow.trailing
     let first = flow.first
     writer.list(Self.packetLength, count: count) {
-      UInt16(truncatingIfNeeded: entries.load(UInt64.self, at: $0 * 8))
+      UInt16(truncatingIfNeeded: entries.load(UInt64.self, at: $0 &* 8))
     }
     writer.times(exportsMicroseconds ? Self.packetTimeMicroseconds : Self.packetTime, count: count) {
-      nanoseconds(entries.load(UInt64.self, at: $0 * 8), first: first)
+      nanoseconds(entries.load(UInt64.self, at: $0 &* 8), first: first)
     }
     writer.list(Self.packetFlag, count: count) {
-      UInt8(truncatingIfNeeded: entries.load(UInt64.self, at: $0 * 8) >> 16)
+      UInt8(truncatingIfNeeded: entries.load(UInt64.self, at: $0 &* 8) >> 16)
     }
     writer.list(Self.packetDirection, count: count) {
-      entries.load(UInt64.self, at: $0 * 8) & 1 << 24 == 0 ? Int8(1) : Int8(-1)
+      entries.load(UInt64.self, at: $0 &* 8) & 1 << 24 == 0 ? Int8(1) : Int8(-1)
     }
   }
 }

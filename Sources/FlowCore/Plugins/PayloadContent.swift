@@ -54,7 +54,7 @@ struct PayloadContent: FlowPlugin {
     guard let block = flow.takeBlock(payload.count) else { return }
     flow.contents(block).copy(payload, to: 0)
     content.block = block
-    content.length = UInt16(payload.count)
+    content.length = UInt16(truncatingIfNeeded: payload.count)
   }
 
   // MARK: Fields

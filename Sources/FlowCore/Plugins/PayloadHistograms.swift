@@ -12,10 +12,14 @@ struct PayloadHistograms: FlowPlugin {
   struct Histogram: BitwiseCopyable {
     var bins: InlineArray<8, UInt32> = .init(repeating: 0)
 
+    /// The counter of the bin `index` modulo 8: no index is outside.
+    @inline(__always)
+    subscript(index: Int) -> UInt32 { bins[index & 7] }
+
     @inline(__always)
     mutating func count(_ value: UInt32) {
       // The position of the highest bit is the bin; `| 15` gathers all values below 16 in the first.
-      let bin = min(28 - (value | 15).leadingZeroBitCount, 7)
+      let bin = min(28 &- (value | 15).leadingZeroBitCount, 7)
       bins[bin] &+= bins[bin] == .max ? 0 : 1
     }
   }
@@ -82,9 +86,9 @@ struct PayloadHistograms: FlowPlugin {
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
-    writer.list(Self.sourceSizes, count: 8) { state.forward.sizes.bins[$0] }
-    writer.list(Self.destinationSizes, count: 8) { state.reverse.sizes.bins[$0] }
-    writer.list(Self.sourceGaps, count: 8) { state.forward.gaps.bins[$0] }
-    writer.list(Self.destinationGaps, count: 8) { state.reverse.gaps.bins[$0] }
+    writer.list(Self.sourceSizes, count: 8) { state.forward.sizes[$0] }
+    writer.list(Self.destinationSizes, count: 8) { state.reverse.sizes[$0] }
+    writer.list(Self.sourceGaps, count: 8) { state.forward.gaps[$0] }
+    writer.list(Self.destinationGaps, count: 8) { state.reverse.gaps[$0] }
   }
 }

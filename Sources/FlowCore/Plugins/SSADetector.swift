@@ -51,11 +51,11 @@ struct SSADetector: FlowPlugin {
       Notes(flow.contents(block)).forgetAll()
     }
     let notes = Notes(flow.contents(state.notes))
-    let length = packet.payloadCaptured - Self.lengths.lowerBound
+    let length = packet.payloadCaptured &- Self.lengths.lowerBound
     guard
       notes.has(
-        isForward: !packet.isForward, from: max(0, length - Self.tolerance), through: length,
-        notBefore: packet.time < Self.patience ? 0 : packet.time - Self.patience)
+        isForward: !packet.isForward, from: max(0, length &- Self.tolerance), through: length,
+        notBefore: packet.time < Self.patience ? 0 : packet.time &- Self.patience)
     else {
       notes.note(length, isForward: packet.isForward, at: packet.time)
       return .more
@@ -87,12 +87,16 @@ struct SSADetector: FlowPlugin {
 
     @inline(__always)
     private func time(_ length: Int, _ isForward: Bool) -> Int {
-      Self.times + (isForward ? length : length + lengths.count) * 8
+      Self.times &+ (isForward ? length : length &+ lengths.count) &* 8
     }
+
+    /// The bit of a length in a set; `length` is below 128.
+    @inline(__always)
+    private func bit(_ length: Int) -> UInt128 { 1 &<< UInt128(truncatingIfNeeded: length) }
 
     /// Whether a packet of a length from `first` through `last` is noted that was not received before `earliest`.
     func has(isForward: Bool, from first: Int, through last: Int, notBefore earliest: UInt64) -> Bool {
-      let window = (UInt128(1) << (last - first + 1) - 1) << first
+      let window = (bit(last &- first &+ 1) &- 1) &<< UInt128(truncatingIfNeeded: first)
       var candidates = bytes.load(UInt128.self, at: packets(isForward)) & window
       while candidates != 0 {
         let length = candidates.trailingZeroBitCount
@@ -104,15 +108,15 @@ struct SSADetector: FlowPlugin {
 
     func note(_ length: Int, isForward: Bool, at now: UInt64) {
       let set = bytes.load(UInt128.self, at: packets(isForward))
-      bytes.store(set | 1 << UInt128(length), at: packets(isForward))
+      bytes.store(set | bit(length), at: packets(isForward))
       bytes.store(now, at: time(length, isForward))
     }
 
     /// Adds the length of a suspect; true where none had it before.
     func rememberSuspect(_ length: Int) -> Bool {
       let set = bytes.load(UInt128.self, at: Self.suspects)
-      bytes.store(set | 1 << UInt128(length), at: Self.suspects)
-      return set >> UInt128(length) & 1 == 0
+      bytes.store(set | bit(length), at: Self.suspects)
+      return set & bit(length) == 0
     }
 
     func forgetPackets() {
@@ -140,13 +144,13 @@ struct SSADetector: FlowPlugin {
   /// 3/5 of the remembered ones, 2/5 from 15 suspects on, 1/5 from 40 on.
   private func isTunnel(_ state: State, packets: UInt64) -> Bool {
     let suspects = UInt64(state.suspects)
-    guard suspects >= 3, packets <= 2500 * suspects else { return false }
+    guard suspects >= 3, packets <= 2500 &* suspects else { return false }
     let fifths: UInt32 =
       switch suspects {
       case ..<15: 3
       case ..<40: 2
       default: 1
       }
-    return UInt32(state.distinctLengths) * 5 <= min(state.suspects, Self.remembered) * fifths
+    return UInt32(state.distinctLengths) &* 5 <= min(state.suspects, Self.remembered) &* fifths
   }
 }

@@ -1,0 +1,44 @@
+// Where mistakes of parsers are counted that show while records are written, and whose they are.
+import CIntrinsics
+
+/// Counters of reads and writes outside of their bytes: the engine's own, then those of each slot's plugin (index 1 + slot).
+///
+/// They belong to the thread that calls `countHere`, and stay as long as the process: what a thread works on refers to
+/// them.
+public struct ParserFaults: @unchecked Sendable {
+  private let counters: UnsafeMutablePointer<UInt64>
+
+  /// Counters that are all 0.
+  public init() {
+    counters = .allocate(capacity: MARTLET_TRACE_SLOTS)
+    counters.initialize(repeating: 0, count: MARTLET_TRACE_SLOTS)
+  }
+
+  /// From here on this thread's faults are counted here, until it works on another burst of packets.
+  @inline(__always)
+  public func countHere() { martlet_trace_burst(nil, 0, counters) }
+
+  /// The counters' values now.
+  public var counts: InlineArray<33, UInt64> {
+    var counts = InlineArray<33, UInt64>(repeating: 0)
+    for index in counts.indices { counts[index] = counters[index] }
+    return counts
+  }
+}
+
+extension RecordSchema {
+  /// The names of the enabled plugins, by slot.
+  public var pluginNames: [String] {
+    layout.slots.map { slot in
+      var name = PluginName()
+      BuiltInPlugins.visit(slot.number, &name)
+      return name.name
+    }
+  }
+}
+
+/// The name of one plugin.
+private struct PluginName: PluginVisitor {
+  var name = ""
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) { name = P.name }
+}
