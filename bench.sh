@@ -28,6 +28,7 @@ stages=("$@")
 for stage in "${stages[@]}"; do
   case $stage in
     engine | export | live | queues | plugins | memif) ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
   esac
 done
@@ -35,7 +36,10 @@ done
 need dpdk dpdk-dev libnuma-dev libbsd-dev libssl-dev libpcap-dev pkg-config python3 \
   valgrind binutils
 say "swift build -c release"
-swift build -c release 2>&1 | tail -n 1 || exit 1
+log=$(mktemp)
+swift build -c release >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; exit 1; }
+tail -n 1 "$log"
+rm -f "$log"
 bin=$(swift build -c release --show-bin-path)
 results=Benchmarks/results/$(date -u +%Y-%m-%dT%H%M%SZ)
 mkdir -p "$results"

@@ -3,9 +3,9 @@
 #
 #     ./test.sh [--no-install] [STAGE…]        stages: format build unit end-to-end (default: all)
 #
-# For a Debian 12 with git and a Swift 6.3 toolchain. Every stage runs even when an earlier one failed;
-# the closing lines are repeated at the end, and the exit status is 0 only if every stage passed.
-# Arguments for pytest go into PYTEST_ADDOPTS.
+# For a Debian 12 with git and a Swift 6.3 toolchain. Every stage runs even when an earlier one failed; each prints
+# its runner's closing line, and what failed. The closing lines are repeated at the end, and the exit status is 0
+# only if every stage passed. Arguments for pytest go into PYTEST_ADDOPTS.
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 
@@ -82,15 +82,29 @@ trap 'rm -rf "$LOG"' EXIT
 CLOSING=()
 FAILED=0
 
-# stage NAME PATTERN COMMAND…: runs it, keeps the last line that matches PATTERN as its closing line.
+# failing FILE: the part of a runner's output that says what failed. Lines are cut: a parametrised test's name has all of
+# its arguments in it, and is up to a megabyte long.
+failing() {
+    grep -n -E -A 12 '✘|error:|warning:|Fatal error|FAILED|ERROR|^E  |Traceback|^(_{3,}|={3,} FAIL)|Segmentation|signal' "$1" |
+        cut -c 1-300 | awk 'NR <= 400 { print } NR == 401 { print "…" }'
+    echo "--- the last lines"
+    tail -n 20 "$1" | cut -c 1-300
+}
+
+# stage NAME PATTERN COMMAND…: runs it quietly, prints the last line that matches PATTERN, its closing line, as the runner
+# wrote it, and before it what failed.
 stage() {
     local name=$1 pattern=$2 start=$SECONDS status closing
     shift 2
     say "$name: $*"
-    "$@" 2>&1 | tee "$LOG/$name"
-    status=${PIPESTATUS[0]}
-    closing=$(grep -E "$pattern" "$LOG/$name" | tail -n 1 | sed 's/^[^[:alnum:]=]*//')
-    [ "$status" = 0 ] || FAILED=1
+    "$@" >"$LOG/$name" 2>&1
+    status=$?
+    [ "$status" = 0 ] || { FAILED=1; failing "$LOG/$name"; }
+    closing=$(grep -E "$pattern" "$LOG/$name" | tail -n 1 | cut -c 1-300)
+    # What was skipped, and why, is for people to see.
+    grep -E '^SKIPPED' "$LOG/$name" | cut -c 1-300
+    [ -z "$closing" ] || printf '%s\n' "$closing"
+    closing=$(sed 's/^[^[:alnum:]=]*//' <<<"$closing")
     [ -n "$closing" ] || { [ "$status" = 0 ] && closing="nothing to complain about"; }
     CLOSING+=("$(printf '%-10s  status %s  %4d s  %s' "$name" "$status" $((SECONDS - start)) "$closing")")
 }

@@ -17,6 +17,7 @@ public final class RecordSchema: @unchecked Sendable {
     throws(FlowSetupError)
   {
     layout = try StateLayout(plugins)
+    try layout.checkDeclarations()
     slots = layout.slots.baseAddress ?? .allocate(capacity: 1)
     precision = timestamps
     readers = .allocate(capacity: Self.maximumWorkers)
