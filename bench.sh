@@ -44,7 +44,7 @@ bin=$(swift build -c release --show-bin-path)
 results=Benchmarks/results/$(date -u +%Y-%m-%dT%H%M%SZ)
 mkdir -p "$results"
 
-processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+processor=$(awk -F ': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)
 cat >"$results/machine.json" <<END
 {"date": "$(date -u +%FT%TZ)", "processor": "$processor", "cpus": $(nproc), "memory_kB": $(awk '/MemTotal/ {print $2}' /proc/meminfo),
  "kernel": "$(uname -r)", "swift": "$(swift --version 2>/dev/null | grep -o 'Swift version [0-9.]*')",
