@@ -46,11 +46,16 @@ install_packages() {
 
 make_venv() {
     local python=/usr/bin/python3
-    [ -x .build-venv/bin/pytest ] && { echo "the Python environment is there: .build-venv"; return; }
-    echo "making the Python environment .build-venv with pytest, numpy and pandas"
+    if [ -x .build-venv/bin/pytest ] && .build-venv/bin/python -c 'import sklearn' 2>/dev/null; then
+        echo "the Python environment is there: .build-venv"
+        return
+    fi
+    echo "making the Python environment .build-venv with pytest, numpy, pandas and scikit-learn"
     "$python" -m venv .build-venv && .build-venv/bin/pip install -q --disable-pip-version-check pytest || return
-    .build-venv/bin/pip install -q --disable-pip-version-check --only-binary :all: numpy pandas ||
-        echo "no numpy or pandas: the data frame test will be skipped"
+    # Without matplotlib: only the picture needs it.
+    grep -v matplotlib docs/examples/requirements.txt |
+        .build-venv/bin/pip install -q --disable-pip-version-check --only-binary :all: -r /dev/stdin ||
+        echo "no numpy, pandas or scikit-learn: the tests of data frames will be skipped"
 }
 
 reserve_hugepages() {
