@@ -83,17 +83,21 @@ command -v swift >/dev/null || { echo "test.sh: no swift on PATH: install Swift 
     echo "no ../shared/corpus (or MARTLET_CORPUS): tests on it are skipped, those on Tests/Captures run"
 
 LOG=$(mktemp -d /tmp/martlet-test.XXXXXX)
-trap 'rm -rf "$LOG"' EXIT
 CLOSING=()
 FAILED=0
+# What failed can be read in full afterwards.
+trap '[ "$FAILED" != 0 ] || rm -rf "$LOG"' EXIT
 
-# failing FILE: the part of a runner's output that says what failed. Lines are cut: a parametrised test's name has all of
-# its arguments in it, and is up to a megabyte long.
+# Cuts long lines in the middle: a parametrised test's name has all of its arguments in it, up to a megabyte of them, and
+# what failed is said behind it.
+cut_lines() { awk 'length > 500 { $0 = substr($0, 1, 160) " … " substr($0, length - 320) } { print }'; }
+
+# failing FILE: the part of a runner's output that says what failed.
 failing() {
     grep -n -E -A 12 '✘|error:|warning:|Fatal error|FAILED|ERROR|^E  |Traceback|^(_{3,}|={3,} FAIL)|Segmentation|signal' "$1" |
-        cut -c 1-300 | awk 'NR <= 400 { print } NR == 401 { print "…" }'
-    echo "--- the last lines"
-    tail -n 20 "$1" | cut -c 1-300
+        cut_lines | awk 'NR <= 400 { print } NR == 401 { print "…" }'
+    echo "--- the last lines of $1"
+    tail -n 20 "$1" | cut_lines
 }
 
 # stage NAME PATTERN COMMAND…: runs it quietly, prints the last line that matches PATTERN, its closing line, as the runner
@@ -105,9 +109,9 @@ stage() {
     "$@" >"$LOG/$name" 2>&1
     status=$?
     [ "$status" = 0 ] || { FAILED=1; failing "$LOG/$name"; }
-    closing=$(grep -E "$pattern" "$LOG/$name" | tail -n 1 | cut -c 1-300)
+    closing=$(grep -E "$pattern" "$LOG/$name" | tail -n 1 | cut_lines)
     # What was skipped, and why, is for people to see.
-    grep -E '^SKIPPED' "$LOG/$name" | cut -c 1-300
+    grep -E '^SKIPPED' "$LOG/$name" | cut_lines
     [ -z "$closing" ] || printf '%s\n' "$closing"
     closing=$(sed 's/^[^[:alnum:]=]*//' <<<"$closing")
     [ -n "$closing" ] || { [ "$status" = 0 ] && closing="nothing to complain about"; }
@@ -133,5 +137,5 @@ done
 
 say "Closing lines"
 printf '%s\n' "${CLOSING[@]}"
-[ "$FAILED" = 0 ] && echo "test.sh: all stages passed" || echo "test.sh: FAILED"
+[ "$FAILED" = 0 ] && echo "test.sh: all stages passed" || echo "test.sh: FAILED (the runners' whole output: $LOG)"
 exit "$FAILED"
