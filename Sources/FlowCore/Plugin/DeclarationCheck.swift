@@ -3,6 +3,10 @@
 // every later field of the record in IPFIX and CSV.
 import CIntrinsics
 import IPFIX
+import Synchronization
+
+/// What is wrong with a registry, by its type: a run and many a test make several schemas of one.
+private let knownRegistries = Mutex<[ObjectIdentifier: String?]>([:])
 
 extension StateLayout {
   /// Throws where a plugin of the registry, or one that is enabled with its options, is not declared as it has to be.
@@ -13,16 +17,26 @@ extension StateLayout {
     trace?.pointee.faults = nil
     defer { if let before { trace?.pointee = before } }
 
-    var registered = RegistryCheck()
-    for number in 0..<Registry.count { Registry.visit(UInt8(number), &registered) }
-    if let line = registered.line { throw .plugin(line) }
+    let slab = try DryRunSlab()
+    if let line = Self.lineOfRegistry(slab) { throw .plugin(line) }
     var owners = ElementOwners()
     for (slot, bits) in slots.enumerated() {
       martlet_trace_slot(UInt32(slot + 1))
-      var enabled = EnabledCheck(slot: bits, slab: try DryRunSlab())
+      var enabled = EnabledCheck(slot: bits, slab: slab)
       Registry.visit(bits.number, &enabled)
       if let line = enabled.line ?? owners.add(enabled.fields, of: enabled.name) { throw .plugin(line) }
     }
+  }
+
+  /// What is wrong with the registry's plugins, whichever are enabled.
+  private static func lineOfRegistry(_ slab: DryRunSlab) -> String? {
+    let registry = ObjectIdentifier(Registry.self)
+    if let known = knownRegistries.withLock({ $0[registry] }) { return known }
+    var check = RegistryCheck(slab: slab)
+    for number in 0..<Registry.count { Registry.visit(UInt8(number), &check) }
+    let line = check.line
+    knownRegistries.withLock { $0[registry] = .some(line) }
+    return line
   }
 }
 
@@ -47,10 +61,13 @@ private struct ElementOwners {
 
 /// Looks at each plugin of the registry with its default options.
 private struct RegistryCheck: PluginVisitor {
+  let slab: DryRunSlab
   private var names: Set<String> = []
   private var owners = ElementOwners()
   /// What is wrong.
   private(set) var line: String?
+
+  init(slab: DryRunSlab) { self.slab = slab }
 
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     guard line == nil else { return }
@@ -64,7 +81,7 @@ private struct RegistryCheck: PluginVisitor {
       return
     }
     guard let options = try? PluginOptions("", declared: P.options, plugin: P.name),
-      let plugin = try? P(options: options), let slab = try? DryRunSlab()
+      let plugin = try? P(options: options)
     else { return }
     line = owners.add(DryRun(plugin: plugin, slab: slab).fieldsOfNothing(), of: P.name)
   }

@@ -5,19 +5,29 @@ import IPFIX
 /// A slab with one block that is given out, for the references in made-up states.
 final class DryRunSlab {
   let slab: UnsafeMutablePointer<Slab>
-  /// The first unit of the block, and its bytes.
+  /// The first unit of the block, its size class and its bytes: more than any plugin of Martlet's keeps in one that it
+  /// exports from, and little to fill a few hundred times.
   static let unit: UInt32 = 1
-  private static let size = Slab.size(Slab.classCount - 1)
+  private static let sizeClass = 2
+  private static let size = Slab.size(sizeClass)
+  /// What the block is filled with; nil where `finish` may have changed it.
+  private var filling: UInt8?
 
   init() throws(FlowSetupError) {
     slab = .allocate(capacity: 1)
     do throws(FlowSetupError) {
       // The unit that stands for no block, the block, and room for what `finish` may take.
-      slab.initialize(to: try Slab(bytes: 64 + 4 * Self.size, memory: PlainMemory()))
+      slab.initialize(to: try Slab(bytes: 64 + 2 * Slab.size(Slab.classCount - 1), memory: PlainMemory()))
     } catch {
       slab.deallocate()
       throw error
     }
+  }
+
+  /// Takes back what `finish` took; it may have written to the block too.
+  func recover(_ blocks: inout UInt32) {
+    slab.pointee.giveBack(&blocks)
+    filling = nil
   }
 
   deinit {
@@ -25,12 +35,14 @@ final class DryRunSlab {
     slab.deallocate()
   }
 
-  /// Makes the block one of the largest size, with `filling` in each byte of its contents.
+  /// Makes the block one of its size, with `filling` in each byte of its contents.
   func fill(_ filling: UInt8) {
+    guard self.filling != filling else { return }
+    self.filling = filling
     let block = slab.pointee.reader.arena + Int(Self.unit) * 64
     block.initializeMemory(as: UInt8.self, repeating: filling, count: Self.size)
     block.storeBytes(of: 0, as: UInt32.self)
-    block.storeBytes(of: UInt32(Slab.classCount - 1), toByteOffset: 4, as: UInt32.self)
+    block.storeBytes(of: UInt32(Self.sizeClass), toByteOffset: 4, as: UInt32.self)
   }
 }
 
@@ -136,7 +148,7 @@ struct DryRun<P: FlowPlugin> {
         var flow = FlowContext(record: head, slab: slab.slab, slabMisses: $0, trailing: trailing)
         _ = plugin.finish(&state.pointee, &flow)
       }
-      slab.slab.pointee.giveBack(&head.pointee.blocks)
+      slab.recover(&head.pointee.blocks)
     }
     var fields = FieldSequence()
     plugin.export(
