@@ -28,6 +28,7 @@ stages=("$@")
 for stage in "${stages[@]}"; do
   case $stage in
     engine | export | live | queues | plugins | memif) ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
   esac
 done
@@ -35,12 +36,15 @@ done
 need dpdk dpdk-dev libnuma-dev libbsd-dev libssl-dev libpcap-dev pkg-config python3 \
   valgrind binutils
 say "swift build -c release"
-swift build -c release 2>&1 | tail -n 1 || exit 1
+log=$(mktemp)
+swift build -c release >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; exit 1; }
+tail -n 1 "$log"
+rm -f "$log"
 bin=$(swift build -c release --show-bin-path)
 results=Benchmarks/results/$(date -u +%Y-%m-%dT%H%M%SZ)
 mkdir -p "$results"
 
-processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+processor=$(awk -F ': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)
 cat >"$results/machine.json" <<END
 {"date": "$(date -u +%FT%TZ)", "processor": "$processor", "cpus": $(nproc), "memory_kB": $(awk '/MemTotal/ {print $2}' /proc/meminfo),
  "kernel": "$(uname -r)", "swift": "$(swift --version 2>/dev/null | grep -o 'Swift version [0-9.]*')",

@@ -22,9 +22,14 @@ need() {
   DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# Builds quietly: a line when it worked, all of its output when not.
 build() {
   say "swift build -c release"
-  swift build -c release 2>&1 | tail -n 1
+  if ! swift build -c release >"$out/build.log" 2>&1; then
+    cat "$out/build.log" >&2
+    exit 1
+  fi
+  tail -n 1 "$out/build.log"
   martlet=$(swift build -c release --show-bin-path)/martlet
 }
 
@@ -32,13 +37,18 @@ offline() {
   local capture=Tests/Captures/demo.pcap
   say "martlet --pcap $capture --plugins pstats --export text:- --export ipfix:flows.ipfix --export json:flows.json"
   "$martlet" --pcap "$capture" --plugins pstats --export "ipfix:$out/flows.ipfix" --export "json:$out/flows.json"
-  "$martlet" --pcap "$capture" --export text:- | { head -n 1; sort | head -n 40; }
+  # Files between the commands rather than pipes: a `head` that ends early ends those before it by SIGPIPE.
+  "$martlet" --pcap "$capture" --export "text:$out/flows.txt"
+  head -n 1 "$out/flows.txt"
+  tail -n +2 "$out/flows.txt" | sort >"$out/sorted.txt"
+  head -n 40 "$out/sorted.txt"
   local flows
   flows=$(wc -l <"$out/flows.json")
   say "$flows flows; the first as JSON, with its packet sequence (pstats)"
   head -n 1 "$out/flows.json"
   say "the IPFIX file ($(stat -c %s "$out/flows.ipfix") bytes), read by libfixbuf's ipfixDump"
-  ipfixDump --in "$out/flows.ipfix" 2>/dev/null | grep -A 24 -- '--- data record 1 ---' | head -n 25
+  ipfixDump --in "$out/flows.ipfix" 2>/dev/null >"$out/dump.txt"
+  awk '/--- data record 1 ---/ { left = 25 } left > 0 { print; left-- }' "$out/dump.txt"
 }
 
 live() {
@@ -64,6 +74,12 @@ out=$(mktemp -d)
 collector=
 trap '[ -z "$collector" ] || kill "$collector" 2>/dev/null; rm -rf "$out"' EXIT
 
+case "${1:-}" in
+  "" | --live) ;;
+  -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  *) echo "usage: ./demo.sh [--live]" >&2; exit 64 ;;
+esac
+
 # Swift needs a C library to link against; the rest is DPDK and what it is configured with.
 need dpdk-dev libnuma-dev libbsd-dev libssl-dev libpcap-dev pkg-config
 case "${1:-}" in
@@ -76,9 +92,5 @@ case "${1:-}" in
     need dpdk nfdump
     build
     live
-    ;;
-  *)
-    echo "usage: ./demo.sh [--live]" >&2
-    exit 64
     ;;
 esac

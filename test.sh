@@ -3,9 +3,9 @@
 #
 #     ./test.sh [--no-install] [STAGE…]        stages: format build unit end-to-end (default: all)
 #
-# For a Debian 12 with git and a Swift 6.3 toolchain. Every stage runs even when an earlier one failed;
-# the closing lines are repeated at the end, and the exit status is 0 only if every stage passed.
-# Arguments for pytest go into PYTEST_ADDOPTS.
+# For a Debian 12 with git and a Swift 6.3 toolchain. Every stage runs even when an earlier one failed; each prints
+# its runner's closing line, and what failed. The closing lines are repeated at the end, and the exit status is 0
+# only if every stage passed. Arguments for pytest go into PYTEST_ADDOPTS.
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 
@@ -46,11 +46,16 @@ install_packages() {
 
 make_venv() {
     local python=/usr/bin/python3
-    [ -x .build-venv/bin/pytest ] && { echo "the Python environment is there: .build-venv"; return; }
-    echo "making the Python environment .build-venv with pytest, numpy and pandas"
+    if [ -x .build-venv/bin/pytest ] && .build-venv/bin/python -c 'import sklearn' 2>/dev/null; then
+        echo "the Python environment is there: .build-venv"
+        return
+    fi
+    echo "making the Python environment .build-venv with pytest, numpy, pandas and scikit-learn"
     "$python" -m venv .build-venv && .build-venv/bin/pip install -q --disable-pip-version-check pytest || return
-    .build-venv/bin/pip install -q --disable-pip-version-check --only-binary :all: numpy pandas ||
-        echo "no numpy or pandas: the data frame test will be skipped"
+    # Without matplotlib: only the picture needs it.
+    grep -v matplotlib docs/examples/requirements.txt |
+        .build-venv/bin/pip install -q --disable-pip-version-check --only-binary :all: -r /dev/stdin ||
+        echo "no numpy, pandas or scikit-learn: the tests of data frames will be skipped"
 }
 
 reserve_hugepages() {
@@ -78,19 +83,37 @@ command -v swift >/dev/null || { echo "test.sh: no swift on PATH: install Swift 
     echo "no ../shared/corpus (or MARTLET_CORPUS): tests on it are skipped, those on Tests/Captures run"
 
 LOG=$(mktemp -d /tmp/martlet-test.XXXXXX)
-trap 'rm -rf "$LOG"' EXIT
 CLOSING=()
 FAILED=0
+# What failed can be read in full afterwards.
+trap '[ "$FAILED" != 0 ] || rm -rf "$LOG"' EXIT
 
-# stage NAME PATTERN COMMAND…: runs it, keeps the last line that matches PATTERN as its closing line.
+# Cuts long lines in the middle: a parametrised test's name has all of its arguments in it, up to a megabyte of them, and
+# what failed is said behind it.
+cut_lines() { awk 'length > 500 { $0 = substr($0, 1, 160) " … " substr($0, length - 320) } { print }'; }
+
+# failing FILE: the part of a runner's output that says what failed.
+failing() {
+    grep -n -E -A 12 '✘|error:|warning:|Fatal error|FAILED|ERROR|^E  |Traceback|^(_{3,}|={3,} FAIL)|Segmentation|signal' "$1" |
+        cut_lines | awk 'NR <= 400 { print } NR == 401 { print "…" }'
+    echo "--- the last lines of $1"
+    tail -n 20 "$1" | cut_lines
+}
+
+# stage NAME PATTERN COMMAND…: runs it quietly, prints the last line that matches PATTERN, its closing line, as the runner
+# wrote it, and before it what failed.
 stage() {
     local name=$1 pattern=$2 start=$SECONDS status closing
     shift 2
     say "$name: $*"
-    "$@" 2>&1 | tee "$LOG/$name"
-    status=${PIPESTATUS[0]}
-    closing=$(grep -E "$pattern" "$LOG/$name" | tail -n 1 | sed 's/^[^[:alnum:]=]*//')
-    [ "$status" = 0 ] || FAILED=1
+    "$@" >"$LOG/$name" 2>&1
+    status=$?
+    [ "$status" = 0 ] || { FAILED=1; failing "$LOG/$name"; }
+    closing=$(grep -E "$pattern" "$LOG/$name" | tail -n 1 | cut_lines)
+    # What was skipped, and why, is for people to see.
+    grep -E '^SKIPPED' "$LOG/$name" | cut_lines
+    [ -z "$closing" ] || printf '%s\n' "$closing"
+    closing=$(sed 's/^[^[:alnum:]=]*//' <<<"$closing")
     [ -n "$closing" ] || { [ "$status" = 0 ] && closing="nothing to complain about"; }
     CLOSING+=("$(printf '%-10s  status %s  %4d s  %s' "$name" "$status" $((SECONDS - start)) "$closing")")
 }
@@ -114,5 +137,5 @@ done
 
 say "Closing lines"
 printf '%s\n' "${CLOSING[@]}"
-[ "$FAILED" = 0 ] && echo "test.sh: all stages passed" || echo "test.sh: FAILED"
+[ "$FAILED" = 0 ] && echo "test.sh: all stages passed" || echo "test.sh: FAILED (the runners' whole output: $LOG)"
 exit "$FAILED"

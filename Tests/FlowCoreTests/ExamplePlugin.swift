@@ -12,7 +12,7 @@ struct PushCounter: FlowPlugin {
   ]
 
   /// Four bytes for each flow.
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     var forward: UInt16 = 0
     var reverse: UInt16 = 0
   }

@@ -2,7 +2,7 @@
 """From captures to a classifier: what docs/machine-learning.md walks through.
 
     python3 -m venv .build-venv-ml
-    .build-venv-ml/bin/pip install pandas scikit-learn matplotlib
+    .build-venv-ml/bin/pip install -r docs/examples/requirements.txt
     .build-venv-ml/bin/python docs/examples/train.py --plot docs/images/classifier.png
 
 Runs martlet on Tests/Captures, trains on every capture but demo.pcap, and tests on demo.pcap.
@@ -92,6 +92,9 @@ def main() -> None:
     table = table.dropna(subset=["label"])
     # Some captures are others in another link type or byte order: one flow must not be there twice.
     table = table.drop_duplicates(["iana:flowStartMicroseconds", "iana:sourceTransportPort"])
+    # A forest draws rows by their number: the figures must not depend on the order in which flows leave.
+    table = table.sort_values(
+        ["iana:flowStartMicroseconds", "iana:sourceTransportPort", "iana:destinationTransportPort"], kind="stable")
     held_out = table.capture == TEST
     train, test = table[~held_out], table[held_out]
     counts = pd.DataFrame({"train": train.label.value_counts(), "test": test.label.value_counts()})
@@ -101,18 +104,21 @@ def main() -> None:
     from sklearn.metrics import accuracy_score, classification_report, confusion_matrix
 
     train_x, test_x = features(train), features(test)
-    model = RandomForestClassifier(n_estimators=200, class_weight="balanced", random_state=0)
-    model.fit(train_x, train.label)
+    def forest(seed: int) -> RandomForestClassifier:
+        return RandomForestClassifier(n_estimators=200, class_weight="balanced", random_state=seed)
+
+    model = forest(0).fit(train_x, train.label)
     guess = model.predict(test_x)
     print(f"\n{train_x.shape[1]} features; accuracy on {TEST}: {accuracy_score(test.label, guess):.3f}")
+    others = [forest(seed).fit(train_x, train.label).score(test_x, test.label) for seed in range(1, 6)]
+    print(f"five forests with other random numbers: {min(others):.3f} to {max(others):.3f}")
     # The same clients asked the same servers: how many flows has the model as good as seen?
     known = sequences(test).isin(set(sequences(train)))
     print(f"{known.sum()} of {len(test)} test flows have the packet lengths of a training flow; "
           f"accuracy on the other {(~known).sum()}: {accuracy_score(test.label[~known], guess[~known]):.3f}")
     for name, columns in SUBSETS.items():
         chosen = train_x.columns[train_x.columns.str.contains(columns)]
-        smaller = RandomForestClassifier(n_estimators=200, class_weight="balanced", random_state=0)
-        smaller.fit(train_x[chosen], train.label)
+        smaller = forest(0).fit(train_x[chosen], train.label)
         print(f"with {name} only ({len(chosen)} features): {smaller.score(test_x[chosen], test.label):.3f}")
     print(classification_report(test.label, guess, digits=2, zero_division=0))
     weights = pd.Series(model.feature_importances_, train_x.columns).nlargest(8)

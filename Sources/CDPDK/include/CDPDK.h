@@ -2,7 +2,7 @@
 // (over-aligned structs, macros, bit-fields, inline driver calls). No logic lives here.
 //
 // Hot calls are static inline, so that they inline into Swift's loops; what runs once at start is in
-// CDPDK.c. Only stable API is used; what differs between 22.11, 23.11 and 24.11 is guarded here.
+// CDPDK.c. Only stable API is used, which 22.11, 23.11 and 24.11 have alike.
 #ifndef CDPDK_H
 #define CDPDK_H
 // cpu_set_t, which DPDK's rte_cpuset_t is; Swift's importer defines this itself.

@@ -101,6 +101,8 @@ enum PluginList {
           case .flag: ""
           case .number(let range, let fallback): "=\(range.lowerBound)…\(range.upperBound) (\(fallback))"
           case .choice(let words, let fallback): "=\(words.joined(separator: "|")) (\(fallback))"
+          case .text(let fallback): fallback.isEmpty ? "=TEXT" : "=TEXT (\(fallback))"
+          case .path: "=FILE"
           }
         lines.append("    option \(option.name)\(value): \(option.summary)")
       }

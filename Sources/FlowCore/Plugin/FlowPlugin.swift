@@ -27,7 +27,7 @@ public struct Verdict: OptionSet, BitwiseCopyable, Sendable {
 /// blocks, see `FlowContext.takeBlock`.
 public protocol FlowPlugin: BitwiseCopyable, Sendable {
   /// What the plugin keeps for each flow. All-zero bytes must be a valid state: that of a flow not seen yet.
-  associatedtype State: BitwiseCopyable
+  associatedtype State: FlowState
 
   /// The name on the command line, lower case.
   static var name: String { get }
@@ -68,7 +68,8 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   func visitExportedBlocks(_ state: State, _ visit: (_ block: BlockReference, _ length: Int) -> Void)
 
   /// Writes the plugin's fields, always all of them and in the same order: this is their only declaration. Templates,
-  /// JSON, CSV, `--list-plugins` and the documentation come from calling it.
+  /// JSON, CSV, `--list-plugins` and the documentation come from calling it. It is called at start too, with flows and
+  /// states that are made up, and a plugin whose fields are not the same each time is refused.
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer)
 }

@@ -19,6 +19,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     throws(FlowSetupError)
   {
     layout = try StateLayout(plugins)
+    try layout.checkDeclarations()
     slots = layout.slots.baseAddress ?? .allocate(capacity: 1)
     precision = timestamps
     readers = .allocate(capacity: Self.maximumWorkers)

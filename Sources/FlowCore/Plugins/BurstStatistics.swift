@@ -41,7 +41,7 @@ struct BurstStatistics: FlowPlugin {
     var kept: UInt32 = 0
   }
 
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     var forward = Direction()
     var reverse = Direction()
   }

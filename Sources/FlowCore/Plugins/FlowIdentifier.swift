@@ -6,7 +6,7 @@ struct FlowIdentifier: FlowPlugin {
   static let name = "flowhash"
   static let summary = "64-bit hash of the flow's key, the same for both directions and in every run"
 
-  struct State: BitwiseCopyable {}
+  struct State: FlowState {}
 
   // Not the table's hash: its seed must stay secret, and differs from run to run. This one is computed when the record
   // is exported, so it costs neither packets nor memory.

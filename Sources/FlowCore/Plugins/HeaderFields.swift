@@ -18,7 +18,7 @@ struct HeaderFields: FlowPlugin {
     var timeToLive: UInt8 = 0
   }
 
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     var forward = Direction()
     var synSize: UInt16 = 0
     var reverse = Direction()

@@ -6,7 +6,7 @@ struct ICMPTypeCode: FlowPlugin {
   static let name = "icmp"
   static let summary = "type and code of the first ICMP or ICMPv6 message"
 
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     var typeAndCode: UInt16 = 0
     var isKnown = false
   }

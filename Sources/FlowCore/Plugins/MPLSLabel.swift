@@ -6,7 +6,7 @@ struct MPLSLabel: FlowPlugin {
   static let name = "mpls"
   static let summary = "outermost MPLS label stack entry of the first packet"
 
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     /// Label 20, traffic class 3, bottom of stack 1 (RFC 3032), as on the wire; without the TTL.
     var section: InlineArray<3, UInt8> = .init(repeating: 0)
     var isKnown = false

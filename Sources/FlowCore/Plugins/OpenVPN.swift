@@ -21,7 +21,7 @@ struct OpenVPN: FlowPlugin {
     case none, clientReset, serverReset, acknowledged, clientHello, serverHello, control, data
   }
 
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     var stage = Stage.none
     /// Packets since the last one that took the handshake further.
     var idle: UInt8 = 0

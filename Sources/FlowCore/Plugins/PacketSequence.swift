@@ -23,7 +23,7 @@ struct PacketSequence: FlowPlugin {
     var flags: UInt8 = 0
   }
 
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     /// How many packets are noted.
     var count: UInt8 = 0
   }

@@ -17,7 +17,7 @@ struct PayloadContent: FlowPlugin {
     var isKnown = false
   }
 
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     var forward = Content()
     var reverse = Content()
   }

@@ -31,7 +31,7 @@ struct PayloadHistograms: FlowPlugin {
     var previous: UInt64 = 0
   }
 
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     var forward = Direction()
     var reverse = Direction()
   }

@@ -21,11 +21,11 @@ public enum PluginCatalogue {
   }()
 
   /// Splits `a,b:key=value,flag,c` into plugins: a word that has `=`, or that is an option of the plugin before it, belongs
-  /// to that plugin; every other word names a plugin.
+  /// to that plugin; every other word names a plugin. Commas in double quotes do not split (`PluginOptions.words`).
   public static func parse(_ text: String) -> [PluginSelection] {
     var selections: [PluginSelection] = []
     var takesOptions = false
-    for word in text.split(separator: ",", omittingEmptySubsequences: false) {
+    for word in PluginOptions.words(of: text) {
       let key = word.prefix { $0 != "=" }
       if takesOptions, let last = selections.indices.last,
         word.contains("=") && !key.contains(":") || isOption(String(key), of: selections[last].name)

@@ -8,7 +8,7 @@ struct SSADetector: FlowPlugin {
   static let name = "ssadetector"
   static let summary = "whether the flow looks like a tunnel that carries TCP handshakes"
 
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     /// What is noted of the flow, from the first packet of a SYN's length on; most flows never have it.
     var notes = BlockReference()
     /// Pairs of packets that look like SYN and SYN-ACK.

@@ -10,7 +10,7 @@ struct TimeSeries: FlowPlugin {
   static let name = "nettisa"
   static let summary = "statistics of payload lengths and gaps between packets as time series (NetTiSA)"
 
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     var lengths = Moments()
     /// The sum of the distances of each length from the mean before it.
     var dispersion = 0.0

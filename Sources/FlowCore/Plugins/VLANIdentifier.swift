@@ -6,7 +6,7 @@ struct VLANIdentifier: FlowPlugin {
   static let name = "vlan"
   static let summary = "VLAN id of the outermost tag, 0 when untagged"
 
-  struct State: BitwiseCopyable {}
+  struct State: FlowState {}
 
   init(options: borrowing PluginOptions) {}
 

@@ -16,7 +16,7 @@ struct WireGuard: FlowPlugin {
   static let summary = "WireGuard: confidence and the indexes of both sides"
   static let looksBeforeUpdate = true
 
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     /// The index that each side chose, 0 while unknown.
     var source: UInt32 = 0
     var destination: UInt32 = 0

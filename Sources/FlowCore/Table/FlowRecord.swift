@@ -4,9 +4,9 @@ import Wire
 
 /// The head of a flow record; the states of the enabled plugins follow it at offsets computed once at start.
 ///
-///      0  key 16 | last 8 | first 8 | packets 4+4 | octets 8+8 | TCP flags 1+1 | state 1 | - | interest 4     hot line
-///     64  source 16 | destination 16 | MACs 8+8 | index 4 | slab 4 | presence 4 | lag 4 … reason, worker       cold line
-///     128 plugin states …
+///      0  key 16 | last 8 | first 8 | packets 4+4 | octets 8+8 | TCP flags 1+1 | lags 1 | reason 1 | interest 4   hot line
+///     64  source 16 | destination 16 | MACs, worker 8+8 | index 4 | slab 4 | presence 4 | lag 4      cold line
+///     128 plugin states, then their trailing bytes …
 ///
 /// The hot line is read and written by every packet. The cold line is written when the flow is made, and read for IPv6
 /// and at the end.

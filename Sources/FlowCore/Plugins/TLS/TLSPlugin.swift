@@ -8,7 +8,7 @@ struct TLSPlugin: FlowPlugin {
   static let summary = "server name, versions, ALPN, cipher suite, JA3 and JA4 of TLS and DTLS handshakes"
 
   /// What is kept in the record; hellos under way and their summary lie in slab blocks.
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     var forward = HandshakeStream()
     var reverse = HandshakeStream()
     /// A `HelloSummary`, once a hello was parsed.
