@@ -1,7 +1,7 @@
-// Collectors for the tests: real sockets on the loopback, nothing leaves the machine.
-import IPFIXDecoding
 import Glibc
 import IPFIX
+// Collectors for the tests: real sockets on the loopback, nothing leaves the machine.
+import IPFIXDecoding
 
 @testable import ExporterApp
 

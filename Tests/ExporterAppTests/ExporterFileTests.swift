@@ -1,8 +1,8 @@
+import Foundation
+import IPFIX
 // Exports into files, and the arguments that name exports.
 import IPFIXDecoding
 import Rendering
-import Foundation
-import IPFIX
 import Testing
 
 @testable import ExporterApp

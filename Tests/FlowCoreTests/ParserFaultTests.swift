@@ -1,9 +1,10 @@
-// A plugin's mistakes cost it a field and are counted as its own; other plugins, the flow and the program go on.
 import CIntrinsics
 import Foundation
 import IPFIX
 import TestSupport
 import Testing
+// A plugin's mistakes cost it a field and are counted as its own; other plugins, the flow and the program go on.
+import Wire
 
 @testable import FlowCore
 
@@ -183,7 +184,7 @@ private struct CarelessWriter: NumberWriter {
   }
 
   @Test func mistakesInWritingFieldsAreThePluginsThatWriteThem() throws {
-    let schema = try RecordSchema(plugins: [PluginSelection("flowhash"), PluginSelection("vlan")])
+    let schema = try BuiltInSchema(plugins: [PluginSelection("flowhash"), PluginSelection("vlan")])
     #expect(schema.pluginNames == ["flowhash", "vlan"])
     let worker = try FlowWorker(configuration: FlowConfiguration(), schema: schema, number: 0)
     #expect(worker.pluginNames == ["flowhash", "vlan"])

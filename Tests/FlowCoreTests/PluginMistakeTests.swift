@@ -346,7 +346,7 @@ private func refusal<Registry: PluginRegistry>(_ registry: Registry.Type, enable
   @Test func aSchemaIsRefusedAndNotOnlyItsLayout() {
     // `RecordSchema`, through which every run goes, asks for the same check.
     #expect(throws: Never.self) {
-      try RecordSchema(plugins: PluginCatalogue.all.map { PluginSelection($0.name) })
+      try BuiltInSchema(plugins: PluginCatalogue.all.map { PluginSelection($0.name) })
     }
   }
 }

@@ -1,6 +1,6 @@
+import Foundation
 // The texts: canonical addresses, times, valid JSON whatever comes in, rows that keep their columns.
 import Rendering
-import Foundation
 import TestSupport
 import Testing
 

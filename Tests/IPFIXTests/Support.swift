@@ -1,6 +1,6 @@
+import IPFIX
 // What several tests need: sample elements, and records made of arbitrary fields.
 import IPFIXDecoding
-import IPFIX
 import TestSupport
 
 enum Sample {

@@ -1,7 +1,7 @@
-// All outputs of a run: each `--export` gets every record, through the schema's code for its kind.
-import Rendering
 import FlowCore
 import IPFIX
+// All outputs of a run: each `--export` gets every record, through the schema's code for its kind.
+import Rendering
 
 /// The exporters of the options, as one.
 final class Exports: RecordExporting {

@@ -1,6 +1,6 @@
+import IPFIX
 // Exports for people and data frames: JSON, CSV and the table, into a file or standard output.
 import Rendering
-import IPFIX
 
 /// Exports records as lines of text.
 final class LineExporter<Writer: LineWriter & ~Copyable>: RecordExporter {

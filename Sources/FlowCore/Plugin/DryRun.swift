@@ -1,6 +1,7 @@
+import IPFIX
 // Exports made-up flows of one plugin, to see that each has the same fields. Flows that occur would not do: a field may
 // depend on what no test's traffic has.
-import IPFIX
+import Wire
 
 /// A slab with one block that is given out, for the references in made-up states.
 final class DryRunSlab {
@@ -145,7 +146,8 @@ struct DryRun<P: FlowPlugin> {
     if finished {
       var misses: UInt64 = 0
       withUnsafeMutablePointer(to: &misses) {
-        var flow = FlowContext(record: head, slab: slab.slab, slabMisses: $0, trailing: trailing)
+        var flow = FlowContext(
+          record: head, blocks: FlowBlocks(record: head, slab: slab.slab, misses: $0), trailing: trailing)
         _ = plugin.finish(&state.pointee, &flow)
       }
       slab.recover(&head.pointee.blocks)

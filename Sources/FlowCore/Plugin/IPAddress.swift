@@ -1,5 +1,6 @@
-// An IP address as plugins get it: a small value, so that it costs no more than the bytes it is read from.
 import IPFIX
+// An IP address as plugins get it: a small value, so that it costs no more than the bytes it is read from.
+import Wire
 
 /// An IPv4 or IPv6 address.
 public struct IPAddress: BitwiseCopyable, Hashable, Sendable {

@@ -1,5 +1,6 @@
-// The options that a plugin declares, and how `--plugin NAME:key=value,…` becomes their values.
 import Glibc
+// The options that a plugin declares, and how `--plugin NAME:key=value,…` becomes their values.
+import Wire
 
 /// One option of a plugin.
 public struct PluginOption: Sendable {
