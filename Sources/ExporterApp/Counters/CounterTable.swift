@@ -37,7 +37,7 @@ struct Counter: Sendable {
     case lcore(@Sendable (LcoreCounters) -> UInt64)
     case engine(@Sendable (WorkerCounters) -> UInt64)
     case port(@Sendable (PortCounters) -> UInt64)
-    case export(@Sendable (ExportCounters) -> UInt64)
+    case export(@Sendable (OutputCounters) -> UInt64)
   }
 }
 
@@ -83,7 +83,7 @@ enum CounterTable {
     Counter(
       name: "ring full", help: "records lost because the export lcore was too slow",
       source: .lcore { $0.ringFull }),
-    Counter(name: "exported", help: "records exported", source: .export { $0.records }),
+    Counter(name: "exported", help: "records handed to the outputs", source: .export { $0.records }),
     Counter(name: "messages", help: "IPFIX messages sent", source: .export { $0.messages }),
     Counter(
       name: "templates", help: "template records sent, repetitions included", source: .export { $0.templates }
@@ -92,7 +92,7 @@ enum CounterTable {
       name: "oversize", help: "records longer than --mtu, each in a message of its own",
       source: .export { $0.oversize }),
     Counter(name: "message bytes", help: "bytes sent", source: .export { $0.bytes }),
-    Counter(name: "export dropped", help: "records that no collector took", source: .export { $0.dropped }),
+    Counter(name: "export dropped", help: "records that no collector took", source: .export { $0.lostRecords }),
   ]
 }
 
@@ -114,8 +114,17 @@ struct CounterSnapshot {
   var workers: [(lcore: UInt32, loop: LcoreCounters, engine: WorkerCounters)] = []
   /// Per port: its number and its counters.
   var ports: [(port: UInt16, counters: PortCounters)] = []
-  /// The export lcore's.
-  var export = ExportCounters()
+  /// Records handed to the outputs, once each.
+  var exported: UInt64 = 0
+  /// Per output: its name and its counters.
+  var outputs: [(name: String, counters: OutputCounters)] = []
+
+  /// What `outputs` did together, with each record once.
+  var export: OutputCounters {
+    var sum = outputs.reduce(OutputCounters()) { $0 + $1.counters }
+    sum.records = exported
+    return sum
+  }
 
   /// The counter's value for every lcore or port that has it; one value for the export lcore.
   func values(_ counter: Counter) -> [UInt64] {
