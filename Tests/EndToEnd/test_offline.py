@@ -305,7 +305,7 @@ def test_an_output_that_cannot_be_written(tmp_path):
 
 def test_a_full_disk_is_reported():
     result = run("--pcap", CAPTURES / "many-flows.pcap", "--export", "json:/dev/full")
-    assert result.status == 1 and len(result.messages) == 1
+    assert result.status == 2 and len(result.messages) == 1
     assert "/dev/full" in result.messages[0]
 
 

@@ -236,6 +236,7 @@ final class FileWriter: @unchecked Sendable {
       switch writeAll(bytes) {
       case .done:
         file.isFresh = file.isFresh && bytes.isEmpty
+        if !bytes.isEmpty { clearTrouble() }
         return count(chunk, from: kept, to: chunk.bytes.count, octets: bytes.count)
       case .stopped(let written, let error):
         let reached = kept &+ max(0, written &- header.count)
@@ -251,6 +252,7 @@ final class FileWriter: @unchecked Sendable {
           file.isFresh = false
         }
         count(chunk, from: kept, to: whole, octets: whole > kept ? header.count &+ (whole &- kept) : 0)
+        if whole > kept { state.withLock { if $0.stuckSince != 0 { $0.stuckSince = Clock.monotonic() } } }
         kept = whole
         guard recovers(from: error) else { return lose(chunk, from: kept) }
       }
@@ -272,7 +274,6 @@ final class FileWriter: @unchecked Sendable {
       let code = errno
       if count > 0 {
         offset &+= count
-        clearTrouble()
         continue
       }
       if count == 0 || code == EAGAIN {
