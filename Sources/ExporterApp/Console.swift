@@ -48,7 +48,8 @@ enum Console {
   static func line(_ text: String) {
     state.withLock { state in
       if state.skipped > 0 {
-        guard put("martlet: \(state.skipped) lines were left out here: standard error was stalled\n", wait: 0) else {
+        guard put("martlet: \(state.skipped) lines were left out here: standard error was stalled\n", wait: 0)
+        else {
           state.skipped &+= 1
           return
         }

@@ -26,7 +26,10 @@ import Testing
 
   @Test("EAL's run-time files go, with their directory unless somebody put something there")
   func runtime() throws {
-    let names = ["config", "hugepage_info", "fbarray_memzone", "fbarray_memseg-2048k-0-0", "mp_socket", "dpdk_telemetry.v2"]
+    let names = [
+      "config", "hugepage_info", "fbarray_memzone", "fbarray_memseg-2048k-0-0", "mp_socket",
+      "dpdk_telemetry.v2",
+    ]
     let path = try directory(names + ["notes.txt"])
     defer { try? FileManager.default.removeItem(atPath: path) }
     RuntimeFiles(directory: path).remove()

@@ -1,6 +1,6 @@
+import FlowCore
 // Collectors for the tests: real sockets on the loopback, nothing leaves the machine.
 import Glibc
-import FlowCore
 import IPFIX
 
 @testable import ExporterApp

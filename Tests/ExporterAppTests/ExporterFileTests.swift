@@ -15,7 +15,9 @@ import Testing
 
   private func json(_ file: FileWriter) -> LineOutput<JSONRecordWriter> {
     // Without plugins there is nothing that could be refused.
-    LineOutput(JSONRecordWriter(), file: file, schema: try! RecordSchema(plugins: [])) { $0.render($1, into: &$2) }
+    LineOutput(JSONRecordWriter(), file: file, schema: try! RecordSchema(plugins: [])) {
+      $0.render($1, into: &$2)
+    }
   }
 
   private func contents(_ path: String) throws -> [UInt8] {

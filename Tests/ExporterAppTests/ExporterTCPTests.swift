@@ -15,6 +15,9 @@ import Testing
     for number in 0..<5000 as Range<UInt32> { exporter.append(number: number, key: UInt64(number % 3)) }
     exporter.tick(now: .current)
     #expect(collector.accept())
+    exporter.tick(now: .current)
+    // Nobody reads while this thread closes, which waits for what was not read.
+    collector.receive()
     exporter.close()
     collector.receive()
     let messages = try collector.messages()

@@ -92,7 +92,8 @@ enum CounterTable {
       name: "oversize", help: "records longer than --mtu, each in a message of its own",
       source: .export { $0.oversize }),
     Counter(name: "message bytes", help: "bytes sent", source: .export { $0.bytes }),
-    Counter(name: "export dropped", help: "records that no collector took", source: .export { $0.lostRecords }),
+    Counter(
+      name: "export dropped", help: "records that no collector took", source: .export { $0.lostRecords }),
   ]
 }
 

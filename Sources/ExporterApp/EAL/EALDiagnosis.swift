@@ -181,7 +181,8 @@ struct EALDiagnosis {
   /// What to say about a NIC that must stay the kernel's; nil for others.
   private static func inUse(_ address: String, _ device: Machine.PCIDevice) -> String? {
     guard let name = device.interfacesInUse.first else { return nil }
-    return "NIC \(address) is in use by this machine as \(device.interfacesInUse.joined(separator: ", ")) (addresses or routes): "
+    return
+      "NIC \(address) is in use by this machine as \(device.interfacesInUse.joined(separator: ", ")) (addresses or routes): "
       + "leave it to the kernel and name another one with -a, or watch it with --vdev=net_af_packet0,iface=\(name)"
   }
 

@@ -88,7 +88,9 @@ struct NetworkInterfaces {
       }
       // As /sys/devices/pci0000:00/0000:00:03.0/virtio0: the last address is the device's.
       let device = SystemFiles.canonical(path + "/device")
-      let addresses = device.split(separator: "/").filter { $0.count == 12 && $0.contains(".") && $0.contains(":") }
+      let addresses = device.split(separator: "/").filter {
+        $0.count == 12 && $0.contains(".") && $0.contains(":")
+      }
       if let address = addresses.last { interfaces.ofDevice[String(address), default: []].append(name) }
     }
     return interfaces

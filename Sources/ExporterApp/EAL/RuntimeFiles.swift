@@ -19,7 +19,7 @@ struct RuntimeFiles {
   init(directory: String) { self.directory = directory }
 
   /// Names that EAL gives, or beginnings of such.
-  private static let names = ["config", "hugepage_info", "mp_socket", "dpdk_telemetry.v2"]
+  private static let names = ["config", "hugepage_info", "mp_socket", "dpdk_telemetry.v2", "telemetry"]
   private static let beginnings = ["fbarray_", "dpdk_telemetry.v2:"]
 
   /// Removes EAL's files and the directory, unless another process has its configuration locked or is not ours.
@@ -30,7 +30,9 @@ struct RuntimeFiles {
     defer { if configuration >= 0 { close(configuration) } }
     if configuration >= 0, martlet_lock_whole(configuration) != 0 { return }
     for name in SystemFiles.names(in: directory) {
-      guard Self.names.contains(name) || Self.beginnings.contains(where: { name.hasPrefix($0) }) else { continue }
+      guard Self.names.contains(name) || Self.beginnings.contains(where: { name.hasPrefix($0) }) else {
+        continue
+      }
       let path = directory + "/" + name
       var status = stat()
       guard lstat(path, &status) == 0, status.st_uid == geteuid() else { continue }

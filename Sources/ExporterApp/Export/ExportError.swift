@@ -22,7 +22,8 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
       "cannot create \(path): too few file descriptors are allowed; raise 'ulimit -n'"
     case .cannotOpen(let path, let code):
       "cannot create \(path): \(Self.reason(code)); choose a place you may write to"
-    case .foreignLink(let path): "cannot create \(path): it is a symbolic link that another user made; name another file"
+    case .foreignLink(let path):
+      "cannot create \(path): it is a symbolic link that another user made; name another file"
     case .sameFile(let path): "cannot create \(path): an input or another output is the same file"
     case .cannotWrite(let path, ENOSPC), .cannotWrite(let path, EDQUOT):
       "cannot write \(path): the disk is full; make room"

@@ -29,7 +29,8 @@ final class Outputs {
       do {
         outputs.append(
           try Self.open(
-            plan.entries[index].url, others: plan.otherFiles(than: index), options, schema: schema, live: live))
+            plan.entries[index].url, others: plan.otherFiles(than: index), options, schema: schema, live: live
+          ))
       } catch {
         for output in outputs { output.close() }
         throw .general(error.description)

@@ -17,7 +17,7 @@ enum Offline {
     let schema = try RecordSchema(options)
     Drain.configure(options.drainTimeout)
     let plan = try OutputPlan(options.export, fallback: "text:-", inputs: options.pcap)
-    try checkCaptures(options.pcap)
+    try checkCaptures(options)
     let worker = try FlowWorker(options, schema: schema, number: 0, live: false, memory: PlainMemory())
     try worker.makeSlab(options, schema: schema, live: false, memory: PlainMemory())
     // Last, when nothing else can fail: until here no file was touched.
@@ -43,9 +43,9 @@ enum Offline {
   /// Looks whether at least one of the captures can be read; pipes and standard input are believed.
   ///
   /// - Throws: the last one's trouble, when there is none.
-  private static func checkCaptures(_ paths: [String]) throws(Failure) {
+  private static func checkCaptures(_ options: Options) throws(Failure) {
     var failures: [Failure] = []
-    for path in paths {
+    for path in options.pcap {
       var status = stat()
       if path == "-" || stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO { return }
       do {
@@ -57,6 +57,12 @@ enum Offline {
     }
     guard let last = failures.popLast() else { return }
     for failure in failures { Console.line(failure.description) }
+    if options.stats != nil {
+      var nothing = CounterSnapshot()
+      nothing.workers = [(0, LcoreCounters(), WorkerCounters())]
+      Console.line("totals")
+      Console.table(CounterReport.totals(nothing))
+    }
     throw last
   }
 

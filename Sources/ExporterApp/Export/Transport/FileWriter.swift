@@ -162,7 +162,9 @@ final class FileWriter: @unchecked Sendable {
       let isDone = state.withLock { state in
         if state.isDone { return true }
         // The thread itself sees that time is over, unless a write holds it.
-        guard Drain.deadline != UInt64.max, Clock.monotonic() >= Drain.deadline &+ 200_000_000 else { return false }
+        guard Drain.deadline != UInt64.max, Clock.monotonic() >= Drain.deadline &+ 200_000_000 else {
+          return false
+        }
         state.isAbandoned = true
         for chunk in state.queue { state.counters.lose(chunk.records) }
         state.counters.lose(state.current)

@@ -59,13 +59,16 @@ struct OutputFile {
     // (logrotate's copytruncate) finds the next line at its new end.
     let flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_APPEND
     var opened = Glibc.open(path, flags | O_NOFOLLOW, 0o640)
-    if opened < 0, errno == ELOOP {
-      var link = stat()
-      guard lstat(path, &link) == 0 else { throw .cannotOpen(path: path, code: errno) }
+    // In sticky directories the kernel itself refuses others' links, with EACCES (fs.protected_symlinks).
+    let code = errno
+    var link = stat()
+    if opened < 0, code == ELOOP || code == EACCES, lstat(path, &link) == 0, link.st_mode & S_IFMT == S_IFLNK
+    {
       guard link.st_uid == 0 || link.st_uid == geteuid() else { throw .foreignLink(path: path) }
       opened = Glibc.open(path, flags, 0o640)
+      guard opened >= 0 else { throw .cannotOpen(path: path, code: errno) }
     }
-    guard opened >= 0 else { throw .cannotOpen(path: path, code: errno) }
+    guard opened >= 0 else { throw .cannotOpen(path: path, code: code) }
     if let identity = FileIdentity(descriptor: opened), others.contains(identity) {
       Glibc.close(opened)
       throw .sameFile(path: path)

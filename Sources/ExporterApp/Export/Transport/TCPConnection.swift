@@ -77,7 +77,8 @@ final class TCPConnection: ByteConnection {
   }
 
   func delay(_ now: Moment) -> String? {
-    guard !isOpen, startedAt != 0, now.monotonic >= startedAt, now.monotonic - startedAt >= 1_500_000_000 else { return nil }
+    guard !isOpen, startedAt != 0, now.monotonic >= startedAt, now.monotonic - startedAt >= 1_500_000_000
+    else { return nil }
     if case .connecting = state { return "\(resolver.host): no answer yet" }
     return "\(resolver.host): the name server does not answer yet"
   }
@@ -138,7 +139,8 @@ final class TCPConnection: ByteConnection {
 
   func send(_ bytes: UnsafeRawBufferPointer) -> SendResult {
     while true {
-      let count = Glibc.send(socket, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+      let count = Glibc.send(
+        socket, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
       if count > 0 { return .sent(count) }
       let code = errno
       if count == 0 || code == EAGAIN { return .full }
@@ -153,7 +155,8 @@ final class TCPConnection: ByteConnection {
     }
     let code = errno
     if count == 0 { return "\(resolver.host): the collector closed the connection" }
-    return count < 0 && code != EAGAIN && code != EINTR ? "\(resolver.host): \(ExportError.reason(code))" : nil
+    return count < 0 && code != EAGAIN && code != EINTR
+      ? "\(resolver.host): \(ExportError.reason(code))" : nil
   }
 
   var unacknowledged: Int {

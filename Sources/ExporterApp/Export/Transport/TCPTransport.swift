@@ -56,7 +56,8 @@ final class TCPTransport: MessageTransport {
   /// Counts a message as lost, but keeps its templates: without them the collector could not read what follows.
   private func drop(_ message: UnsafeRawBufferPointer, records: Int) {
     counters.lose(records)
-    complaint.say(status.isEmpty ? "the collector is too slow: records are lost" : "\(status): records are lost")
+    complaint.say(
+      status.isEmpty ? "the collector is too slow: records are lost" : "\(status): records are lost")
     var templates = Array(message)
     let length = templates.withUnsafeMutableBytes { buffer in
       MessageQueue.keepSets(of: buffer, MessageQueue.isTemplateSet)
