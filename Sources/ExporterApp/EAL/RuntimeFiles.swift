@@ -27,8 +27,13 @@ struct RuntimeFiles {
     // The lock of a primary process lies on this file. Another process that started meanwhile, or for which this one
     // made room by failing to start, holds it.
     let configuration = open(directory + "/config", O_RDWR | O_NOFOLLOW | O_CLOEXEC)
-    defer { if configuration >= 0 { close(configuration) } }
-    if configuration >= 0, martlet_lock_whole(configuration) != 0 { return }
+    guard configuration >= 0 else {
+      // Without shared configuration (--no-shconf) there are no files of EAL's here, perhaps those of another process.
+      rmdir(directory)
+      return
+    }
+    defer { close(configuration) }
+    if martlet_lock_whole(configuration) != 0 { return }
     for name in SystemFiles.names(in: directory) {
       guard Self.names.contains(name) || Self.beginnings.contains(where: { name.hasPrefix($0) }) else {
         continue
