@@ -3,11 +3,14 @@
 
 #include <time.h>
 // Wants timespec.
+#include <fcntl.h>
 #include <linux/errqueue.h>
+#include <linux/magic.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 
 size_t martlet_longest_segment(int socket) {
   int family = 0, mtu = 0, segment = 0;
@@ -79,4 +82,14 @@ int martlet_send_runs(int socket, const struct martlet_run *runs, unsigned count
     memcpy(CMSG_DATA(control), &runs[index].segment, sizeof runs[index].segment);
   }
   return sendmmsg(socket, headers, count, flags);
+}
+
+int martlet_is_hugetlbfs(int descriptor) {
+  struct statfs status;
+  return fstatfs(descriptor, &status) == 0 && (unsigned long)status.f_type == HUGETLBFS_MAGIC;
+}
+
+int martlet_lock_whole(int descriptor) {
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  return fcntl(descriptor, F_SETLK, &lock);
 }

@@ -12,10 +12,11 @@ enum Live {
     // First, because every thread that starts later (EAL's, the exporters') inherits the mask.
     let signals = Signals()
     let schema = try BuiltInSchema(options)
-    let exporter = try Exports(options, schema: schema, live: true)
+    Drain.configure(options.drainTimeout)
+    let plan = try OutputPlan(options.export, fallback: nil, inputs: EALArguments(arguments).replayedCaptures)
     let eal = try EAL(arguments)
     do {
-      try serve(eal, options: options, schema: schema, exporter: exporter, signals: signals)
+      try serve(eal, options: options, schema: schema, plan: plan, signals: signals)
     } catch {
       eal.stop()
       throw error
@@ -24,8 +25,7 @@ enum Live {
   }
 
   private static func serve(
-    _ eal: borrowing EAL, options: Options, schema: BuiltInSchema, exporter: any RecordExporting,
-    signals: Signals
+    _ eal: borrowing EAL, options: Options, schema: BuiltInSchema, plan: OutputPlan, signals: Signals
   ) throws(Failure) {
     let diagnosis = EALDiagnosis(log: eal.startLog, arguments: eal.arguments, machine: .current)
     let ports = try Port.all()
@@ -44,25 +44,24 @@ enum Live {
       started.append(port)
     }
 
-    let control = try crew(
-      map, ports: ports, options: options, schema: schema, exporter: exporter, signals: signals)
+    let workers = try crew(map, options: options, schema: schema)
+    // Last, when nothing else can fail: until here no file was touched.
+    let outputs = try Outputs(plan, options, schema: schema, live: true)
+    let control = control(map, ports: ports, workers: workers, outputs: outputs, signals: signals)
     map.announce(ports: ports)
     try control.launch()
     let stats = options.stats ?? (isatty(STDERR_FILENO) == 1 ? Seconds(nanoseconds: 1_000_000_000) : nil)
     control.sleep(stats: stats, duration: options.benchmarks.duration)
     control.shutDown()
-    Console.line("totals")
-    let counters = control.snapshot()
-    Console.raw(CounterReport.totals(counters))
-    for warning in CounterReport.warnings(counters) { Console.warning(warning) }
-    if let failure = exporter.failure { throw .general(failure) }
+    control.printTotals()
+    for warning in CounterReport.warnings(control.snapshot()) { Console.warning(warning) }
+    if let failure = outputs.outcome(before: control.lostBetweenLcores) { throw failure }
   }
 
-  /// The loops of all lcores with their engines and rings.
-  private static func crew(
-    _ map: LcoreMap, ports: [Port], options: Options, schema: BuiltInSchema, exporter: any RecordExporting,
-    signals: Signals
-  ) throws(Failure) -> ControlLoop {
+  /// The loops of all worker lcores with their engines and rings.
+  private static func crew(_ map: LcoreMap, options: Options, schema: BuiltInSchema) throws(Failure)
+    -> (run: UnsafeMutablePointer<RunState>, views: [ControlLoop.WorkerView])
+  {
     let run = UnsafeMutablePointer<RunState>.allocate(capacity: 1)
     run.initialize(to: RunState())
     let hertz = rte_get_tsc_hz()
@@ -86,16 +85,23 @@ enum Live {
       try worker.worker.makeSlab(options, schema: schema, live: true, memory: memory)
       memory.warn(lcore: worker.lcore)
     }
+    return (run, workers)
+  }
+
+  /// The control lcore's view of all of them, with the export lcore's loop.
+  private static func control(
+    _ map: LcoreMap, ports: [Port],
+    workers: (run: UnsafeMutablePointer<RunState>, views: [ControlLoop.WorkerView]), outputs: Outputs,
+    signals: Signals
+  ) -> ControlLoop {
     let export = UnsafeMutablePointer<ExportLoop>.allocate(capacity: 1)
     export.initialize(
       to: ExportLoop(
-        run: run, exporter: exporter, links: workers.map { $0.loop.pointee.link },
-        shared: map.shares(map.export),
-        hertz: hertz))
+        run: workers.run, outputs: outputs, links: workers.views.map { $0.loop.pointee.link },
+        shared: map.shares(map.export), hertz: rte_get_tsc_hz()))
     return ControlLoop(
-      run: run, signals: signals, workers: workers, exportLcore: map.export, export: export,
-      exporter: exporter,
-      ports: ports.map(\.id))
+      run: workers.run, signals: signals, workers: workers.views, exportLcore: map.export, export: export,
+      outputs: outputs, ports: ports.map(\.id))
   }
 }
 

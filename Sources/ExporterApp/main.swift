@@ -2,8 +2,10 @@
 import Glibc
 
 do throws(Failure) {
+  Signals.ignoreUseless()
+  try StandardDescriptors.prepare()
   switch try Invocation(Array(CommandLine.arguments.dropFirst())) {
-  case .answer(let text): Console.raw(text, to: STDOUT_FILENO)
+  case .answer(let text): try Console.answer(text)
   case .offline(let options): try Offline.run(options)
   case .live(let eal, let options): try Live.run(eal: eal, options: options)
   }

@@ -135,7 +135,9 @@ def test_tshark_finds_nothing_wrong_with_udp(loopback_sniffer, mixed):
 
 def test_absent_udp_collector(mixed):
     result = offline(mixed, export=f"udp://127.0.0.1:{free_port()}")
-    assert result.status == 0, result.err.decode()
+    # A few datagrams may leave before the first refusal comes back, but those that were refused are known.
+    assert result.status in (0, 2), result.err.decode()
+    assert (result.counters["export_dropped"] > 0) == (result.status == 2)
     assert result.counters["exported"] == expected(mixed)[0]
 
 
@@ -243,7 +245,7 @@ def test_tcp_collector_goes_away_and_comes_back(tmp_path):
 
 def test_absent_tcp_collector_is_counted(mixed):
     result = offline(mixed, export=f"tcp://127.0.0.1:{free_port(socket.SOCK_STREAM)}")
-    assert result.status == 0, result.err.decode()
+    assert result.status == 2 and f"{expected(mixed)[0]} records were lost" in result.messages[-1]
     assert result.counters["export_dropped"] == result.counters["flows_made"] == expected(mixed)[0]
 
 

@@ -306,7 +306,8 @@ def test_absent_collector_does_not_stop_live(kind):
     with Live([pcap_device(HTTP)], ["--export", f"{kind}://127.0.0.1:{port}", "--stats", "0.1", *NO_TIMEOUTS]) as live:
         live.wait_received(packets_in(HTTP))
         start = time.monotonic()
-        assert live.stop() == 0, live.text()
+        # A datagram that was sent may have been refused just after the last look.
+        assert live.stop() in ((2,) if kind == "tcp" else (0, 2)), live.text()
         counters = live.counters
     assert time.monotonic() - start < 8
     if kind == "tcp":
@@ -322,12 +323,12 @@ def test_a_fast_source_and_a_slow_collector_lose_only_counted_records():
         listener.listen()
         with Live([pcap_device(CAPTURES / "many-flows.pcap", more=",infinite_rx=1")],
                   ["--export", f"tcp://127.0.0.1:{listener.getsockname()[1]}", "--active-timeout", "0.2", "--stats", "0.2",
-                   "--flows", "65536"]) as live:
+                   "--flows", "65536", "--drain-timeout", "2"]) as live:
             live.wait_for("worker")
             time.sleep(4)
-            assert live.stop() == 0, live.text()
+            assert live.stop() == 2, live.text()
             counters = live.counters
-    assert unaccounted(counters) == 0
+    assert unaccounted(counters) == 0 and counters["export_dropped"] > 0
     assert counters["exported"] + counters["ring_full"] >= counters["flows_made"] - counters["in_table"]
 
 

@@ -44,7 +44,10 @@ def test_every_packet_is_accounted_for_and_runs_repeat(path, tmp_path):
         assert len(result.messages) == result.status, "one line exactly when it fails"
     counters = runs[0].counters
     assert unaccounted(counters) == 0, counters
-    first, second = ((tmp_path / number).read_bytes() for number in "12")
+    # An output is not even made when there is nothing that could be read.
+    made = [tmp_path / number for number in "12" if (tmp_path / number).exists()]
+    assert len(made) == 2 or not made and runs[0].status == 1 and counters["received"] == 0
+    first, second = [path.read_bytes() for path in made] or [b"", b""]
     assert hashlib.sha256(first).digest() == hashlib.sha256(second).digest(), "two runs differ"
     records = [json.loads(line) for line in first.splitlines()]
     assert len(records) == counters["flows_made"] == counters["exported"]
@@ -305,7 +308,7 @@ def test_an_output_that_cannot_be_written(tmp_path):
 
 def test_a_full_disk_is_reported():
     result = run("--pcap", CAPTURES / "many-flows.pcap", "--export", "json:/dev/full")
-    assert result.status == 1 and len(result.messages) == 1
+    assert result.status == 2 and len(result.messages) == 1
     assert "/dev/full" in result.messages[0]
 
 

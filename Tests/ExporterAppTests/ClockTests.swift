@@ -66,8 +66,8 @@ import Testing
     snapshot.workers[0].engine.parserFaults[0] = 1
     snapshot.workers[0].engine.parserFaults[2] = 20
     snapshot.workers[1].engine.parserFaults[2] = 300
-    snapshot.export.parserFaults[2] = 4000
-    snapshot.export.parserFaults[3] = 50
+    snapshot.exportFaults[2] = 4000
+    snapshot.exportFaults[3] = 50
     let rows = CounterReport.totals(snapshot).split(separator: "\n").map { $0.split(separator: " ") }
     #expect(rows.contains(["parser", "faults", "21", "300", "321"]))
     #expect(rows.contains(["export", "faults", "4050"]))

@@ -93,6 +93,40 @@ import Testing
     #expect(diagnosis.missingDevice != nil)
   }
 
+  @Test(arguments: [[], ["-a", "0000:00:03.0"]])
+  func aNICThatIsInUseStaysTheKernels(arguments: [String]) {
+    var inUse = machine
+    inUse.pciDevices["0000:00:03.0"]?.interfaces = ["eth0"]
+    inUse.pciDevices["0000:00:03.0"]?.interfacesInUse = ["eth0"]
+    let text = EALDiagnosis(log: "", arguments: arguments, machine: inUse).noPort.description
+    #expect(text.contains("in use") && text.contains("eth0"))
+    #expect(!text.contains("--bind"))
+    // Another NIC that nobody needs is the one to bind.
+    inUse.pciDevices["0000:00:04.0"] = .init(driver: "virtio-pci", classNumber: 0x020000)
+    if arguments.isEmpty {
+      let other = EALDiagnosis(log: "", arguments: [], machine: inUse).noPort.description
+      #expect(other.contains("--bind=vfio-pci 0000:00:04.0"))
+    }
+  }
+
+  /// procfs as Linux 6.1 shows it: eth0 has a route, eth1 an IPv6 address, eth2 only what every interface has.
+  @Test func interfacesWithRoutesOrAddressesAreInUse() {
+    let interfaces = NetworkInterfaces(
+      routes: """
+        Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+        eth0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\t0\t0\t0
+        """,
+      routes6: """
+        fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth2
+        ff000000000000000000000000000000 08 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth2
+        """,
+      addresses6: """
+        20010db8000000000000000000000001 03 40 00 80     eth1
+        fe800000000000000000000000000001 04 40 20 80     eth2
+        """)
+    #expect(interfaces.inUse == ["eth0", "eth1"])
+  }
+
   @Test func portsAreAskedForWhenNobodyNamedOne() {
     let nothing = EALDiagnosis(log: "", arguments: ["--no-pci"], machine: machine).noPort
     #expect(nothing.description.contains("--vdev=net_pcap0"))

@@ -1,6 +1,6 @@
+// Collectors for the tests: real sockets on the loopback, nothing leaves the machine.
 import Glibc
 import IPFIX
-// Collectors for the tests: real sockets on the loopback, nothing leaves the machine.
 import IPFIXDecoding
 
 @testable import ExporterApp
@@ -135,7 +135,15 @@ final class TCPCollector {
 let counterElement = InformationElement(.iana, 10, "ingressInterface", .unsigned32)
 let contentElement = InformationElement(.cesnet, 850, "IDPContent", .octetArray)
 
-extension IPFIXExporter {
+extension IPFIXOutput {
+  /// An output for records that tests write themselves.
+  convenience init(
+    _ configuration: MessageStream.Configuration, transport: any MessageTransport, now: Moment = .current
+  ) {
+    // Without plugins there is nothing that could be refused.
+    self.init(configuration, schema: try! BuiltInSchema(plugins: []), transport: transport, now: now)
+  }
+
   /// A record that carries its number and some bytes to make it long.
   func append(number: UInt32, key: UInt64 = 1, padding: Int = 40) {
     let bytes = [UInt8](repeating: 0xAA, count: padding)

@@ -1,5 +1,5 @@
-import Foundation
 // TCP export against a collector that is slow, goes away, comes back, or never was there.
+import Foundation
 import Glibc
 import IPFIX
 import Testing
@@ -11,10 +11,13 @@ import Testing
   func arrives(_ host: String) throws {
     let collector = TCPCollector(ipv6: host == "::1")
     let transport = TCPTransport(host: host, port: collector.port, policy: .drop)
-    let exporter = IPFIXExporter(MessageStream.Configuration(), transport: transport)
+    let exporter = IPFIXOutput(MessageStream.Configuration(), transport: transport)
     for number in 0..<5000 as Range<UInt32> { exporter.append(number: number, key: UInt64(number % 3)) }
     exporter.tick(now: .current)
     #expect(collector.accept())
+    exporter.tick(now: .current)
+    // Nobody reads while this thread closes, which waits for what was not read.
+    collector.receive()
     exporter.close()
     collector.receive()
     let messages = try collector.messages()
@@ -32,7 +35,7 @@ import Testing
     let collector = TCPCollector()
     let transport = TCPTransport(host: "127.0.0.1", port: collector.port, policy: .drop)
     var now = Moment.current
-    let exporter = IPFIXExporter(MessageStream.Configuration(), transport: transport, now: now)
+    let exporter = IPFIXOutput(MessageStream.Configuration(), transport: transport, now: now)
     for number in 0..<100 as Range<UInt32> { exporter.append(number: number, key: UInt64(number % 2)) }
     func step() {
       now = now.later(seconds: 1)
@@ -71,7 +74,7 @@ import Testing
     let collector = TCPCollector(receiveBuffer: 4096)
     let transport = TCPTransport(host: "127.0.0.1", port: collector.port, policy: .drop)
     var now = Moment.current
-    let exporter = IPFIXExporter(MessageStream.Configuration(), transport: transport, now: now)
+    let exporter = IPFIXOutput(MessageStream.Configuration(), transport: transport, now: now)
     exporter.tick(now: now)
     #expect(collector.accept())
     exporter.tick(now: now)
@@ -116,7 +119,7 @@ import Testing
     let collector = TCPCollector(receiveBuffer: 4096)
     let transport = TCPTransport(
       host: "127.0.0.1", port: collector.port, policy: .drop, queueCapacity: 1 << 17)
-    let exporter = IPFIXExporter(MessageStream.Configuration(), transport: transport)
+    let exporter = IPFIXOutput(MessageStream.Configuration(), transport: transport)
     exporter.tick(now: .current)
     #expect(collector.accept())
     exporter.tick(now: .current)
@@ -146,11 +149,11 @@ import Testing
     let collector = TCPCollector(receiveBuffer: 4096)
     let port = collector.port
     // A thread of its own: the pool's threads are busy with other tests.
-    let (results, result) = AsyncStream.makeStream(of: ExporterCounters.self)
+    let (results, result) = AsyncStream.makeStream(of: OutputCounters.self)
     Thread.detachNewThread {
       let transport = TCPTransport(
         host: "127.0.0.1", port: port, policy: .wait(seconds: 60), queueCapacity: 1 << 17)
-      let exporter = IPFIXExporter(MessageStream.Configuration(), transport: transport)
+      let exporter = IPFIXOutput(MessageStream.Configuration(), transport: transport)
       for number in 0..<20000 as Range<UInt32> { exporter.append(number: number, padding: 200) }
       exporter.close()
       result.yield(exporter.counters)
@@ -175,7 +178,7 @@ import Testing
     let transport = TCPTransport(
       host: "127.0.0.1", port: Loopback.unusedPort(SOCK_STREAM), policy: .wait(seconds: 0.3),
       queueCapacity: 1 << 17)
-    let exporter = IPFIXExporter(MessageStream.Configuration(), transport: transport)
+    let exporter = IPFIXOutput(MessageStream.Configuration(), transport: transport)
     let start = Moment.current.monotonic
     for number in 0..<20000 as Range<UInt32> { exporter.append(number: number, padding: 200) }
     exporter.close()
@@ -190,10 +193,49 @@ import Testing
   func absentLive() {
     let transport = TCPTransport(
       host: "127.0.0.1", port: Loopback.unusedPort(SOCK_STREAM), policy: .drop, queueCapacity: 1 << 17)
-    let exporter = IPFIXExporter(MessageStream.Configuration(), transport: transport)
+    let exporter = IPFIXOutput(MessageStream.Configuration(), transport: transport)
     for number in 0..<20000 as Range<UInt32> { exporter.append(number: number, padding: 200) }
     exporter.tick(now: .current)
     #expect(exporter.counters.lostRecords > 0)
     #expect(exporter.failure == nil)
+  }
+
+  @Test("close waits for what the collector has not acknowledged, and counts what it never does")
+  func acknowledgement() throws {
+    let collector = TCPCollector(receiveBuffer: 4096)
+    let transport = TCPTransport(
+      host: "127.0.0.1", port: collector.port, policy: .wait(seconds: 0.5))
+    let exporter = IPFIXOutput(MessageStream.Configuration(), transport: transport)
+    exporter.tick(now: .current)
+    #expect(collector.accept())
+    exporter.tick(now: .current)
+    // As much as the sending side's buffer takes, and more than the collector's: it stays there for ever.
+    for number in 0..<400 as Range<UInt32> { exporter.append(number: number, padding: 200) }
+    let start = Moment.current.monotonic
+    exporter.close()
+    let seconds = Double(Moment.current.monotonic - start) / 1e9
+    #expect(seconds > 0.4 && seconds < 5)
+    #expect(exporter.counters.lostRecords > 0)
+    #expect(exporter.counters.lostRecords + exporter.counters.sentRecords == 400)
+    #expect(!exporter.status.isEmpty)
+  }
+
+  @Test("a collector that does not answer is said within two seconds")
+  func silence() {
+    // A listener whose queue is full does not answer any more.
+    let (listener, port) = Loopback.bound(SOCK_STREAM)
+    defer { close(listener) }
+    listen(listener, 0)
+    var fillers: [TCPTransport] = []
+    for _ in 0..<4 {
+      fillers.append(TCPTransport(host: "127.0.0.1", port: port, policy: .drop))
+      _ = fillers.last?.tick(now: .current) { [] }
+    }
+    let transport = TCPTransport(host: "127.0.0.1", port: port, policy: .drop)
+    let now = Moment.current
+    _ = transport.tick(now: now) { [] }
+    usleep(10_000)
+    _ = transport.tick(now: now.later(seconds: 1.8)) { [] }
+    #expect(transport.status.contains("no answer"))
   }
 }

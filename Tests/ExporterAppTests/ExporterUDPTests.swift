@@ -14,7 +14,7 @@ import Testing
     var configuration = MessageStream.Configuration()
     configuration.observationDomain = 9
     let transport = UDPTransport(host: host, port: collector.port, policy: .wait(seconds: 5))
-    let exporter = IPFIXExporter(configuration, transport: transport)
+    let exporter = IPFIXOutput(configuration, transport: transport)
     for number in 0..<5000 as Range<UInt32> {
       exporter.append(number: number, key: UInt64(number % 3))
       if number % 500 == 0 { try collector.receive(milliseconds: 0) }
@@ -39,7 +39,7 @@ import Testing
     configuration.templateRefresh = 600
     let start = Moment.current
     let transport = UDPTransport(host: "127.0.0.1", port: collector.port, policy: .drop)
-    let exporter = IPFIXExporter(configuration, transport: transport, now: start)
+    let exporter = IPFIXOutput(configuration, transport: transport, now: start)
     exporter.append(number: 1)
     exporter.tick(now: start.later(seconds: 0.1))
     try collector.receive(milliseconds: 20)
@@ -62,7 +62,7 @@ import Testing
     let port = Loopback.unusedPort()
     let transport = UDPTransport(host: "127.0.0.1", port: port, policy: .drop)
     var now = Moment.current
-    let exporter = IPFIXExporter(MessageStream.Configuration(), transport: transport, now: now)
+    let exporter = IPFIXOutput(MessageStream.Configuration(), transport: transport, now: now)
     for number in 0..<2000 as Range<UInt32> { exporter.append(number: number) }
     now = now.later(seconds: 1)
     exporter.tick(now: now)
@@ -88,7 +88,7 @@ import Testing
   @Test("a name that does not exist is an error that is counted, not an end")
   func unknownName() {
     let transport = UDPTransport(host: "no-such-host.invalid", port: 4739, policy: .drop)
-    let exporter = IPFIXExporter(MessageStream.Configuration(), transport: transport)
+    let exporter = IPFIXOutput(MessageStream.Configuration(), transport: transport)
     for number in 0..<5000 as Range<UInt32> { exporter.append(number: number) }
     exporter.close()
     #expect(exporter.counters.lostRecords == 5000)
@@ -101,7 +101,7 @@ import Testing
     var configuration = MessageStream.Configuration()
     configuration.largestLength = UDPTransport.largestMessage
     let transport = UDPTransport(host: "127.0.0.1", port: collector.port, policy: .drop)
-    let exporter = IPFIXExporter(configuration, transport: transport)
+    let exporter = IPFIXOutput(configuration, transport: transport)
     exporter.append(number: 1, padding: 65500)
     exporter.append(number: 2, padding: 60000)
     exporter.append(number: 3)

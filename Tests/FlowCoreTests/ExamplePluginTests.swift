@@ -1,6 +1,6 @@
+// The example of docs/writing-a-plugin.md: compiled, run, and the same in both places.
 import Foundation
 import Testing
-// The example of docs/writing-a-plugin.md: compiled, run, and the same in both places.
 import Wire
 
 @testable import FlowCore

@@ -1,9 +1,9 @@
+// A plugin's mistakes cost it a field and are counted as its own; other plugins, the flow and the program go on.
 import CIntrinsics
 import Foundation
 import IPFIX
 import TestSupport
 import Testing
-// A plugin's mistakes cost it a field and are counted as its own; other plugins, the flow and the program go on.
 import Wire
 
 @testable import FlowCore

@@ -1,7 +1,7 @@
+// What plugins declare: options and their errors, and the elements, which are held against the reference's table.
 import Foundation
 import IPFIX
 import Testing
-// What plugins declare: options and their errors, and the elements, which are held against the reference's table.
 import Wire
 
 @testable import FlowCore

@@ -1,8 +1,8 @@
+// What plugins see of packets and of finished flows: addresses, traffic class, flow label and counters, by values that are
+// written into the headers by hand; and options that are texts and files.
 import Foundation
 import IPFIX
 import Testing
-// What plugins see of packets and of finished flows: addresses, traffic class, flow label and counters, by values that are
-// written into the headers by hand; and options that are texts and files.
 import Wire
 
 @testable import FlowCore

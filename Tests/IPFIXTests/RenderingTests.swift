@@ -1,5 +1,5 @@
-import Foundation
 // The texts: canonical addresses, times, valid JSON whatever comes in, rows that keep their columns.
+import Foundation
 import Rendering
 import TestSupport
 import Testing

@@ -1,5 +1,5 @@
-import IPFIX
 // What several tests need: sample elements, and records made of arbitrary fields.
+import IPFIX
 import IPFIXDecoding
 import TestSupport
 

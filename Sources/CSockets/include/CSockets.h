@@ -1,4 +1,4 @@
-// sendmmsg for Swift: glibc declares it only with _GNU_SOURCE, which the Glibc module is built without.
+// sendmmsg for Swift, which glibc declares only with _GNU_SOURCE, and two questions about files for which C has the types.
 #ifndef MARTLET_CSOCKETS_H
 #define MARTLET_CSOCKETS_H
 
@@ -33,5 +33,11 @@ int martlet_take_refusal(int socket);
 /// Sends `count` runs, at most MARTLET_RUNS, on a connected socket with one system call. A run is sent as a whole or not
 /// at all. Returns how many were sent, or -1 and errno when not even the first one was.
 int martlet_send_runs(int socket, const struct martlet_run *runs, unsigned count, int flags);
+
+/// Whether an open file lies on a hugetlbfs.
+int martlet_is_hugetlbfs(int descriptor);
+
+/// Takes the POSIX write lock on a whole file for this process; 0, or -1 where another process holds one on it.
+int martlet_lock_whole(int descriptor);
 
 #endif

@@ -99,6 +99,12 @@ struct Options: ParsableCommand {
       valueName: "S"), transform: Seconds.init)
   var stats: Seconds?
 
+  @Option(
+    help: ArgumentHelp(
+      "After SIGINT or SIGTERM the outputs get S seconds to take what is left (10).", valueName: "S"),
+    transform: Seconds.init)
+  var drainTimeout = Seconds(nanoseconds: 10_000_000_000)
+
   @Flag(help: "List the plugins with their options, fields and bytes per flow.")
   var listPlugins = false
 

@@ -45,9 +45,12 @@ enum CounterReport {
       }
       text += table(rows)
     }
-    rows = [["counter", "export"]]
+    let names = snapshot.outputs.map(\.name)
+    rows = [["counter"] + (names.count > 1 ? names + ["total"] : ["export"])]
     for counter in CounterTable.all {
-      if case .export = counter.source { rows.append([counter.name, String(snapshot.total(counter))]) }
+      guard case .export(let read) = counter.source else { continue }
+      let each = names.count > 1 ? snapshot.outputs.map { String(read($0.counters)) } : []
+      rows.append([counter.name] + each + [String(snapshot.total(counter))])
     }
     text += table(rows)
     let faults = snapshot.faults

@@ -37,7 +37,7 @@ struct Counter: Sendable {
     case lcore(@Sendable (LcoreCounters) -> UInt64)
     case engine(@Sendable (WorkerCounters) -> UInt64)
     case port(@Sendable (PortCounters) -> UInt64)
-    case export(@Sendable (ExportCounters) -> UInt64)
+    case export(@Sendable (OutputCounters) -> UInt64)
   }
 }
 
@@ -86,7 +86,7 @@ enum CounterTable {
     Counter(
       name: "ring full", help: "records lost because the export lcore was too slow",
       source: .lcore { $0.ringFull }),
-    Counter(name: "exported", help: "records exported", source: .export { $0.records }),
+    Counter(name: "exported", help: "records handed to the outputs", source: .export { $0.records }),
     Counter(name: "messages", help: "IPFIX messages sent", source: .export { $0.messages }),
     Counter(
       name: "templates", help: "template records sent, repetitions included", source: .export { $0.templates }
@@ -97,14 +97,15 @@ enum CounterTable {
     Counter(name: "message bytes", help: "bytes sent", source: .export { $0.bytes }),
     Counter(
       name: "export faults", help: "parser faults while the fields of records were written",
-      source: .export { sum($0.parserFaults) }),
-    Counter(name: "export dropped", help: "records that no collector took", source: .export { $0.dropped }),
+      source: .export { $0.parserFaults }),
+    Counter(
+      name: "export dropped", help: "records that no collector took", source: .export { $0.lostRecords }),
   ]
 }
 
 extension CounterTable {
   /// The sum of the parser faults of the engine and all plugins.
-  private static func sum(_ faults: InlineArray<33, UInt64>) -> UInt64 {
+  static func sum(_ faults: InlineArray<33, UInt64>) -> UInt64 {
     faults.indices.reduce(0) { $0 &+ faults[$1] }
   }
 
@@ -125,10 +126,23 @@ struct CounterSnapshot {
   var workers: [(lcore: UInt32, loop: LcoreCounters, engine: WorkerCounters)] = []
   /// Per port: its number and its counters.
   var ports: [(port: UInt16, counters: PortCounters)] = []
-  /// The export lcore's.
-  var export = ExportCounters()
+  /// Records handed to the outputs, once each.
+  var exported: UInt64 = 0
+  /// Per output: its name and its counters.
+  var outputs: [(name: String, counters: OutputCounters)] = []
+
+  /// Parser faults on the export lcore, as `WorkerCounters.parserFaults`.
+  var exportFaults = InlineArray<33, UInt64>(repeating: 0)
   /// The names of the enabled plugins, by slot.
   var plugins: [String] = []
+
+  /// What `outputs` did together, with each record once.
+  var export: OutputCounters {
+    var sum = outputs.reduce(OutputCounters()) { $0 + $1.counters }
+    sum.records = exported
+    sum.parserFaults = CounterTable.sum(exportFaults)
+    return sum
+  }
 
   /// The counter's value for every lcore or port that has it; one value for the export lcore.
   func values(_ counter: Counter) -> [UInt64] {
@@ -143,8 +157,8 @@ struct CounterSnapshot {
   /// The parser faults on all lcores by whose mistakes they are, without those that made none.
   var faults: [(name: String, count: UInt64)] {
     var faults: [(name: String, count: UInt64)] = []
-    for index in export.parserFaults.indices {
-      let count = workers.reduce(export.parserFaults[index]) { $0 &+ $1.engine.parserFaults[index] }
+    for index in exportFaults.indices {
+      let count = workers.reduce(exportFaults[index]) { $0 &+ $1.engine.parserFaults[index] }
       guard count > 0 else { continue }
       // Index 0 is the engine's own, then the slots'.
       let slot = index - 1

@@ -9,12 +9,14 @@ struct EAL: ~Copyable {
   let startLog: String
   /// The arguments that EAL got, without the program's name.
   let arguments: [String]
+  private let hugepages: HugepageFiles
 
   /// Starts EAL with `arguments`, quietly unless the user chose a log level.
   ///
   /// - Throws: one line on what is wrong and what to do.
   init(_ arguments: [String]) throws(Failure) {
     self.arguments = arguments
+    hugepages = HugepageFiles(arguments: EALArguments(arguments), mounts: Machine.current.hugetlbfsMounts)
     // EAL keeps pointers into its argument vector: the copies are never freed.
     var vector = (["martlet"] + arguments).map { strdup($0) }
     vector.append(nil)
@@ -33,23 +35,27 @@ struct EAL: ~Copyable {
     }
     guard status >= 0 else {
       let machine = Machine.current
+      RuntimeFiles()?.remove()
+      hugepages.remove()
       throw EALDiagnosis(log: startLog, arguments: arguments, machine: machine).failure(
         errorNumber: errorNumber)
     }
     // EAL stops at the first word that is not an option and leaves the rest to the application.
     if status < count - 1 {
       let stray = arguments[Int(status)]
-      rte_eal_cleanup()
+      stop()
       throw .usage("'\(stray)' before '--' is not an EAL option: Martlet's own options go behind the '--'")
     }
   }
 
   /// Gives hugepages and run-time files back. Ports must be closed.
   func stop() {
-    let files = HugepageFiles(arguments: EALArguments(arguments), mounts: Machine.current.hugetlbfsMounts)
     let primary = rte_eal_process_type() == RTE_PROC_PRIMARY
+    let files = RuntimeFiles()
     _ = OutputCapture.during { rte_eal_cleanup() }
-    if primary { files.remove() }
+    guard primary else { return }
+    hugepages.remove()
+    files?.remove()
   }
 }
 
@@ -73,6 +79,15 @@ struct EALArguments {
   /// The name of every `--vdev`.
   var virtualDevices: [String] {
     values(short: nil, long: "--vdev").map { String($0.prefix { $0 != "," }) }
+  }
+
+  /// The captures that virtual devices replay: they are inputs.
+  var replayedCaptures: [String] {
+    values(short: nil, long: "--vdev").flatMap { device in
+      device.split(separator: ",").compactMap { part in
+        part.hasPrefix("rx_pcap=") ? String(part.dropFirst(8)) : nil
+      }
+    }
   }
 
   /// `--file-prefix`, which keeps several DPDK programs apart.

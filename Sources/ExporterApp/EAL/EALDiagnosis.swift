@@ -155,6 +155,7 @@ struct EALDiagnosis {
       guard let device = machine.pciDevices[address] else {
         return .general("there is no PCI device \(address): see dpdk-devbind.py --status")
       }
+      if device.isKernelNIC, let inUse = Self.inUse(address, device) { return .general(inUse) }
       if let driver = device.driver, !Machine.PCIDevice.usableDrivers.contains(driver) {
         return .general(
           "NIC \(address) is bound to the kernel driver \(driver): run "
@@ -168,10 +169,21 @@ struct EALDiagnosis {
     let isAsking = eal.allowedDevices.isEmpty && eal.virtualDevices.isEmpty
     guard isAsking, !arguments.contains("--no-pci") else { return nil }
     let nics = machine.pciDevices.filter(\.value.isKernelNIC).sorted { $0.key < $1.key }
-    guard let (address, device) = nics.first, let driver = device.driver else { return nil }
+    guard let (address, device) = nics.first(where: { $0.value.interfacesInUse.isEmpty }) ?? nics.first,
+      let driver = device.driver
+    else { return nil }
+    if let inUse = Self.inUse(address, device) { return .general("no port: \(inUse)") }
     return .general(
       "no port: NIC \(address) is bound to the kernel driver \(driver) (run "
         + "'sudo dpdk-devbind.py --bind=vfio-pci \(address)'), or name a virtual device with --vdev")
+  }
+
+  /// What to say about a NIC that must stay the kernel's; nil for others.
+  private static func inUse(_ address: String, _ device: Machine.PCIDevice) -> String? {
+    guard let name = device.interfacesInUse.first else { return nil }
+    return
+      "NIC \(address) is in use by this machine as \(device.interfacesInUse.joined(separator: ", ")) (addresses or routes): "
+      + "leave it to the kernel and name another one with -a, or watch it with --vdev=net_af_packet0,iface=\(name)"
   }
 
   /// The log's lines without "EAL: " and the program's name.

@@ -1,5 +1,6 @@
 // rte_eal_cleanup unmaps EAL's hugepage files but leaves them on the hugetlbfs, where they hold their pages until a
-// program with the same file prefix starts. An exporter that ends gives its memory back.
+// program with the same file prefix starts. An exporter that ends gives its memory back, and touches nothing else.
+import CSockets
 import Glibc
 
 /// The hugepage files of one EAL instance.
@@ -8,23 +9,51 @@ struct HugepageFiles {
   let directories: [String]
   /// How their names begin.
   let prefix: String
+  /// Those that were there before EAL started: somebody else's.
+  private let foreign: Set<Item>
 
-  /// The files of the EAL that `arguments` started, on the machine's `mounts` of hugetlbfs.
+  private struct Item: Hashable {
+    let path: String
+    let number: UInt64
+  }
+
+  /// The files of the EAL that `arguments` will start, on the machine's `mounts` of hugetlbfs. Call it before the start.
   init(arguments: EALArguments, mounts: [String]) {
     directories = arguments.hugeDirectory.map { [$0] } ?? mounts
     prefix = (arguments.filePrefix ?? "rte") + "map_"
+    foreign = Set(Self.items(directories, prefix))
   }
 
-  /// Removes the files that no process uses any more; EAL locks those it uses.
-  func remove() {
-    for directory in directories {
-      for name in SystemFiles.names(in: directory) where name.hasPrefix(prefix) {
+  /// Regular files that are named as EAL names its pages, a prefix and a number.
+  private static func items(_ directories: [String], _ prefix: String) -> [Item] {
+    directories.flatMap { directory in
+      SystemFiles.names(in: directory).compactMap { name in
+        let number = name.dropFirst(prefix.count)
+        guard name.hasPrefix(prefix), !number.isEmpty, number.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) else {
+          return nil
+        }
+        var status = stat()
         let path = directory + "/" + name
-        let descriptor = open(path, O_RDONLY)
-        guard descriptor >= 0 else { continue }
-        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { unlink(path) }
-        close(descriptor)
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid() else {
+          return nil
+        }
+        return Item(path: path, number: UInt64(status.st_ino))
       }
+    }
+  }
+
+  /// Removes the files that came since `init`, lie on a hugetlbfs and are used by no process any more: EAL locks those it
+  /// uses.
+  func remove() {
+    for item in Self.items(directories, prefix) where !foreign.contains(item) {
+      let descriptor = open(item.path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+      guard descriptor >= 0 else { continue }
+      defer { close(descriptor) }
+      var status = stat()
+      guard martlet_is_hugetlbfs(descriptor) != 0, fstat(descriptor, &status) == 0,
+        UInt64(status.st_ino) == item.number
+      else { continue }
+      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { unlink(item.path) }
     }
   }
 }

@@ -15,6 +15,12 @@ enum OutputCapture {
     defer { fclose(file) }
     let descriptor = fileno(file)
     let saved = (dup(STDOUT_FILENO), dup(STDERR_FILENO))
+    // Without a way back nothing is captured.
+    guard saved.0 >= 0, saved.1 >= 0 else {
+      for descriptor in [saved.0, saved.1] where descriptor >= 0 { close(descriptor) }
+      body()
+      return ""
+    }
     dup2(descriptor, STDOUT_FILENO)
     dup2(descriptor, STDERR_FILENO)
     body()
@@ -24,14 +30,10 @@ enum OutputCapture {
     return contents(of: descriptor)
   }
 
-  /// Puts a saved descriptor back; one that was closed before stays closed.
+  /// Puts a saved descriptor back.
   private static func restore(_ saved: Int32, as descriptor: Int32) {
-    if saved < 0 {
-      close(descriptor)
-    } else {
-      dup2(saved, descriptor)
-      close(saved)
-    }
+    dup2(saved, descriptor)
+    close(saved)
   }
 
   private static func contents(of descriptor: Int32) -> String {

@@ -36,11 +36,42 @@ enum SystemFiles {
     return String(decoding: bytes, as: UTF8.self)
   }
 
+  /// The path without links, "." and ".."; where its last component does not exist, its directory's with it behind.
+  static func canonical(_ path: String) -> String {
+    if let whole = realpath(path, nil) {
+      defer { Glibc.free(whole) }
+      return String(cString: whole)
+    }
+    let slash = path.lastIndex(of: "/")
+    let directory = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+    // A link to what does not exist yet is that file.
+    if let target = target(of: path), target != path {
+      return canonical(target.hasPrefix("/") ? target : directory + "/" + target)
+    }
+    guard let parent = realpath(directory, nil) else { return path }
+    defer { Glibc.free(parent) }
+    return String(cString: parent) + "/" + name
+  }
+
+  /// What a symbolic link names; nil for other files.
+  static func target(of path: String) -> String? {
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    let count = bytes.withUnsafeMutableBytes { buffer in
+      buffer.baseAddress.map { readlink(path, $0, buffer.count) } ?? -1
+    }
+    return count > 0 ? String(decoding: bytes.prefix(count), as: UTF8.self) : nil
+  }
+
+  /// Whether the path is a device, which several may use; nil is standard output, which only one may.
+  static func isDevice(_ path: String?) -> Bool {
+    var status = stat()
+    guard let path, stat(path, &status) == 0 else { return false }
+    return status.st_mode & S_IFMT == S_IFCHR
+  }
+
   /// The last component of what a symbolic link names.
   static func linkTarget(_ path: String) -> String? {
-    var bytes = [UInt8](repeating: 0, count: 4096)
-    let count = bytes.withUnsafeMutableBytes { readlink(path, $0.baseAddress!, $0.count) }
-    guard count > 0 else { return nil }
-    return String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: "/").last.map(String.init)
+    target(of: path)?.split(separator: "/").last.map(String.init)
   }
 }

@@ -18,7 +18,7 @@ struct ControlLoop {
   let workers: [WorkerView]
   let exportLcore: UInt32
   let export: UnsafeMutablePointer<ExportLoop>
-  let exporter: any RecordExporting
+  let outputs: Outputs
   let ports: [UInt16]
 
   /// Starts the export lcore, then the workers.
@@ -56,29 +56,70 @@ struct ControlLoop {
         nextLine = max(nextLine + interval, now)
       }
       let wake = min(end, nextLine, now + 60_000_000_000)
-      if signals.wait(nanoseconds: wake - min(now, wake)) != nil { return }
+      switch signals.wait(nanoseconds: wake - min(now, wake)) {
+      case SIGINT, SIGTERM: return
+      case let other?: heed(other)
+      case nil: break
+      }
     }
   }
 
-  /// Lets the workers flush and the export lcore drain, and waits for both; a further signal ends the process.
+  /// What a signal asks for that does not end the run.
+  private func heed(_ signal: Int32) {
+    switch signal {
+    case SIGHUP: Requests.reopen.store(true, ordering: .relaxed)
+    case SIGUSR1: printTotals()
+    default: break
+    }
+  }
+
+  /// Prints the tables of all counters.
+  func printTotals() {
+    Console.line("totals")
+    Console.table(CounterReport.totals(snapshot()))
+  }
+
+  /// Lets the workers flush and the export lcore drain, and waits for both, but not longer than `--drain-timeout`; a
+  /// further signal ends the process.
   func shutDown() {
+    Drain.begin()
     run.pointee.stop.store(true, ordering: .relaxed)
     let lcores = workers.map(\.lcore) + [exportLcore]
     while lcores.contains(where: { rte_eal_get_lcore_state($0) == RUNNING }) {
-      if signals.wait(nanoseconds: 5_000_000) != nil {
+      switch signals.wait(nanoseconds: 5_000_000) {
+      case SIGINT, SIGTERM:
         Console.line("ended by a second signal: flows that were still in memory are lost")
         _exit(Failure.generalStatus)
+      case let other?: heed(other)
+      case nil: break
+      }
+      // Outputs keep to the time themselves; this is for what they cannot bound.
+      if Clock.monotonic() >= Drain.deadline &+ Self.grace {
+        let counters = snapshot()
+        let left = counters.workers.reduce(0) { $0 &+ $1.engine.inTable }
+        printTotals()
+        Console.line("the end took longer than --drain-timeout: at least \(left) flows are lost")
+        _exit(Failure.lostStatus)
       }
     }
     rte_eal_mp_wait_lcore()
+    signals.release()
   }
+
+  /// Nanoseconds that lcores get beyond `--drain-timeout`.
+  private static let grace: UInt64 = 1_000_000_000
+
+  /// Records that were lost between the lcores.
+  var lostBetweenLcores: UInt64 { workers.reduce(0) { $0 &+ $1.loop.pointee.link.counters.pointee.ringFull } }
 
   /// All counters now; the workers go on counting meanwhile.
   func snapshot() -> CounterSnapshot {
     var snapshot = CounterSnapshot()
     snapshot.workers = workers.map { ($0.lcore, $0.loop.pointee.link.counters.pointee, $0.worker.counters) }
     snapshot.ports = ports.map { ($0, PortCounters(port: $0)) }
-    snapshot.export = exporter.counters.pointee
+    snapshot.exported = outputs.records
+    snapshot.outputs = outputs.counters
+    snapshot.exportFaults = outputs.parserFaults
     snapshot.plugins = workers.first?.worker.pluginNames ?? []
     return snapshot
   }

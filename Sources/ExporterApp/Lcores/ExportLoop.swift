@@ -5,8 +5,7 @@ import Synchronization
 /// The export lcore's loop with all that it owns.
 struct ExportLoop {
   let run: UnsafeMutablePointer<RunState>
-  /// One dynamic call per burst, not per record.
-  private let exporter: any RecordExporting
+  private let outputs: Outputs
   private let links: UnsafeMutablePointer<WorkerLink>
   private let workerCount: Int
   private var clock: Clock
@@ -14,43 +13,45 @@ struct ExportLoop {
   private let records: UnsafeMutablePointer<Record>
 
   /// Records taken from one worker before the next one's turn.
-  private static let burst = 64
+  private static let burst: UInt32 = 64
   /// Nanoseconds from one `tick` to the next.
   private static let tickInterval: UInt64 = 1_000_000
 
-  /// Takes `exporter` over for the rest of the process.
+  /// Takes `outputs` over for the rest of the process.
   init(
-    run: UnsafeMutablePointer<RunState>, exporter: any RecordExporting, links: [WorkerLink], shared: Bool,
+    run: UnsafeMutablePointer<RunState>, outputs: Outputs, links: [WorkerLink], shared: Bool,
     hertz: UInt64
   ) {
     self.run = run
-    self.exporter = exporter
+    self.outputs = outputs
     self.links = .allocate(capacity: links.count)
     self.links.initialize(from: links, count: links.count)
     workerCount = links.count
     clock = Clock(hertz: hertz)
     idle = Idle(shared: shared)
-    records = .allocate(capacity: Self.burst)
+    records = .allocate(capacity: Int(Self.burst))
   }
 
-  /// Runs until every worker is done and its records are exported, then closes the exporter.
+  /// Runs until every worker is done and its records are exported, then closes the outputs.
   mutating func main() {
     var nextTick: UInt64 = 0
     while true {
       // Read before the rings: a worker that is done then has nothing left to come.
       let done = run.pointee.finishedWorkers.load(ordering: .acquiring) == workerCount
       var taken = 0
-      for index in 0..<workerCount {
+      var index = 0
+      while index < workerCount {
         let link = links[index]
-        let count = Int(martlet_ring_dequeue(link.records, records, UInt32(Self.burst)))
+        index &+= 1
+        let count = Int(martlet_ring_dequeue(link.records, records, Self.burst))
         if count == 0 { continue }
-        taken += count
-        exporter.export(records, count: count)
+        taken &+= count
+        outputs.export(records, count: count)
         giveBack(count, to: link)
       }
       let now = clock.now()
       if now >= nextTick {
-        exporter.tick(now: now)
+        outputs.tick()
         nextTick = now &+ Self.tickInterval
       }
       if taken > 0 {
@@ -61,7 +62,7 @@ struct ExportLoop {
         idle.wait()
       }
     }
-    exporter.finish()
+    outputs.finish()
   }
 
   /// Empty records go home; a worker that has ended needs none.
@@ -69,7 +70,8 @@ struct ExportLoop {
     var given = 0
     var waiting = Idle(shared: true)
     while given < count {
-      given += Int(martlet_ring_enqueue(link.returned, records + given, UInt32(count - given)))
+      given &+= Int(
+        martlet_ring_enqueue(link.returned, records + given, UInt32(truncatingIfNeeded: count &- given)))
       if given < count {
         if run.pointee.finishedWorkers.load(ordering: .acquiring) == workerCount { return }
         waiting.wait()

@@ -10,14 +10,19 @@ private let interrupted = Atomic<Bool>(false)
 enum Offline {
   /// Reads the captures in order and exports every flow, also of those that turn out damaged.
   ///
-  /// - Throws: the last capture that could not be read to its end; the ones before it were reported.
+  /// - Throws: the last capture that could not be read to its end, the ones before it were reported; else records that
+  ///   were lost on the way out.
   static func run(_ options: Options) throws(Failure) {
+    handleSignals()
     let schema = try BuiltInSchema(options)
-    let exporter = try Exports(options, schema: schema, live: false)
+    Drain.configure(options.drainTimeout)
+    let plan = try OutputPlan(options.export, fallback: "text:-", inputs: options.pcap)
+    try checkCaptures(options)
     let worker = try FlowWorker(options, schema: schema, number: 0, live: false, memory: PlainMemory())
     try worker.makeSlab(options, schema: schema, live: false, memory: PlainMemory())
-    handleSignals()
-    var reader = OfflineReader(worker: worker, exporter: exporter, stats: options.stats)
+    // Last, when nothing else can fail: until here no file was touched.
+    let outputs = try Outputs(plan, options, schema: schema, live: false)
+    var reader = OfflineReader(worker: worker, outputs: outputs, stats: options.stats)
     var failures: [Failure] = []
     for path in options.pcap where !interrupted.load(ordering: .relaxed) {
       do {
@@ -27,44 +32,86 @@ enum Offline {
       }
     }
     reader.finish()
-    if let failure = exporter.failure { failures.append(.general(failure)) }
-    if options.stats != nil {
-      Console.line("totals")
-      Console.raw(CounterReport.totals(reader.snapshot))
-    }
+    if options.stats != nil { reader.printTotals() }
     for warning in CounterReport.warnings(reader.snapshot) { Console.warning(warning) }
+    if let lost = outputs.outcome(before: 0) { failures.append(lost) }
     guard let last = failures.popLast() else { return }
     for failure in failures { Console.line(failure.description) }
     throw last
   }
 
-  /// The first SIGINT or SIGTERM ends reading, the second one the process.
+  /// Looks whether at least one of the captures can be read; pipes and standard input are believed.
+  ///
+  /// - Throws: the last one's trouble, when there is none.
+  private static func checkCaptures(_ options: Options) throws(Failure) {
+    var failures: [Failure] = []
+    for path in options.pcap {
+      var status = stat()
+      if path == "-" || stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO { return }
+      do {
+        _ = try Capture(path)
+        return
+      } catch {
+        failures.append(error)
+      }
+    }
+    guard let last = failures.popLast() else { return }
+    for failure in failures { Console.line(failure.description) }
+    if options.stats != nil {
+      var nothing = CounterSnapshot()
+      nothing.workers = [(0, LcoreCounters(), WorkerCounters())]
+      Console.line("totals")
+      Console.table(CounterReport.totals(nothing))
+    }
+    throw last
+  }
+
+  /// The first SIGINT or SIGTERM ends reading, the second one the process. SIGHUP and SIGUSR1 are heeded with the next
+  /// packets.
   private static func handleSignals() {
-    var action = sigaction()
-    action.__sigaction_handler.sa_handler = { _ in
+    var ending = sigaction()
+    ending.__sigaction_handler.sa_handler = { _ in
       if interrupted.exchange(true, ordering: .relaxed) { _exit(Failure.generalStatus) }
+      Drain.begin()
+      alarm(1)
     }
     // Without SA_RESTART, so that a read from a pipe returns.
-    sigaction(SIGINT, &action, nil)
-    sigaction(SIGTERM, &action, nil)
+    sigaction(SIGINT, &ending, nil)
+    sigaction(SIGTERM, &ending, nil)
+    // A read that began right after the signal is interrupted by the next alarm. Outputs keep to the time themselves; what
+    // they cannot bound ends here.
+    var reminder = sigaction()
+    reminder.__sigaction_handler.sa_handler = { _ in
+      if Clock.monotonic() >= Drain.deadline &+ 2_000_000_000 {
+        let text: StaticString = "martlet: the end took longer than --drain-timeout: what was left is lost\n"
+        write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount)
+        _exit(Failure.lostStatus)
+      }
+      alarm(1)
+    }
+    sigaction(SIGALRM, &reminder, nil)
+    var request = sigaction()
+    request.sa_flags = SA_RESTART
+    request.__sigaction_handler.sa_handler = { Requests.reopen.store($0 == SIGHUP, ordering: .relaxed) }
+    sigaction(SIGHUP, &request, nil)
+    request.__sigaction_handler.sa_handler = { _ in Requests.report.store(true, ordering: .relaxed) }
+    sigaction(SIGUSR1, &request, nil)
   }
 }
 
 /// Feeds captures to one engine.
 struct OfflineReader: ~Copyable {
   private let worker: FlowWorker
-  private let exporter: any RecordExporting
+  private let outputs: Outputs
   private var burst = CaptureBurst()
   private var counters = LcoreCounters()
-  /// The latest time of a packet.
-  private var now: UInt64 = 0
   private let interval: UInt64?
   private let start = Clock.thread()
   private var lastLine: (time: UInt64, counters: CounterSnapshot)
 
-  init(worker: FlowWorker, exporter: any RecordExporting, stats: Seconds?) {
+  init(worker: FlowWorker, outputs: Outputs, stats: Seconds?) {
     self.worker = worker
-    self.exporter = exporter
+    self.outputs = outputs
     interval = stats.flatMap { $0.nanoseconds == 0 ? nil : $0.nanoseconds }
     lastLine = (Clock.monotonic(), CounterSnapshot())
   }
@@ -92,22 +139,30 @@ struct OfflineReader: ~Copyable {
     }
   }
 
-  /// Exports the flows that are left and closes the exporter.
+  /// Exports the flows that are left and closes the outputs.
   mutating func finish() {
     var more = true
     while more {
       more = worker.flush()
       handOver()
     }
-    exporter.finish()
+    outputs.finish()
     counters.nanoseconds = Clock.thread() &- start
+  }
+
+  /// Prints the tables of all counters.
+  func printTotals() {
+    Console.line("totals")
+    Console.table(CounterReport.totals(snapshot))
   }
 
   /// All counters, the capture in the place of an lcore.
   var snapshot: CounterSnapshot {
     var snapshot = CounterSnapshot()
     snapshot.workers = [(0, counters, worker.counters)]
-    snapshot.export = exporter.counters.pointee
+    snapshot.exported = outputs.records
+    snapshot.outputs = outputs.counters
+    snapshot.exportFaults = outputs.parserFaults
     snapshot.plugins = worker.pluginNames
     return snapshot
   }
@@ -118,17 +173,17 @@ struct OfflineReader: ~Copyable {
     counters.bytes += burst.wireBytes
     worker.process(burst.frames, count: burst.count, times: burst.times)
     handOver()
-    now = max(now, burst.times[burst.count - 1])
-    exporter.tick(now: now)
+    outputs.tick()
     burst.removeAll()
     if let interval { printLine(every: interval) }
+    if Requests.report.exchange(false, ordering: .relaxed) { printTotals() }
   }
 
   /// Finished records go straight to the exporter and back.
   private func handOver() {
     let finished = worker.finished
     guard finished > 0 else { return }
-    exporter.export(worker.outbox, count: finished)
+    outputs.export(worker.outbox, count: finished)
     worker.recycle(worker.outbox, count: finished)
   }
 

@@ -1,8 +1,8 @@
-import CIntrinsics
 // The burst pipeline: bytes in, finished records out. A burst goes through three passes, so that the memory that one
 // packet waits for arrives while others are worked on:
 //
 //     dissect + hash, prefetch buckets  →  match signatures, prefetch records and states  →  compare keys, update, plugins
+import CIntrinsics
 import Wire
 
 /// One worker's engine: it owns all it touches, and no other thread touches it.

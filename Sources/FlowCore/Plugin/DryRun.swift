@@ -1,6 +1,6 @@
-import IPFIX
 // Exports made-up flows of one plugin, to see that each has the same fields. Flows that occur would not do: a field may
 // depend on what no test's traffic has.
+import IPFIX
 import Wire
 
 /// A slab with one block that is given out, for the references in made-up states.

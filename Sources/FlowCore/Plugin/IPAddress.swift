@@ -1,5 +1,5 @@
-import IPFIX
 // An IP address as plugins get it: a small value, so that it costs no more than the bytes it is read from.
+import IPFIX
 import Wire
 
 /// An IPv4 or IPv6 address.

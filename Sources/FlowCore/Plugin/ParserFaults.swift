@@ -31,7 +31,7 @@ extension RecordSchema {
   public var pluginNames: [String] {
     layout.slots.map { slot in
       var name = PluginName()
-      BuiltInPlugins.visit(slot.number, &name)
+      Registry.visit(slot.number, &name)
       return name.name
     }
   }

@@ -1,5 +1,5 @@
-import Glibc
 // The options that a plugin declares, and how `--plugin NAME:key=value,…` becomes their values.
+import Glibc
 import Wire
 
 /// One option of a plugin.

@@ -1,6 +1,6 @@
+// One entry for each kind of output. They are not generic, so that the fields' code is compiled for each of them here.
 import CIntrinsics
 import IPFIX
-// One entry for each kind of output. They are not generic, so that the fields' code is compiled for each of them here.
 import Rendering
 
 extension RecordSchema {

@@ -1,6 +1,6 @@
-import IPFIX
 // pstats: lengths, times, TCP flags and directions of a flow's first packets, the input of most published models of
 // encrypted traffic (CESNET-TLS22, CESNET-QUIC22).
+import IPFIX
 import Wire
 
 /// `--plugin pstats[:includezeroes,skipdup,packets=N,time=us]`.

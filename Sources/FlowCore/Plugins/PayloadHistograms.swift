@@ -1,5 +1,5 @@
-import IPFIX
 // phists: how a flow's payload lengths and the gaps between its packets are distributed, by direction.
+import IPFIX
 import Wire
 
 /// `--plugin phists[:includezeroes]`.

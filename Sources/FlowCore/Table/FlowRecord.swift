@@ -1,5 +1,5 @@
-import IPFIX
 // The flow record: one block of memory per flow, laid out so that a packet of a known IPv4 flow touches one line.
+import IPFIX
 import Wire
 
 /// The head of a flow record; the states of the enabled plugins follow it at offsets computed once at start.

@@ -1,6 +1,6 @@
+// Runs a capture, or frames made by a test, through a worker as the offline exporter does, and gives the records.
 import CPcap
 import Foundation
-// Runs a capture, or frames made by a test, through a worker as the offline exporter does, and gives the records.
 import IPFIXDecoding
 
 @testable import FlowCore

@@ -1,6 +1,6 @@
-import Glibc
 // Dissects single frames that end exactly before a page which nothing may touch, so that a read past the end of what was
 // captured stops the tests.
+import Glibc
 import Wire
 
 @testable import FlowCore

@@ -1,6 +1,6 @@
-import Foundation
 // The peer's expected records, and how a run is held against them: every expected line must be met by a record of its own
 // on all its fields.
+import Foundation
 import IPFIXDecoding
 
 /// Expected records of one functional test of the corpus.

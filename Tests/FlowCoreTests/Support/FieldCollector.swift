@@ -1,6 +1,6 @@
+// A writer that keeps what a record says, for tests to compare: keys and values as in `json:` output.
 import Foundation
 import IPFIX
-// A writer that keeps what a record says, for tests to compare: keys and values as in `json:` output.
 import IPFIXDecoding
 
 /// One value of a record.

@@ -67,14 +67,17 @@ final class HostResolver: Sendable {
   private func startThread() {
     var thread = pthread_t()
     let context = Unmanaged.passRetained(self)
-    let code = pthread_create(
-      &thread, nil,
-      { context in
-        let resolver = Unmanaged<HostResolver>.fromOpaque(context!).takeRetainedValue()
-        let (addresses, reason) = resolver.lookUp(numericOnly: false)
-        resolver.state.withLock { $0 = .done(addresses, reason: reason) }
-        return nil
-      }, context.toOpaque())
+    let code = Signals.blockingAll {
+      pthread_create(
+        &thread, nil,
+        { context in
+          guard let context else { return nil }
+          let resolver = Unmanaged<HostResolver>.fromOpaque(context).takeRetainedValue()
+          let (addresses, reason) = resolver.lookUp(numericOnly: false)
+          resolver.state.withLock { $0 = .done(addresses, reason: reason) }
+          return nil
+        }, context.toOpaque())
+    }
     if code == 0 {
       pthread_detach(thread)
     } else {

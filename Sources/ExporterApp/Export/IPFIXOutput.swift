@@ -1,10 +1,12 @@
 // One IPFIX export: a message stream, a transport, and the rules of when to send.
+import FlowCore
 import IPFIX
 
 /// Exports records as IPFIX over a transport.
 ///
 /// Used by one thread at a time. Appending does no system call except when a batch of messages is full.
-final class IPFIXExporter: RecordExporter {
+final class IPFIXOutput: Output {
+  private let schema: BuiltInSchema
   private var stream: MessageStream
   private let transport: any MessageTransport
   private var now: Moment
@@ -14,9 +16,12 @@ final class IPFIXExporter: RecordExporter {
   /// second late, and the record must be with the collector within one.
   private static let longestWait: UInt64 = 200_000_000
 
-  /// An exporter with its own message stream.
-  init(_ configuration: MessageStream.Configuration, transport: any MessageTransport, now: Moment = .current)
-  {
+  /// An output with its own message stream.
+  init(
+    _ configuration: MessageStream.Configuration, schema: BuiltInSchema, transport: any MessageTransport,
+    now: Moment = .current
+  ) {
+    self.schema = schema
     stream = MessageStream(configuration)
     self.transport = transport
     self.now = now
@@ -33,10 +38,8 @@ final class IPFIXExporter: RecordExporter {
     if stream.isBatchFull { deliver() }
   }
 
-  /// Lends the message stream for a burst of records, which saves a check for each.
-  @inline(__always)
-  func withStream(_ body: (inout MessageStream) -> Void) {
-    body(&stream)
+  func append(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
+    schema.append(records, count: count, to: &stream)
     if stream.isBatchFull { deliver() }
   }
 
@@ -66,6 +69,12 @@ final class IPFIXExporter: RecordExporter {
     }
   }
 
+  func reopen() {
+    stream.flush()
+    deliver()
+    transport.reopen()
+  }
+
   func close() {
     stream.flush()
     deliver()
@@ -75,12 +84,13 @@ final class IPFIXExporter: RecordExporter {
   var failure: ExportError? { transport.failure }
   var status: String { transport.status }
 
-  var counters: ExporterCounters {
+  var counters: OutputCounters {
     let made = stream.counters
-    let sent = transport.counters
-    return ExporterCounters(
-      records: made.records + made.dropped + stream.openRecords, sentRecords: sent.records,
-      lostRecords: sent.lostRecords + made.dropped, messages: sent.messages, bytes: sent.bytes,
-      templates: made.templates, oversize: made.oversize, errors: sent.errors, connections: sent.connections)
+    var counters = transport.counters
+    counters.records = made.records &+ made.dropped &+ stream.openRecords
+    counters.lostRecords &+= made.dropped
+    counters.templates = made.templates
+    counters.oversize = made.oversize
+    return counters
   }
 }

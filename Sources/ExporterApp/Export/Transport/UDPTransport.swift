@@ -10,12 +10,15 @@ final class UDPTransport: MessageTransport {
   /// Runs per system call; offline also datagrams per pause.
   private static let burst = Int(MARTLET_RUNS)
 
-  private(set) var counters = TransportCounters()
+  private(set) var counters = OutputCounters()
   let failure: ExportError? = nil
   private(set) var status = ""
 
   private let resolver: HostResolver
   private let policy: OverloadPolicy
+  private var complaint: Complaint
+  /// When the name was asked for in vain; 0 while it is known.
+  private var pendingSince: UInt64 = 0
   private(set) var socket: Int32 = -1
   private var address: SocketAddress?
   private var backOff = BackOff()
@@ -37,6 +40,7 @@ final class UDPTransport: MessageTransport {
   init(host: String, port: UInt16, policy: OverloadPolicy) {
     resolver = HostResolver(host: host, port: port, datagrams: true)
     self.policy = policy
+    complaint = Complaint(name: "udp://\(host):\(port)")
     runs = .allocate(capacity: Self.burst)
     runs.initialize(repeating: martlet_run(), count: Self.burst)
     ends = .allocate(capacity: Self.burst)
@@ -55,7 +59,7 @@ final class UDPTransport: MessageTransport {
     if socket < 0, !templatesAreDoubtful, case .wait(let seconds) = policy { waitForAddress(seconds) }
     guard socket >= 0 else {
       templatesAreDoubtful = true
-      counters.lostRecords += UInt64(batch.records)
+      counters.lose(batch.records)
       return
     }
     var next = 0
@@ -82,7 +86,7 @@ final class UDPTransport: MessageTransport {
         attempts += 1
       } else {
         templatesAreDoubtful = true
-        for index in next..<ends[0] { counters.lostRecords += UInt64(batch.messages[index].records) }
+        for index in next..<ends[0] { counters.lose(batch.messages[index].records) }
         next = ends[0]
         attempts = 0
       }
@@ -117,10 +121,16 @@ final class UDPTransport: MessageTransport {
   }
 
   private func countSent(_ message: MessageBatch.Message) {
-    counters.messages += 1
-    counters.records += UInt64(message.records)
-    counters.bytes += UInt64(message.length)
-    latestRecords += UInt64(message.records)
+    counters.messages &+= 1
+    counters.sentRecords &+= UInt64(clamping: message.records)
+    counters.bytes &+= UInt64(clamping: message.length)
+    latestRecords &+= UInt64(clamping: message.records)
+  }
+
+  /// Keeps what is wrong, and says it.
+  private func note(_ trouble: String) {
+    status = trouble
+    complaint.say(trouble)
   }
 
   /// Asks whether a datagram was refused since the last look (ICMP port unreachable and the like): what was sent last is
@@ -130,13 +140,12 @@ final class UDPTransport: MessageTransport {
     guard socket >= 0 else { return false }
     let code = martlet_take_refusal(socket)
     guard code != 0 else { return false }
-    counters.errors += 1
-    counters.records -= min(latestRecords, counters.records)
-    counters.lostRecords += latestRecords
+    counters.errors &+= 1
+    counters.takeBack(latestRecords)
     latestRecords = 0
     templatesAreDoubtful = true
     isSuspect = true
-    status = "\(resolver.host): \(ExportError.reason(code))"
+    note("\(resolver.host): \(ExportError.reason(code))")
     return true
   }
 
@@ -145,19 +154,19 @@ final class UDPTransport: MessageTransport {
     switch code {
     case EINTR: return true
     case EAGAIN, ENOBUFS:
-      if case .wait = policy, attempts < 50 {
+      if case .wait = policy, attempts < 50, !Drain.isOver {
         var waiting = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
         poll(&waiting, 1, 100)
         if code == ENOBUFS { usleep(1000) }
         return true
       }
-      counters.errors += 1
+      counters.errors &+= 1
       return false
     default:
       // A refusal reports an earlier datagram; the one at hand was not sent. It may have been taken just before.
       if noticeRefusal() || attempts == 0 { return attempts < 8 }
-      counters.errors += 1
-      status = "\(resolver.host): \(ExportError.reason(code))"
+      counters.errors &+= 1
+      note("\(resolver.host): \(ExportError.reason(code))")
       isSuspect = code != EMSGSIZE
       templatesAreDoubtful = true
       return false
@@ -166,14 +175,14 @@ final class UDPTransport: MessageTransport {
 
   /// Offline there is no hurry, and a burst at memory speed would overrun the receive buffer of any collector.
   private func pace() {
-    if case .wait = policy { usleep(250) }
+    if case .wait = policy, !Drain.isOver { usleep(250) }
   }
 
   private func waitForAddress(_ seconds: Double) {
     let end = Moment.current.later(seconds: seconds)
     while socket < 0 {
       let now = Moment.current
-      guard now.monotonic < end.monotonic, backOff.isDue(now) else { return }
+      guard now.monotonic < end.monotonic, backOff.isDue(now), !Drain.isOver else { return }
       openSocket(now)
       if socket < 0 { usleep(10_000) }
     }
@@ -200,23 +209,27 @@ final class UDPTransport: MessageTransport {
   private func openSocket(_ now: Moment) {
     guard backOff.isDue(now) else { return }
     switch resolver.poll() {
-    case .pending: return
+    case .pending:
+      if pendingSince == 0 { pendingSince = now.monotonic }
+      if now.monotonic &- pendingSince >= 1_500_000_000 { note("the name server does not answer yet") }
     case .failed(let reason):
-      counters.errors += 1
-      status = "\(resolver.host): \(reason)"
+      counters.errors &+= 1
+      note("\(resolver.host): \(reason)")
       backOff.failed(now)
     case .addresses(let addresses):
       isSuspect = false
       if socket >= 0, let address, addresses.contains(address) { return }
       for candidate in addresses where connect(candidate) {
         isNewSession = counters.connections > 0 || templatesAreDoubtful
-        counters.connections += 1
+        counters.connections &+= 1
         address = candidate
         status = ""
+        complaint.resolve("goes on")
+        pendingSince = 0
         backOff.succeeded()
         return
       }
-      counters.errors += 1
+      counters.errors &+= 1
       backOff.failed(now)
     }
   }
@@ -225,13 +238,13 @@ final class UDPTransport: MessageTransport {
     let type = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     let descriptor = Glibc.socket(candidate.family, type, 0)
     guard descriptor >= 0 else {
-      status = "\(resolver.host): \(ExportError.reason(errno))"
+      note("\(resolver.host): \(ExportError.reason(errno))")
       return false
     }
     var size: Int32 = 4 << 20
     setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, socklen_t(MemoryLayout<Int32>.size))
     guard candidate.withSockaddr({ Glibc.connect(descriptor, $0, $1) }) == 0 else {
-      status = "\(resolver.host): \(ExportError.reason(errno))"
+      note("\(resolver.host): \(ExportError.reason(errno))")
       Glibc.close(descriptor)
       return false
     }

@@ -108,7 +108,7 @@ struct MessageQueue: ~Copyable {
     var kept: [Entry] = []
     for entry in entries[first...] {
       let message = UnsafeMutableRawBufferPointer(start: memory + source, count: entry.length)
-      let length = Self.keepSets(of: message) { $0 != 2 }
+      let length = Self.keepSets(of: message) { !Self.isTemplateSet($0) }
       if length > 16 {
         memory.advanced(by: target).copyMemory(from: memory + source, byteCount: length)
         target += length
@@ -134,6 +134,26 @@ struct MessageQueue: ~Copyable {
       messages.storeBytes(of: sequence.bigEndian, toByteOffset: offset + 8, as: UInt32.self)
       offset += max(16, Int(messages[offset + 2]) << 8 | Int(messages[offset + 3]))
     }
+  }
+
+  /// Whether a message has a set of templates.
+  static func holdsTemplates(_ message: UnsafeRawBufferPointer) -> Bool {
+    var offset = 16
+    while offset + 4 <= message.count {
+      if isTemplateSet(UInt16(message[offset]) << 8 | UInt16(message[offset + 1])) { return true }
+      offset += max(4, Int(message[offset + 2]) << 8 | Int(message[offset + 3]))
+    }
+    return false
+  }
+
+  /// The id of a set of templates (RFC 7011 section 3.3.2).
+  static let templateSet: UInt8 = 2
+  /// The id of a set of options templates.
+  static let optionsTemplateSet: UInt8 = 3
+
+  /// Whether a set describes others: a new session gets all of these at once, before any data.
+  static func isTemplateSet(_ identifier: UInt16) -> Bool {
+    identifier == UInt16(templateSet) || identifier == UInt16(optionsTemplateSet)
   }
 
   /// Shortens a message in place to the sets that `keep` wants; returns its new length, 16 when none is left.

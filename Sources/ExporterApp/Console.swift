@@ -1,0 +1,116 @@
+// Standard error and the three standard descriptors, which may be closed, full or stopped when the program needs them.
+import Glibc
+import Synchronization
+
+/// Descriptors 0 to 2, which every library takes for granted.
+enum StandardDescriptors {
+  private static let closed = Atomic<UInt8>(0)
+
+  /// Opens /dev/null in the place of each that is closed, so that no other file gets its number and somebody's lines.
+  /// First of all.
+  ///
+  /// - Throws: no descriptor is to be had.
+  static func prepare() throws(Failure) {
+    for descriptor in 0...2 as ClosedRange<Int32> where fcntl(descriptor, F_GETFD) < 0 {
+      // The lowest free number is this one: those below are open.
+      let opened = open("/dev/null", O_RDWR)
+      guard opened >= 0 else {
+        throw .general(
+          "standard descriptor \(descriptor) is closed and /dev/null cannot be opened (\(errorText(errno)))")
+      }
+      if opened != descriptor {
+        dup2(opened, descriptor)
+        close(opened)
+      }
+      closed.bitwiseOr(1 << UInt8(truncatingIfNeeded: descriptor), ordering: .relaxed)
+    }
+  }
+
+  /// Whether the descriptor was closed when the program started.
+  static func wasClosed(_ descriptor: Int32) -> Bool {
+    closed.load(ordering: .relaxed) & 1 << UInt8(truncatingIfNeeded: descriptor) != 0
+  }
+}
+
+/// Standard error, a line at a time; every line of the program's own carries its name. A terminal that was stopped and a
+/// pipe that nobody empties hold nobody up: lines are left out then, and their number is said later.
+enum Console {
+  private struct State: ~Copyable {
+    /// Lines that found no room since the last one that did.
+    var skipped = 0
+  }
+  private static let state = Mutex(State())
+
+  /// Octets that a pipe takes at once if it takes any (PIPE_BUF).
+  private static let piece = 4096
+
+  /// Writes one line to standard error in a single write, so that lcores' lines do not mix.
+  static func line(_ text: String) {
+    state.withLock { state in
+      if state.skipped > 0 {
+        guard put("martlet: \(state.skipped) lines were left out here: standard error was stalled\n", wait: 0)
+        else {
+          state.skipped &+= 1
+          return
+        }
+        state.skipped = 0
+      }
+      // Once it is stalled nobody waits for it any more, until it takes something.
+      if !put("martlet: \(text)\n", wait: 100) { state.skipped &+= 1 }
+    }
+  }
+
+  /// A thing that does not stop the program.
+  static func warning(_ text: String) { line("warning: \(text)") }
+
+  /// A table to standard error, line by line.
+  static func table(_ text: String) {
+    state.withLock { state in
+      guard state.skipped == 0 else {
+        state.skipped &+= 1
+        return
+      }
+      if !put(text, wait: 500) { state.skipped &+= 1 }
+    }
+  }
+
+  /// Writes to standard error as long as it takes something within `wait` milliseconds.
+  private static func put(_ text: String, wait: Int32) -> Bool {
+    let bytes = Array(text.utf8)
+    var offset = 0
+    while offset < bytes.count {
+      var waiting = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
+      let ready = poll(&waiting, 1, wait)
+      if ready < 0, errno == EINTR { continue }
+      guard ready > 0, waiting.revents & Int16(POLLOUT) != 0 else { return false }
+      let end = min(bytes.count, offset &+ piece)
+      let written = bytes[offset..<end].withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      if written < 0, errno == EINTR || errno == EAGAIN { continue }
+      // Who closed it wants no lines.
+      guard written > 0 else { return true }
+      offset &+= written
+    }
+    return true
+  }
+
+  /// Text as it is on standard output, for help; waits for who reads it.
+  ///
+  /// - Throws: it cannot be written.
+  static func answer(_ text: String) throws(Failure) {
+    guard !StandardDescriptors.wasClosed(STDOUT_FILENO) else {
+      throw .general("cannot write standard output: it was closed when the program started")
+    }
+    let bytes = Array(text.utf8)
+    var offset = 0
+    while offset < bytes.count {
+      let written = bytes[offset...].withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+      if written > 0 {
+        offset &+= written
+      } else if errno == EPIPE {
+        return
+      } else if errno != EINTR {
+        throw .general("cannot write standard output: \(errorText(errno))")
+      }
+    }
+  }
+}

@@ -1,0 +1,159 @@
+// All outputs of a run: each `--export` gets every record, through the schema's code for its kind.
+import Rendering
+import FlowCore
+import IPFIX
+import Synchronization
+
+/// The outputs of the options, as one. One lcore (offline: the only thread) uses them, always the same; the control lcore
+/// reads the published counters.
+final class Outputs {
+  /// As the user wrote them.
+  let names: [String]
+  private let outputs: [any Output]
+  /// What each output counted, at an address that stays, for the control lcore.
+  private let published: UnsafeMutablePointer<OutputCounters>
+  /// Records handed over, once each.
+  private let handedOver: UnsafeMutablePointer<UInt64>
+  private var complaints: [Complaint]
+  private var lastTick: UInt64 = 0
+  private let faults = ParserFaults()
+
+  /// Nanoseconds from one look at the outputs to the next.
+  private static let interval: UInt64 = 5_000_000
+
+  /// Opens every output of the plan.
+  ///
+  /// - Parameter live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
+  /// - Throws: a file that cannot be made.
+  init(_ plan: OutputPlan, _ options: Options, schema: BuiltInSchema, live: Bool) throws(Failure) {
+    var outputs: [any Output] = []
+    for index in plan.entries.indices {
+      do {
+        outputs.append(
+          try Self.open(
+            plan.entries[index].url, others: plan.otherFiles(than: index), options, schema: schema, live: live
+          ))
+      } catch {
+        for output in outputs { output.close() }
+        throw .general(error.description)
+      }
+    }
+    self.outputs = outputs
+    names = plan.entries.map(\.argument)
+    complaints = names.map(Complaint.init)
+    published = .allocate(capacity: max(1, outputs.count))
+    published.initialize(repeating: OutputCounters(), count: max(1, outputs.count))
+    handedOver = .allocate(capacity: 1)
+    handedOver.initialize(to: 0)
+    if outputs.isEmpty {
+      Console.warning("no --export: flows are counted but go nowhere (as --export udp://collector:4739)")
+    }
+  }
+
+  private static func open(
+    _ url: ExportURL, others: [FileIdentity], _ options: Options, schema: BuiltInSchema, live: Bool
+  ) throws(ExportError) -> any Output {
+    var configuration = MessageStream.Configuration()
+    configuration.observationDomain = options.odid
+    configuration.maximumLength = options.mtu
+    configuration.martletEnterpriseNumber = options.privateEnterpriseNumber
+    let policy: OverloadPolicy = live ? .drop : .wait(seconds: 30)
+    // A disk that is full offline is waited for as long as the end may take, too.
+    let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: options.drainTimeout.seconds)
+    func file(_ path: String?) throws(ExportError) -> FileWriter {
+      try FileWriter(path: path, policy: filePolicy, others: others)
+    }
+    switch url.destination {
+    case .udp(let host, let port):
+      configuration.largestLength = 65507
+      configuration.padsMessages = live
+      configuration.templateRefresh = UInt32(clamping: options.templateRefresh.nanoseconds / 1_000_000_000)
+      return IPFIXOutput(
+        configuration, schema: schema, transport: UDPTransport(host: host, port: port, policy: policy))
+    case .tcp(let host, let port):
+      return IPFIXOutput(
+        configuration, schema: schema, transport: TCPTransport(host: host, port: port, policy: policy))
+    case .file(.ipfix, let path):
+      return IPFIXOutput(configuration, schema: schema, transport: FileTransport(try file(path)))
+    case .file(.json, let path):
+      return LineOutput(JSONRecordWriter(), file: try file(path), schema: schema) { $0.render($1, into: &$2) }
+    case .file(.csv, let path):
+      return LineOutput(CSVRecordWriter(columns: schema.columns()), file: try file(path), schema: schema) {
+        $0.render($1, into: &$2)
+      }
+    case .file(.text, let path):
+      return LineOutput(TextRecordWriter(), file: try file(path), schema: schema) { $0.render($1, into: &$2) }
+    }
+  }
+
+  /// Takes `count` finished records; they are the caller's again when this returns.
+  func export(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
+    faults.countHere()
+    for output in outputs { output.append(records, count: count) }
+    handedOver.pointee &+= UInt64(clamping: count)
+  }
+
+  /// Time passes: sends what waited too long, reconnects, refreshes templates, reopens files after a SIGHUP. Called at
+  /// least every few milliseconds live, and once a burst offline.
+  func tick() {
+    let moment = Moment.current
+    // Outputs want to be asked every few milliseconds; the loop comes by far more often.
+    guard moment.monotonic &- lastTick >= Self.interval else { return }
+    lastTick = moment.monotonic
+    if Requests.reopen.exchange(false, ordering: .relaxed) {
+      for output in outputs { output.reopen() }
+    }
+    for output in outputs { output.tick(now: moment) }
+    publish(says: true)
+  }
+
+  /// Writes everything out and closes, within the bounds of `Drain`. Called once, last.
+  func finish() {
+    for output in outputs { output.close() }
+    publish(says: false)
+  }
+
+  /// Puts the outputs' counters where the control lcore reads them; says where records were lost since the last look.
+  private func publish(says: Bool) {
+    var index = 0
+    for output in outputs {
+      let counters = output.counters
+      if says, counters.lostRecords > published[index].lostRecords, index < complaints.count {
+        let reason = output.status.isEmpty ? "it does not keep up" : output.status
+        complaints[index].say("records are lost: \(reason)")
+      }
+      published[index] = counters
+      index &+= 1
+    }
+  }
+
+  /// Mistakes of plugins that showed while fields were written, as `WorkerCounters.parserFaults`.
+  var parserFaults: InlineArray<33, UInt64> { faults.counts }
+
+  /// Records handed over, once each whatever the number of outputs.
+  var records: UInt64 { handedOver.pointee }
+
+  /// Each output's counters as they were at the last look; any thread may ask.
+  var counters: [(name: String, counters: OutputCounters)] {
+    names.indices.map { (names[$0], published[$0]) }
+  }
+
+  /// What is to be said at the end, asked after `finish`: records that were lost, or a file that could not be closed.
+  ///
+  /// - Parameter before: records that were lost on the way to the outputs.
+  func outcome(before: UInt64) -> Failure? {
+    var lost = before
+    var reasons = before > 0 ? ["\(before) between the lcores"] : []
+    for (index, output) in outputs.enumerated() where output.counters.lostRecords > 0 {
+      lost &+= output.counters.lostRecords
+      let reason = output.status.isEmpty ? "it did not keep up" : output.status
+      reasons.append("\(output.counters.lostRecords) at \(names[index]) (\(reason))")
+    }
+    if lost > 0 {
+      return .lost("\(lost) records were lost on the way out: \(reasons.joined(separator: ", "))")
+    }
+    // A reader that has seen enough (`martlet … | head`) is no failure.
+    let failure = outputs.compactMap(\.failure).first { if case .readerGone = $0 { false } else { true } }
+    return failure.map { .general($0.description) }
+  }
+}

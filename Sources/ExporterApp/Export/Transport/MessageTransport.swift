@@ -1,0 +1,67 @@
+// How finished IPFIX messages leave: the seam between packing messages and sockets or files.
+import IPFIX
+
+/// Carries messages to one destination.
+protocol MessageTransport: AnyObject {
+  /// What was sent and lost so far; of records only `sentRecords` and `lostRecords`, because the stream knows the rest.
+  var counters: OutputCounters { get }
+  /// Set when it has ended for good.
+  var failure: ExportError? { get }
+  /// One short line about trouble, else empty.
+  var status: String { get }
+  /// Takes all messages of a batch, sends, queues or counts them as lost. The memory is only valid during the call.
+  /// - Parameter announcement: makes messages with all templates handed over so far, this batch's included.
+  func send(_ batch: MessageBatch, now: Moment, announcement: () -> [UInt8])
+  /// Goes on with what waits: unsent bytes, reconnection.
+  func tick(now: Moment, announcement: () -> [UInt8]) -> TransportEvent
+  /// Begins a new file, where there is one.
+  func reopen()
+  /// Sends what waits, within the bounds of its overload policy and of `Drain`, and closes.
+  func close(announcement: () -> [UInt8])
+}
+
+extension MessageTransport {
+  func reopen() {}
+}
+
+/// What a transport asks of the message stream.
+enum TransportEvent {
+  case none
+  /// A new transport session: sequence 0, all templates.
+  case newSession
+  /// The collector was away and may have come back without our templates: send them again.
+  case repeatTemplates
+}
+
+/// A file of messages (RFC 5655). Each new file begins with all templates known then; the sequence goes on.
+final class FileTransport: MessageTransport {
+  private let file: FileWriter
+  /// All templates of the batches before, for the file that begins with the next one.
+  private var templates: [UInt8] = []
+
+  var counters: OutputCounters { file.counters }
+  var failure: ExportError? { file.failure }
+  var status: String { file.status }
+
+  /// A transport into an opened file.
+  init(_ file: FileWriter) { self.file = file }
+
+  func send(_ batch: MessageBatch, now: Moment, announcement: () -> [UInt8]) {
+    var ends: [FileWriter.Unit] = []
+    ends.reserveCapacity(batch.messages.count)
+    var hasTemplates = false
+    for message in batch.messages {
+      ends.append(FileWriter.Unit(end: message.offset &+ message.length, records: message.records))
+      hasTemplates = hasTemplates || MessageQueue.holdsTemplates(batch[message])
+    }
+    // The batch's own templates come in time within it, unless some of it is dropped: then the next one has them all.
+    file.push(Array(batch.bytes), header: templates, records: batch.records, units: ends)
+    if hasTemplates { templates = announcement() }
+  }
+
+  func tick(now: Moment, announcement: () -> [UInt8]) -> TransportEvent { .none }
+
+  func reopen() { file.reopen() }
+
+  func close(announcement: () -> [UInt8]) { file.close() }
+}

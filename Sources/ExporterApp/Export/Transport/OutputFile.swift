@@ -1,0 +1,166 @@
+// A file, a FIFO, a device or standard output as one thing that can be opened safely, cut and opened again.
+import Glibc
+
+/// An output's file. Used by one thread at a time: who makes it, then the writer's, which ends with `close`.
+struct OutputFile {
+  /// What is behind the name.
+  enum Kind { case regular, pipe, device }
+
+  /// The name for messages.
+  let path: String
+  /// What is behind the name.
+  private(set) var kind: Kind
+  /// -1 while a FIFO has no reader.
+  private(set) var descriptor: Int32
+  /// Nothing was written to it yet: the heading is still to come.
+  var isFresh = true
+  private let isStandardOutput: Bool
+  private let others: [FileIdentity]
+
+  /// Creates or empties the file at `path`; nil is standard output. A FIFO is only opened by `openFIFO`.
+  ///
+  /// Files are made with mode 0640 less the umask. A symbolic link is followed only if root or this user made it.
+  ///
+  /// - Parameter others: files that must not be this one; looked at again here, because names can change meanwhile.
+  init(path: String?, others: [FileIdentity] = []) throws(ExportError) {
+    self.others = others
+    guard let path else {
+      self.path = "standard output"
+      isStandardOutput = true
+      descriptor = STDOUT_FILENO
+      guard !StandardDescriptors.wasClosed(STDOUT_FILENO) else {
+        throw .cannotOpen(path: "standard output", code: EBADF)
+      }
+      kind = Self.kind(of: STDOUT_FILENO)
+      return
+    }
+    self.path = path
+    isStandardOutput = false
+    descriptor = -1
+    kind = .pipe
+    var status = stat()
+    if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFIFO { return }
+    try open(appending: false)
+  }
+
+  private static func kind(of descriptor: Int32) -> Kind {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { return .device }
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: return .regular
+    case S_IFIFO, S_IFSOCK: return .pipe
+    default: return .device
+    }
+  }
+
+  /// Opens the path, and empties it unless `appending`.
+  private mutating func open(appending: Bool) throws(ExportError) {
+    // O_NONBLOCK: should a FIFO have taken the place meanwhile, nothing hangs. O_APPEND: whoever truncates the file
+    // (logrotate's copytruncate) finds the next line at its new end.
+    let flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_APPEND
+    var opened = Glibc.open(path, flags | O_NOFOLLOW, 0o640)
+    // In sticky directories the kernel itself refuses others' links, with EACCES (fs.protected_symlinks).
+    let code = errno
+    var link = stat()
+    if opened < 0, code == ELOOP || code == EACCES, lstat(path, &link) == 0, link.st_mode & S_IFMT == S_IFLNK
+    {
+      guard link.st_uid == 0 || link.st_uid == geteuid() else { throw .foreignLink(path: path) }
+      opened = Glibc.open(path, flags, 0o640)
+      guard opened >= 0 else { throw .cannotOpen(path: path, code: errno) }
+    }
+    guard opened >= 0 else { throw .cannotOpen(path: path, code: code) }
+    if let identity = FileIdentity(descriptor: opened), others.contains(identity) {
+      Glibc.close(opened)
+      throw .sameFile(path: path)
+    }
+    let kind = Self.kind(of: opened)
+    if kind == .regular, !appending, ftruncate(opened, 0) != 0 {
+      let code = errno
+      Glibc.close(opened)
+      throw .cannotOpen(path: path, code: code)
+    }
+    if descriptor >= 0 { Glibc.close(descriptor) }
+    descriptor = opened
+    self.kind = kind
+    isFresh = kind != .regular || size == 0
+  }
+
+  /// Opens a FIFO if somebody reads it; false while nobody does.
+  mutating func openFIFO() -> Bool {
+    let opened = Glibc.open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
+    guard opened >= 0 else { return false }
+    descriptor = opened
+    isFresh = true
+    return true
+  }
+
+  /// The reader of a FIFO left: the next one gets a new beginning.
+  mutating func closeFIFO() {
+    guard !isStandardOutput, descriptor >= 0 else { return }
+    Glibc.close(descriptor)
+    descriptor = -1
+    isFresh = true
+  }
+
+  /// Opens the path anew. Where it is still the same file, it goes on at its end; other files that have something are
+  /// appended to, too. Standard output, pipes and devices stay as they are.
+  mutating func reopen() throws(ExportError) {
+    guard !isStandardOutput, kind == .regular else { return }
+    let wasFresh = isFresh
+    let before = FileIdentity(descriptor: descriptor)
+    try open(appending: true)
+    if FileIdentity(descriptor: descriptor) == before { isFresh = wasFresh }
+  }
+
+  /// Octets in the file.
+  private var size: off_t {
+    var status = stat()
+    return fstat(descriptor, &status) == 0 ? status.st_size : 0
+  }
+
+  /// Takes the last `count` octets off a regular file; false where that is not possible.
+  func cut(_ count: Int) -> Bool {
+    guard kind == .regular, count > 0 else { return count <= 0 }
+    let size = size
+    return size >= count && ftruncate(descriptor, size &- off_t(count)) == 0
+  }
+
+  /// Closes the file; some file systems report a full disk only here.
+  mutating func close() throws(ExportError) {
+    guard !isStandardOutput, descriptor >= 0 else { return }
+    let code = Glibc.close(descriptor) == 0 || errno == EINTR ? 0 : errno
+    descriptor = -1
+    guard code == 0 else { throw .cannotWrite(path: path, code: code) }
+  }
+
+  /// Whether the end of this output's reader is nobody's loss: `martlet … | head`.
+  var mayLoseReader: Bool { isStandardOutput }
+}
+
+/// Which file it is, whatever its name.
+struct FileIdentity: Hashable, Sendable {
+  private let device: UInt64
+  private let number: UInt64
+
+  private init?(_ status: stat) {
+    // Devices may be shared: /dev/null, terminals.
+    let type = status.st_mode & S_IFMT
+    guard type == S_IFREG || type == S_IFIFO else { return nil }
+    device = UInt64(status.st_dev)
+    number = UInt64(status.st_ino)
+  }
+
+  /// The file behind a descriptor, nil for devices and sockets.
+  init?(descriptor: Int32) {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { return nil }
+    self.init(status)
+  }
+
+  /// The file behind a name, links followed; nil where there is none, and for devices.
+  init?(path: String) {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    self.init(status)
+  }
+}

@@ -1,0 +1,175 @@
+// A connection of bytes that may break, apart from what goes through it: TLS can take its place.
+import Glibc
+
+/// What became of a step towards a connection.
+enum ConnectionEvent: Equatable {
+  case none
+  /// It stands since this step.
+  case opened
+  /// It did not come about; it is tried again later.
+  case failed(String)
+}
+
+/// What became of bytes.
+enum SendResult: Equatable {
+  /// So many left, at least one.
+  case sent(Int)
+  /// There is no room now.
+  case full
+  /// The connection broke.
+  case broken(String)
+}
+
+/// A stream of bytes to a collector, made again after it broke. Never blocks but in `wait`.
+protocol ByteConnection: AnyObject {
+  /// Whether bytes can be sent.
+  var isOpen: Bool { get }
+  /// Goes one step towards a connection.
+  func advance(_ now: Moment) -> ConnectionEvent
+  /// Why there is no connection yet, when that has lasted for more than a moment.
+  func delay(_ now: Moment) -> String?
+  /// Sends what there is room for.
+  func send(_ bytes: UnsafeRawBufferPointer) -> SendResult
+  /// Why the other side ended the connection, if it did; what it says is thrown away.
+  func detectEnd() -> String?
+  /// Octets that the other side has not acknowledged.
+  var unacknowledged: Int { get }
+  /// Says that no more bytes come.
+  func finishSending()
+  /// Sleeps until there may be something to do, at most so long.
+  func wait(milliseconds: Int32)
+  /// Gives the connection up.
+  /// - Parameter failed: whether the next attempt waits for its time.
+  func disconnect(_ now: Moment, failed: Bool)
+}
+
+/// A TCP connection to the first address of a host that answers.
+final class TCPConnection: ByteConnection {
+  private enum State {
+    case disconnected
+    case connecting(deadline: UInt64)
+    case connected
+  }
+
+  private let resolver: HostResolver
+  private var state = State.disconnected
+  private var socket: Int32 = -1
+  private var candidates: [SocketAddress] = []
+  private var backOff = BackOff()
+  /// When the attempt that is under way began; 0 when there is none.
+  private var startedAt: UInt64 = 0
+
+  /// Nothing happens before the first `advance`.
+  init(host: String, port: UInt16) {
+    resolver = HostResolver(host: host, port: port, datagrams: false)
+  }
+
+  deinit { if socket >= 0 { Glibc.close(socket) } }
+
+  var isOpen: Bool { if case .connected = state { true } else { false } }
+
+  func advance(_ now: Moment) -> ConnectionEvent {
+    switch state {
+    case .connected: .none
+    case .disconnected: start(now)
+    case .connecting(let deadline): finish(now, deadline)
+    }
+  }
+
+  func delay(_ now: Moment) -> String? {
+    guard !isOpen, startedAt != 0, now.monotonic >= startedAt, now.monotonic - startedAt >= 1_500_000_000
+    else { return nil }
+    if case .connecting = state { return "\(resolver.host): no answer yet" }
+    return "\(resolver.host): the name server does not answer yet"
+  }
+
+  private func start(_ now: Moment) -> ConnectionEvent {
+    if candidates.isEmpty {
+      guard backOff.isDue(now) else { return .none }
+      if startedAt == 0 { startedAt = now.monotonic }
+      switch resolver.poll() {
+      case .pending: return .none
+      case .failed(let reason): return failed(now, reason)
+      case .addresses(let addresses): candidates = addresses
+      }
+    }
+    guard !candidates.isEmpty else { return .none }
+    let candidate = candidates.removeFirst()
+    let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    socket = Glibc.socket(candidate.family, type, 0)
+    guard socket >= 0 else { return failed(now, ExportError.reason(errno)) }
+    let code = candidate.withSockaddr { Glibc.connect(socket, $0, $1) } == 0 ? 0 : errno
+    guard code == 0 || code == EINPROGRESS else { return failed(now, ExportError.reason(code)) }
+    // The kernel would try for two minutes.
+    state = .connecting(deadline: now.monotonic &+ 10_000_000_000)
+    return .none
+  }
+
+  private func finish(_ now: Moment, _ deadline: UInt64) -> ConnectionEvent {
+    var waiting = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
+    guard poll(&waiting, 1, 0) > 0 else {
+      return now.monotonic >= deadline ? failed(now, ExportError.reason(ETIMEDOUT)) : .none
+    }
+    var code: Int32 = 0
+    var size = socklen_t(MemoryLayout<Int32>.size)
+    getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &size)
+    guard code == 0 else { return failed(now, ExportError.reason(code)) }
+    var on: Int32 = 1
+    setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, size)
+    state = .connected
+    startedAt = 0
+    candidates = []
+    backOff.succeeded()
+    return .opened
+  }
+
+  private func failed(_ now: Moment, _ reason: String) -> ConnectionEvent {
+    disconnect(now, failed: true)
+    return .failed("\(resolver.host): \(reason)")
+  }
+
+  func disconnect(_ now: Moment, failed: Bool) {
+    if socket >= 0 { Glibc.close(socket) }
+    socket = -1
+    state = .disconnected
+    startedAt = 0
+    // Another address of the same name is tried at once.
+    if failed, candidates.isEmpty { backOff.failed(now) }
+  }
+
+  func send(_ bytes: UnsafeRawBufferPointer) -> SendResult {
+    while true {
+      let count = Glibc.send(
+        socket, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+      if count > 0 { return .sent(count) }
+      let code = errno
+      if count == 0 || code == EAGAIN { return .full }
+      if code != EINTR { return .broken("\(resolver.host): \(ExportError.reason(code))") }
+    }
+  }
+
+  func detectEnd() -> String? {
+    guard isOpen else { return nil }
+    let count = withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) {
+      recv(socket, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
+    }
+    let code = errno
+    if count == 0 { return "\(resolver.host): the collector closed the connection" }
+    return count < 0 && code != EAGAIN && code != EINTR
+      ? "\(resolver.host): \(ExportError.reason(code))" : nil
+  }
+
+  var unacknowledged: Int {
+    var octets: Int32 = 0
+    guard socket >= 0, ioctl(socket, UInt(TIOCOUTQ), &octets) == 0 else { return 0 }
+    return max(0, Int(octets))
+  }
+
+  func finishSending() { if socket >= 0 { shutdown(socket, Int32(SHUT_WR)) } }
+
+  func wait(milliseconds: Int32) {
+    var waiting = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
+    // Without a socket there is nothing to poll, only time to pass.
+    poll(&waiting, socket >= 0 ? 1 : 0, socket >= 0 ? milliseconds : min(milliseconds, 20))
+  }
+}

@@ -1,0 +1,267 @@
+// IPFIX sessions over TCP (RFC 7011 section 10.4): a collector that may be slow or go away, a bounded queue.
+import Glibc
+import IPFIX
+
+/// Sends messages over one connection at a time; a new one is a new session.
+///
+/// After each connection all templates are sent first and the sequence starts at 0 (RFC 7011 sections 3.1 and 8.1).
+/// A message that was sent in part is sent again whole. Never blocks, except offline, where it waits for room, and at the
+/// end, where it waits for acknowledgements.
+final class TCPTransport: MessageTransport {
+  private(set) var counters = OutputCounters()
+  let failure: ExportError? = nil
+  private(set) var status = ""
+
+  private let connection: any ByteConnection
+  private let policy: OverloadPolicy
+  private var complaint: Complaint
+  private var queue: MessageQueue
+  /// Template messages that go before the queue: all templates of a new session, or those of dropped messages.
+  private var preamble: [UInt8] = []
+  private var preambleSent = 0
+  /// Template messages of dropped messages, waiting for the end of the message that is being sent.
+  private var rescued: [UInt8] = []
+  /// What was sent lately, to know what the kernel had not delivered when a connection breaks.
+  private var history = SentHistory()
+  /// Offline: no progress within the bound, so nothing is waited for until there is a connection.
+  private var gaveUp = false
+
+  /// A transport to a host with a queue of so many octets; connects at the first tick or batch.
+  convenience init(host: String, port: UInt16, policy: OverloadPolicy, queueCapacity: Int = 16 << 20) {
+    self.init(
+      TCPConnection(host: host, port: port), name: "tcp://\(host):\(port)", policy: policy,
+      queueCapacity: queueCapacity)
+  }
+
+  /// A transport over any connection; `name` is for messages.
+  init(_ connection: any ByteConnection, name: String, policy: OverloadPolicy, queueCapacity: Int) {
+    self.connection = connection
+    self.policy = policy
+    complaint = Complaint(name: name)
+    queue = MessageQueue(capacity: queueCapacity)
+  }
+
+  func send(_ batch: MessageBatch, now: Moment, announcement: () -> [UInt8]) {
+    for message in batch.messages {
+      while !queue.append(batch[message], records: message.records) {
+        guard waitForRoom(announcement) else {
+          drop(batch[message], records: message.records)
+          break
+        }
+      }
+    }
+    _ = work(now, announcement)
+  }
+
+  /// Counts a message as lost, but keeps its templates: without them the collector could not read what follows.
+  private func drop(_ message: UnsafeRawBufferPointer, records: Int) {
+    counters.lose(records)
+    complaint.say(
+      status.isEmpty ? "the collector is too slow: records are lost" : "\(status): records are lost")
+    var templates = Array(message)
+    let length = templates.withUnsafeMutableBytes { buffer in
+      MessageQueue.keepSets(of: buffer, MessageQueue.isTemplateSet)
+    }
+    // A session to come announces all templates anyway.
+    guard length > 16, connection.isOpen else { return }
+    rescued += templates[..<length]
+  }
+
+  /// Offline: sends until there is room for another message; false when there is no progress for too long, or live.
+  private func waitForRoom(_ announcement: () -> [UInt8]) -> Bool {
+    guard case .wait(let seconds) = policy else {
+      return work(.current, announcement)
+    }
+    guard !gaveUp else { return false }
+    let deadline = Moment.current.later(seconds: seconds).monotonic
+    while true {
+      let now = Moment.current
+      if work(now, announcement) { return true }
+      guard now.monotonic < deadline, !Drain.isOver else {
+        gaveUp = true
+        return false
+      }
+      connection.wait(milliseconds: 100)
+    }
+  }
+
+  func tick(now: Moment, announcement: () -> [UInt8]) -> TransportEvent {
+    _ = work(now, announcement)
+    // Otherwise only a later send would notice, and lose what went before.
+    if let reason = connection.detectEnd() { broken(now, reason) }
+    return .none
+  }
+
+  /// Goes one step towards an empty queue: connect, or send what the socket takes. True when octets were sent.
+  private func work(_ now: Moment, _ announcement: () -> [UInt8]) -> Bool {
+    switch connection.advance(now) {
+    case .none: break
+    case .opened: begin(announcement())
+    case .failed(let reason): noteTrouble(reason)
+    }
+    if let delay = connection.delay(now) {
+      status = delay
+      complaint.say(delay)
+    }
+    return connection.isOpen && sendPending(now)
+  }
+
+  /// Begins a session.
+  private func begin(_ templates: [UInt8]) {
+    status = ""
+    complaint.resolve("connected")
+    gaveUp = false
+    counters.connections &+= 1
+    queue.restart()
+    history = SentHistory()
+    preamble = templates
+    preambleSent = 0
+    rescued = []
+  }
+
+  /// Sends what the socket takes; true when that was something.
+  private func sendPending(_ now: Moment) -> Bool {
+    var progress = false
+    while true {
+      if preamble.isEmpty, !rescued.isEmpty, let sequence = queue.sequenceAtBoundary {
+        preamble = rescued
+        preamble.withUnsafeMutableBytes { MessageQueue.number($0, sequence) }
+        rescued = []
+      }
+      let inPreamble = !preamble.isEmpty
+      guard inPreamble || !queue.isEmpty else { return progress }
+      let result =
+        inPreamble
+        ? preamble.withUnsafeBytes { connection.send(UnsafeRawBufferPointer(rebasing: $0[preambleSent...])) }
+        // Templates that wait go before the next message, so this one is sent alone.
+        : connection.send(queue.pending(firstOnly: !rescued.isEmpty))
+      switch result {
+      case .full: return progress
+      case .broken(let reason):
+        broken(now, reason)
+        return progress
+      case .sent(let count):
+        progress = true
+        gaveUp = false
+        counters.bytes &+= UInt64(clamping: count)
+        if inPreamble { removePreamble(count) } else { removeMessages(count) }
+      }
+    }
+  }
+
+  private func removePreamble(_ count: Int) {
+    preambleSent &+= count
+    guard preambleSent == preamble.count else { return }
+    history.add(length: preambleSent, records: 0)
+    counters.messages &+= 1
+    preamble = []
+    preambleSent = 0
+  }
+
+  private func removeMessages(_ count: Int) {
+    queue.removeSent(count) { length, records in
+      counters.messages &+= 1
+      counters.sentRecords &+= UInt64(clamping: records)
+      history.add(length: length, records: records)
+    }
+  }
+
+  /// A connection ended: counts what the kernel had not got acknowledged, and connects again after a while.
+  private func broken(_ now: Moment, _ reason: String) {
+    countUnacknowledged()
+    connection.disconnect(now, failed: true)
+    preamble = []
+    preambleSent = 0
+    noteTrouble(reason)
+  }
+
+  /// Moves what the other side has not acknowledged from sent to lost; how many records that is.
+  @discardableResult
+  private func countUnacknowledged() -> Int {
+    // A message sent in part is still in the queue and not lost.
+    let complete = max(0, connection.unacknowledged &- queue.sentOfFirst &- preambleSent)
+    let lost = history.records(inLast: complete)
+    counters.takeBack(UInt64(clamping: lost))
+    return lost
+  }
+
+  private func noteTrouble(_ reason: String) {
+    counters.errors &+= 1
+    status = reason
+    complaint.say(reason)
+  }
+
+  func close(announcement: () -> [UInt8]) {
+    let start = Moment.current
+    // Who is not connected gets another second, who reads slowly all the time there is.
+    let patience: UInt64
+    switch policy {
+    case .drop: patience = Drain.timeout
+    case .wait(let seconds): patience = gaveUp ? 0 : UInt64(seconds * 1e9)
+    }
+    var progressAt = start.monotonic
+    while !queue.isEmpty || !preamble.isEmpty {
+      let now = Moment.current
+      if work(now, announcement) { progressAt = now.monotonic }
+      if case .drop = policy, !connection.isOpen, now.monotonic &- progressAt >= 1_000_000_000 { break }
+      guard now.monotonic &- progressAt < patience, !Drain.isOver else { break }
+      if !queue.isEmpty { connection.wait(milliseconds: 100) }
+    }
+    counters.lose(queue.removeAll())
+    if connection.isOpen { waitForAcknowledgement(patience) }
+    connection.disconnect(.current, failed: false)
+  }
+
+  /// Ends the sending side and waits until all was acknowledged; counts what was not.
+  private func waitForAcknowledgement(_ patience: UInt64) {
+    connection.finishSending()
+    var progressAt = Clock.monotonic()
+    var waiting = connection.unacknowledged
+    while waiting > 0 {
+      let now = Clock.monotonic()
+      guard now &- progressAt < patience, !Drain.isOver else { break }
+      if let reason = connection.detectEnd(), connection.unacknowledged > 0 {
+        status = reason
+        break
+      }
+      usleep(2_000)
+      let rest = connection.unacknowledged
+      if rest < waiting { progressAt = now }
+      waiting = rest
+    }
+    // The end of the stream takes one number of the sequence, behind the last octet.
+    guard waiting > 1 else { return }
+    let lost = history.records(inLast: waiting &- 1)
+    counters.takeBack(UInt64(clamping: lost))
+    if status.isEmpty { status = "the collector did not acknowledge all" }
+  }
+}
+
+/// The lengths of messages sent lately: enough to cover any socket buffer.
+private struct SentHistory {
+  private var entries: [(length: Int, records: Int)] = []
+  private var next = 0
+  private static let limit = 8192
+
+  mutating func add(length: Int, records: Int) {
+    if entries.count < Self.limit {
+      entries.append((length, records))
+    } else {
+      entries[next] = (length, records)
+      next = (next &+ 1) % Self.limit
+    }
+  }
+
+  /// Records in the messages that overlap the last `octets` octets.
+  func records(inLast octets: Int) -> Int {
+    var rest = octets
+    var records = 0
+    var index = next
+    for _ in 0..<entries.count where rest > 0 {
+      index = (index &+ entries.count &- 1) % entries.count
+      rest = rest &- entries[index].length
+      records &+= entries[index].records
+    }
+    return records
+  }
+}
