@@ -117,8 +117,9 @@ def test_example_plugin_has_no_trap(example):
     path = PacketPath(binary, roots, Rules(), follows_addresses=True)
     assert path.findings and not any("is not in the binary" in line for line in path.findings)
     functions = inlined_functions(example, binary, path.reached)
-    for hook in ("create(_:_:_:)", "update(_:_:_:)", "finish(_:_:)", "export<A>(_:_:into:)"):
-        assert any(f"PushCounter.{hook}" in name for name in functions), f"{hook} was not reached"
+    # `finish` and `export` are the same in both copies: one piece of code, under either's name or none.
+    for hook in ("PushCounter.create(_:_:_:)", "PushCounter.count(_:_:)", "CarelessCounter.count(_:_:)"):
+        assert any(hook in name for name in functions), f"{hook} was not reached"
     found = traps(binary, path.reached, Locations(example))
     assert "PushCounter" not in str(found)
     # A plugin with a sum that may overflow is found.
