@@ -28,7 +28,12 @@ import Testing
       }
       clock += UInt64.random(in: 0...5 * Self.second, using: &random)
       var group: UInt64 = 0
+      var occupied = table.occupiedGroup(from: 0)
       while group < table.groupCount {
+        // Every group with flows is among the occupied ones.
+        if let next = occupied, next < group { occupied = table.occupiedGroup(from: group) }
+        let mayBeMissed = occupied != group && hasFlows(group, in: table)
+        #expect(!mayBeMissed)
         let waiting = table.groupsWaiting(from: group, atMost: table.groupCount - group, tick: tick(clock))
         for skipped in group..<group + waiting {
           let mustBeSeen = isDue(skipped, in: table, clock)
@@ -51,6 +56,11 @@ import Testing
     for number in table.buckets(of: group) where table.bucket(number).lanes(dueAt: tick(clock)) != 0 {
       return true
     }
+    return false
+  }
+
+  private func hasFlows(_ group: UInt64, in table: borrowing FlowTable) -> Bool {
+    for number in table.buckets(of: group) where table.bucket(number).occupied != 0 { return true }
     return false
   }
 

@@ -53,15 +53,7 @@ extension Engine {
     while let group = next {
       guard finished &+ FlowTable.groupSize &* FlowTable.ways <= Self.outboxCapacity else { return }
       if isBlind || table.hasDue(group: group, tick: tick) {
-        for number in table.buckets(of: group) {
-          let bucket = table.bucket(number)
-          var lanes = isBlind ? bucket.occupied : bucket.lanes(dueAt: tick)
-          while lanes != 0 {
-            look(at: bucket, lane: lanes.trailingZeroBitCount, now: now)
-            lanes &= lanes &- 1
-          }
-        }
-        table.settle(group: group, tick: tick)
+        look(at: group, tick: tick, isBlind: isBlind, now: now)
       }
       next = table.occupiedGroup(from: group &+ 1)
     }
@@ -93,27 +85,49 @@ extension Engine {
       if sweepGroup == table.groupCount { sweepGroup = 0 }
     }
     if isBlind { sweepBlind &-= passed }
-    for index in Range(uncheckedBounds: (0, count)) {
-      for number in table.buckets(of: groups[total: index]) { table.bucket(number).prefetch() }
+    let size = UInt64(FlowTable.groupSize)
+    var index = 0
+    while index < count {
+      var step: UInt64 = 0
+      while step < size {
+        table.bucket(groups[total: index] &* size &+ step).prefetch()
+        step &+= 1
+      }
+      index &+= 1
     }
-    for index in Range(uncheckedBounds: (0, count)) {
-      for number in table.buckets(of: groups[total: index]) {
-        let bucket = table.bucket(number)
+    index = 0
+    while index < count {
+      var step: UInt64 = 0
+      while step < size {
+        let bucket = table.bucket(groups[total: index] &* size &+ step)
         table.prefetchRecords(of: bucket, lanes: isBlind ? bucket.occupied : bucket.lanes(dueAt: tick))
+        step &+= 1
       }
+      index &+= 1
     }
-    for index in Range(uncheckedBounds: (0, count)) {
-      for number in table.buckets(of: groups[total: index]) {
-        let bucket = table.bucket(number)
-        var lanes = isBlind ? bucket.occupied : bucket.lanes(dueAt: tick)
-        while lanes != 0 {
-          look(at: bucket, lane: lanes.trailingZeroBitCount, now: now)
-          lanes &= lanes &- 1
-        }
-      }
-      table.settle(group: groups[total: index], tick: tick)
+    index = 0
+    while index < count {
+      look(at: groups[total: index], tick: tick, isBlind: isBlind, now: now)
+      index &+= 1
     }
     return passed
+  }
+
+  /// Looks at what is due in `group` at `tick`, or at all its flows, and notes when to look at it again.
+  @inline(__always)
+  private mutating func look(at group: UInt64, tick: UInt16, isBlind: Bool, now: UInt64) {
+    let size = UInt64(FlowTable.groupSize)
+    var step: UInt64 = 0
+    while step < size {
+      let bucket = table.bucket(group &* size &+ step)
+      var lanes = isBlind ? bucket.occupied : bucket.lanes(dueAt: tick)
+      while lanes != 0 {
+        look(at: bucket, lane: lanes.trailingZeroBitCount, now: now)
+        lanes &= lanes &- 1
+      }
+      step &+= 1
+    }
+    table.settle(group: group, tick: tick)
   }
 
   /// Ends the flow at `lane` if it has timed out, and else notes when to look again.

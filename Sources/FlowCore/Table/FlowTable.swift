@@ -264,8 +264,10 @@ struct FlowTable: ~Copyable {
     guard group < groupCount else { return noteFault() }
     var first = tick & ~1 &+ UInt16(2 * FlowTable.farthestTicks)
     var isEmpty = true
-    for step in 0..<UInt64(FlowTable.groupSize) {
+    var step: UInt64 = 0
+    while step < UInt64(FlowTable.groupSize) {
       let bucket = bucket(group &* UInt64(FlowTable.groupSize) &+ step)
+      step &+= 1
       var lanes = bucket.occupied
       if lanes != 0 { isEmpty = false }
       while lanes != 0 {
