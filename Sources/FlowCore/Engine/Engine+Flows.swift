@@ -62,8 +62,8 @@ extension Engine {
       home.setGuests(home.guests &+ 1)
     }
     table.insert(
-      record.pointee.index, in: place.bucket, lane: place.free.trailingZeroBitCount, signature: FlowTable.signature(hash),
-      deadline: dueTime(record), clock: now)
+      record.pointee.index, in: place.bucket, lane: place.free.trailingZeroBitCount,
+      signature: FlowTable.signature(hash), deadline: dueTime(record), clock: now)
     counters.pointee.flowsMade &+= 1
     startPlugins(
       record, PacketView(packet: UnsafePointer(packet), isForward: direction == 0), hash: hash)
