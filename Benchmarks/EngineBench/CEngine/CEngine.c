@@ -6,7 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BURST = 32, WAYS = 8, GROUP = 4, HANDFUL = 8, OUTBOX = 1024, TICK_SHIFT = 27, FARTHEST = 0x7000 };
+enum { BURST = 32, WAYS = 8, GROUP = 4, HANDFUL = 8, OUTBOX = 1024, TICK_SHIFT = 27, FARTHEST = 0x3000 };
+enum { LAGGING = 1, GUEST = 2, MOST_GUESTS = 255 };
 static const uint64_t SWEEP_PERIOD = 500000000;
 
 typedef struct {
@@ -18,7 +19,7 @@ typedef struct {
   uint64_t last, first;
   uint32_t packets[2];
   uint64_t octets[2];
-  uint8_t flags[2], lagging, end_reason;
+  uint8_t flags[2], marks, end_reason;
   uint32_t interest;
   uint64_t source_high, source_low, destination_high, destination_low;
   uint64_t source_mac, destination_mac;
@@ -129,6 +130,22 @@ static inline bucket *bucket_of(c_engine *e, uint64_t hash) {
   return e->buckets + ((hash >> 32) * e->bucket_count >> 32);
 }
 
+/// A bucket in which flows of a full one are guests: four of one group.
+static inline bucket *guest_bucket(c_engine *e, uint64_t hash, uint64_t step) {
+  uint64_t start = (hash & 0xFFFFFFFF) * e->bucket_count >> 32;
+  return e->buckets + ((start & ~3ull) | ((start + step) & 3));
+}
+
+/// How many of the bucket's flows are guests elsewhere: the lowest bits of `due`.
+static inline uint32_t guests(const bucket *b) {
+  __m128i raised = _mm_slli_epi16(_mm_load_si128((const __m128i *)b->due), 15);
+  return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(raised, _mm_setzero_si128()));
+}
+
+static void set_guests(bucket *b, uint32_t number) {
+  for (int i = 0; i < WAYS; i++) b->due[i] = (uint16_t)((b->due[i] & ~1) | (number >> i & 1));
+}
+
 static inline uint16_t signature_of(uint64_t hash) { return (uint16_t)hash ? (uint16_t)hash : 1; }
 
 static inline uint32_t matches(const bucket *b, uint16_t signature) {
@@ -209,6 +226,10 @@ static inline uint8_t timeout_reason(const c_engine *e, const record *r) {
 }
 
 static void end_record(c_engine *e, record *r, bucket *b, int lane, uint8_t reason) {
+  if (r->marks & GUEST) {
+    bucket *home = bucket_of(e, hash_key(e, r->key));
+    set_guests(home, guests(home) - 1);
+  }
   b->signature[lane] = 0;
   e->count--;
   __builtin_prefetch((const uint8_t *)r + 64, 1, 3);
@@ -229,13 +250,13 @@ static inline void count(record *r, const packet *p, int direction) {
 static uint16_t due_tick(uint64_t at, uint64_t clock) {
   uint64_t now = clock >> TICK_SHIFT, tick = (at >> TICK_SHIFT) + 1;
   if (tick < now) tick = now;
-  return (uint16_t)(tick < now + FARTHEST ? tick : now + FARTHEST);
+  return (uint16_t)((tick < now + FARTHEST ? tick : now + FARTHEST) << 1);
 }
 
 static inline uint32_t occupied(const bucket *b) { return ~matches(b, 0) & 0xFF; }
 
 static void set_due(c_engine *e, bucket *b, int lane, uint16_t tick) {
-  b->due[lane] = tick;
+  b->due[lane] = tick | (b->due[lane] & 1);
   uint16_t *earliest = e->earliest + (b - e->buckets) / GROUP;
   if ((int16_t)(tick - *earliest) < 0) *earliest = tick;
 }
@@ -268,7 +289,7 @@ static void evict(c_engine *e, uint64_t index) {
   prefetch_records(e, e->buckets + e->hand, occupied(e->buckets + e->hand));
 }
 
-static void prefetch_new(c_engine *e, uint64_t number, bucket *b) {
+static void prefetch_new(c_engine *e, uint64_t number, bucket *b, uint64_t hash) {
   __builtin_prefetch(e->earliest + (b - e->buckets) / GROUP, 1, 3);
   if (number < e->free_count) {
     record *r = e->records + e->free_list[e->free_count - 1 - number];
@@ -276,12 +297,20 @@ static void prefetch_new(c_engine *e, uint64_t number, bucket *b) {
     __builtin_prefetch((const uint8_t *)r + 64, 1, 3);
   }
   if (e->count + number >= e->limit) prefetch_records(e, b, occupied(b));
+  if (guests(b)) __builtin_prefetch(guest_bucket(e, hash, 0), 1, 3);
 }
 
 static __attribute__((noinline)) void make_flow(c_engine *e, const packet *p, uint64_t now) {
   bucket *b = bucket_of(e, p->hash);
   uint32_t lanes = matches(b, 0);
+  bucket *home = b;
+  if (!lanes && e->count < e->limit && guests(b) < MOST_GUESTS)
+    for (uint64_t step = 0; step < GROUP && !lanes; step++) {
+      b = guest_bucket(e, p->hash, step);
+      lanes = matches(b, 0);
+    }
   if (!lanes || e->count >= e->limit) {
+    b = home;
     evict(e, b - e->buckets);
     lanes = matches(b, 0);
   }
@@ -298,6 +327,10 @@ static __attribute__((noinline)) void make_flow(c_engine *e, const packet *p, ui
   r->destination_mac = (uint64_t)load32(p->frame) << 16 | load16(p->frame + 4);
   r->source_mac = (uint64_t)load32(p->frame + 6) << 16 | load16(p->frame + 10);
   count(r, p, 0);
+  if (b != home) {
+    r->marks |= GUEST;
+    set_guests(home, guests(home) + 1);
+  }
   int lane = __builtin_ctz(lanes);
   b->signature[lane] = signature_of(p->hash);
   b->index[lane] = index;
@@ -307,12 +340,15 @@ static __attribute__((noinline)) void make_flow(c_engine *e, const packet *p, ui
 }
 
 static __attribute__((noinline)) void restart(c_engine *e, const packet *p, record *r, uint8_t reason, uint64_t now) {
-  bucket *b = bucket_of(e, p->hash);
-  for (uint32_t lanes = matches(b, signature_of(p->hash)); lanes; lanes &= lanes - 1) {
-    int lane = __builtin_ctz(lanes);
-    if (b->index[lane] != r->index) continue;
-    end_record(e, r, b, lane, reason);
-    break;
+  int is_guest = r->marks & GUEST, found = 0;
+  for (uint64_t step = 0; step < (is_guest ? GROUP : 1) && !found; step++) {
+    bucket *b = is_guest ? guest_bucket(e, p->hash, step) : bucket_of(e, p->hash);
+    for (uint32_t lanes = matches(b, signature_of(p->hash)); lanes && !found; lanes &= lanes - 1) {
+      int lane = __builtin_ctz(lanes);
+      if (b->index[lane] != r->index) continue;
+      end_record(e, r, b, lane, reason);
+      found = 1;
+    }
   }
   make_flow(e, p, now);
 }
@@ -330,13 +366,17 @@ static inline void count_known(c_engine *e, const packet *p, record *r, int dire
 }
 
 static __attribute__((noinline)) void search(c_engine *e, const packet *p, uint64_t now) {
-  bucket *b = bucket_of(e, p->hash);
-  for (uint32_t lanes = matches(b, signature_of(p->hash)); lanes; lanes &= lanes - 1) {
-    record *r = e->records + b->index[__builtin_ctz(lanes)];
-    int toward = direction(p, r);
-    if (toward >= 0) {
-      count_known(e, p, r, toward, now);
-      return;
+  bucket *home = bucket_of(e, p->hash);
+  uint64_t others = guests(home) ? GROUP : 0;
+  for (uint64_t step = 0; step <= others; step++) {
+    bucket *b = step ? guest_bucket(e, p->hash, step - 1) : home;
+    for (uint32_t lanes = matches(b, signature_of(p->hash)); lanes; lanes &= lanes - 1) {
+      record *r = e->records + b->index[__builtin_ctz(lanes)];
+      int toward = direction(p, r);
+      if (toward >= 0) {
+        count_known(e, p, r, toward, now);
+        return;
+      }
     }
   }
   make_flow(e, p, now);
@@ -354,17 +394,17 @@ static uint64_t waiting_groups(const c_engine *e, uint64_t group, uint64_t count
 }
 
 static void settle(c_engine *e, uint64_t group, uint16_t tick) {
-  uint16_t first = tick + FARTHEST;
+  uint16_t first = (uint16_t)((tick & ~1) + 2 * FARTHEST);
   for (bucket *b = e->buckets + group * GROUP; b < e->buckets + (group + 1) * GROUP; b++)
     for (uint32_t lanes = occupied(b); lanes; lanes &= lanes - 1) {
-      uint16_t due = b->due[__builtin_ctz(lanes)];
+      uint16_t due = b->due[__builtin_ctz(lanes)] & ~1;
       if ((int16_t)(due - first) < 0) first = due;
     }
   e->earliest[group] = first;
 }
 
 static uint64_t sweep_handful(c_engine *e, uint64_t limit, uint64_t now) {
-  uint16_t tick = (uint16_t)(now >> TICK_SHIFT);
+  uint16_t tick = (uint16_t)(now >> TICK_SHIFT << 1 | 1);
   int blind = e->sweep_blind > 0;
   if (blind && limit > e->sweep_blind) limit = e->sweep_blind;
   uint64_t groups[HANDFUL], passed = 0;
@@ -437,7 +477,7 @@ uint32_t c_engine_process(c_engine *e, const c_frame *frames, uint32_t frame_cou
     uint32_t lanes = matches(b, signature_of(p->hash));
     p->candidate = lanes ? b->index[__builtin_ctz(lanes)] : 0;
     if (lanes) __builtin_prefetch(e->records + p->candidate, 1, 3);
-    else prefetch_new(e, new_flows++, b);
+    else prefetch_new(e, new_flows++, b, p->hash);
   }
   for (uint32_t i = 0; i < dissected; i++) {
     packet *p = packets + i;

@@ -61,6 +61,12 @@ static inline uint32_t martlet_match_signatures(const void *signatures, uint16_t
   return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
 }
 
+/// The lowest bits of the eight 16-bit words at byte 48 of a bucket, lane 0 in bit 0. `bucket` is 64-byte aligned.
+static inline uint32_t martlet_low_bits(const void *bucket) {
+  __m128i raised = _mm_slli_epi16(_mm_load_si128((const __m128i *)bucket + 3), 15);
+  return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(raised, _mm_setzero_si128()));
+}
+
 /// A bit for each of a bucket's eight places that is in use (signature not 0) and whose 16-bit `due` (at byte 48) is not
 /// after `tick`, modulo 2^16. `bucket` is 64-byte aligned.
 static inline uint32_t martlet_match_due(const void *bucket, uint16_t tick) {

@@ -10,6 +10,8 @@ struct Capture: ~Copyable {
   let name: String
   /// How its frames begin.
   let linkType: LinkType
+  /// The file is pcap, not pcapng.
+  private let isClassic: Bool
 
   /// One packet; its bytes are valid until the next call of `next`.
   struct Packet {
@@ -47,6 +49,8 @@ struct Capture: ~Copyable {
       )
     }
     self.handle = handle
+    // pcapng's own version is 1.0, that of pcap 2.4; libpcap refuses others but 543.0, an old Alpha's pcap.
+    isClassic = pcap_major_version(handle) >= 2
     self.linkType = linkType
   }
 
@@ -60,8 +64,9 @@ struct Capture: ~Copyable {
     case 1:
       guard let header, let bytes else { return .damaged("libpcap gave no packet") }
       let stamp = header.pointee.ts
-      // With nanosecond precision tv_usec holds nanoseconds. Times before 1970 are damage; they count as 1970.
-      let time = UInt64(clamping: stamp.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: stamp.tv_usec)
+      guard let time = Self.nanoseconds(stamp, isClassic: isClassic) else {
+        return .damaged("a packet's time is not between 1970 and 2540")
+      }
       let captured = Int(header.pointee.caplen)
       return .packet(
         Packet(
@@ -69,6 +74,19 @@ struct Capture: ~Copyable {
     case -2: return .end
     default: return .damaged(String(cString: pcap_geterr(handle)))
     }
+  }
+
+  /// A packet's time in nanoseconds since 1970; nil where it is before that or after 2540, in time for every timeout before
+  /// the 64 bits end in 2554.
+  ///
+  /// - Parameter isClassic: the file is pcap, whose seconds are 32 bits without a sign up to 2106: libpcap takes them for
+  ///   signed. pcapng has 64 bits.
+  private static func nanoseconds(_ stamp: timeval, isClassic: Bool) -> UInt64? {
+    var seconds = stamp.tv_sec
+    if isClassic, seconds < 0, seconds >= -1 << 31 { seconds &+= 1 << 32 }
+    guard seconds >= 0, seconds <= 18_000_000_000 else { return nil }
+    // With nanosecond precision tv_usec holds nanoseconds.
+    return UInt64(clamping: seconds) &* 1_000_000_000 &+ UInt64(clamping: stamp.tv_usec)
   }
 
   /// libpcap's reason for not opening, with what to do about it.

@@ -143,7 +143,7 @@ struct OfflineReader: ~Copyable {
   mutating func finish() {
     var more = true
     while more {
-      more = worker.flush()
+      more = worker.flushInOrder()
       handOver()
     }
     outputs.finish()

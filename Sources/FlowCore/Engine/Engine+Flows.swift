@@ -8,10 +8,10 @@ extension Engine {
   @inline(never)
   mutating func makeFlow(_ packet: UnsafeMutablePointer<Packet>, now: UInt64) {
     let hash = packet.pointee.hash
-    let bucket = table.bucket(table.bucketIndex(hash))
-    var freeLanes = bucket.lanes(matching: 0)
-    if freeLanes == 0 || table.count >= table.limit { freeLanes |= evict(for: bucket, free: freeLanes) }
-    guard freeLanes != 0, finished < Self.outboxCapacity, let index = table.takeRecord() else {
+    let home = table.bucket(table.bucketIndex(hash))
+    var place = Place(bucket: home, free: home.lanes(matching: 0))
+    if place.free == 0 || table.count >= table.limit { makeRoom(hash, &place) }
+    guard place.free != 0, finished < Self.outboxCapacity, let index = table.takeRecord() else {
       counters.pointee.tableFull &+= 1
       return
     }
@@ -19,13 +19,36 @@ extension Engine {
     record.begin(packet.pointee.key, index: index)
     record.pointee.first = packet.pointee.time
     record.noteAddresses(UnsafePointer(packet), worker: worker)
-    enter(record, in: bucket, free: freeLanes, packet, direction: 0, now: now)
+    enter(record, at: place, packet, direction: 0, now: now)
   }
 
-  /// Counts a new record's first packet, puts the record into a free lane of `bucket` and starts its plugins.
+  /// Finds a place for a flow where there is none at `place`, its own bucket, or where the table is full: as a guest of
+  /// another bucket while there is room, else that of a flow which has to go.
+  private mutating func makeRoom(_ hash: UInt64, _ place: inout Place) {
+    if table.count < table.limit, let other = guestPlace(hash, home: place.bucket) {
+      place = other
+    } else {
+      place.free |= evict(for: place.bucket, free: place.free)
+    }
+  }
+
+  /// Where a flow of the full bucket `home` can be a guest.
+  private func guestPlace(_ hash: UInt64, home: Bucket) -> Place? {
+    guard home.guests < FlowTable.mostGuests else { return nil }
+    var step: UInt64 = 0
+    while step < UInt64(FlowTable.groupSize) {
+      let bucket = table.guestBucket(hash, step: step)
+      let free = bucket.lanes(matching: 0)
+      if free != 0 { return Place(bucket: bucket, free: free, isGuest: true) }
+      step &+= 1
+    }
+    return nil
+  }
+
+  /// Counts a new record's first packet, puts the record into a free lane of `place` and starts its plugins.
   @inline(__always)
   private mutating func enter(
-    _ record: UnsafeMutablePointer<FlowRecord>, in bucket: Bucket, free: UInt32,
+    _ record: UnsafeMutablePointer<FlowRecord>, at place: Place,
     _ packet: UnsafeMutablePointer<Packet>, direction: Int, now: UInt64
   ) {
     let hash = packet.pointee.hash
@@ -33,9 +56,14 @@ extension Engine {
     if now != packet.pointee.time {
       record.pointee.setLag(FlowRecord.lag(clock: now, time: packet.pointee.time))
     }
+    if place.isGuest {
+      record.pointee.marks |= FlowRecord.guest
+      let home = table.bucket(table.bucketIndex(hash))
+      home.setGuests(home.guests &+ 1)
+    }
     table.insert(
-      record.pointee.index, in: bucket, lane: free.trailingZeroBitCount, signature: FlowTable.signature(hash),
-      deadline: dueTime(record), clock: now)
+      record.pointee.index, in: place.bucket, lane: place.free.trailingZeroBitCount,
+      signature: FlowTable.signature(hash), deadline: dueTime(record), clock: now)
     counters.pointee.flowsMade &+= 1
     startPlugins(
       record, PacketView(packet: UnsafePointer(packet), isForward: direction == 0), hash: hash)
@@ -77,6 +105,7 @@ extension Engine {
     guard allSlots != 0 else { return }
     var rest = allSlots
     while rest != 0 {
+      // Safe: `allSlots` has a bit for each slot there is, and the layout gave each its bytes behind the record's head.
       let slot = stage.slots[rest.trailingZeroBitCount]
       (UnsafeMutableRawPointer(record) + Int(slot.stateOffset)).initializeMemory(
         as: UInt8.self, repeating: 0, count: Int(slot.stateSize))
@@ -113,9 +142,10 @@ extension Engine {
     let (key, first) = (record.pointee.key, record.pointee.last)
     let hash = packet.pointee.hash
     endFlow(record, hash: hash, reason: .forced)
-    let bucket = table.bucket(table.bucketIndex(hash))
-    let freeLanes = bucket.lanes(matching: 0)
-    guard freeLanes != 0, finished < Self.outboxCapacity, let index = table.takeRecord() else {
+    let home = table.bucket(table.bucketIndex(hash))
+    var place = Place(bucket: home, free: home.lanes(matching: 0))
+    if place.free == 0, let other = guestPlace(hash, home: home) { place = other }
+    guard place.free != 0, finished < Self.outboxCapacity, let index = table.takeRecord() else {
       counters.pointee.tableFull &+= 1
       return
     }
@@ -124,7 +154,7 @@ extension Engine {
     newRecord.pointee.first = first
     // The old record is in the outbox, where it stays as it is until the next call.
     newRecord.copyAddresses(record)
-    enter(newRecord, in: bucket, free: freeLanes, packet, direction: direction, now: now)
+    enter(newRecord, at: place, packet, direction: direction, now: now)
   }
 
   // MARK: End
@@ -139,20 +169,42 @@ extension Engine {
   /// Where a record that is in the table stands.
   @inline(__always)
   private func place(of record: UnsafeMutablePointer<FlowRecord>, hash: UInt64) -> (Bucket, lane: Int)? {
-    let bucket = table.bucket(table.bucketIndex(hash))
-    var lanes = bucket.lanes(matching: FlowTable.signature(hash))
-    while lanes != 0 {
-      let lane = lanes.trailingZeroBitCount
-      if bucket.recordIndex(lane) == record.pointee.index { return (bucket, lane) }
-      lanes &= lanes &- 1
+    let index = record.pointee.index
+    if !record.pointee.isGuest {
+      let home = table.bucket(table.bucketIndex(hash))
+      return home.lane(of: index, signature: FlowTable.signature(hash)).map { (home, $0) }
+    }
+    var step: UInt64 = 0
+    while step < UInt64(FlowTable.groupSize) {
+      let bucket = table.guestBucket(hash, step: step)
+      if let lane = bucket.lane(of: index, signature: FlowTable.signature(hash)) { return (bucket, lane) }
+      step &+= 1
     }
     return nil
+  }
+
+  /// The hash of a flow in the table.
+  func hash(of record: UnsafeMutablePointer<FlowRecord>) -> UInt64 {
+    let record = record.pointee
+    guard record.key.isVersion6 else { return dissector.hashing.hash(record.key) }
+    return dissector.hashing.hash(
+      record.key, source: (record.sourceHigh, record.sourceLow),
+      destination: (record.destinationHigh, record.destinationLow))
+  }
+
+  /// A guest leaves: its own bucket has one less elsewhere.
+  @inline(never)
+  private func leaveHome(_ record: UnsafeMutablePointer<FlowRecord>) {
+    let home = table.bucket(table.bucketIndex(hash(of: record)))
+    let guests = home.guests
+    if guests > 0 { home.setGuests(guests &- 1) } else { noteFault() }
   }
 
   /// Takes the record at `lane` out of the table, finishes its plugins and puts it into the outbox.
   mutating func end(
     _ record: UnsafeMutablePointer<FlowRecord>, _ bucket: Bucket, lane: Int, reason: FlowEndReason
   ) {
+    if record.pointee.isGuest { leaveHome(record) }
     table.remove(bucket, lane: lane)
     // The cold line is what export, or whoever takes the record back, looks at first.
     martlet_prefetch(UnsafeRawPointer(record) + 64)
@@ -160,9 +212,11 @@ extension Engine {
     // No packet can match a key with this mark, should its number still stand in a packet as candidate.
     record.pointee.key.rest |= Key.departed
     record.pointee.presence |= stage.finish(mask: allSlots, blocks(of: record))
-    counters.pointee.ended[Int(reason.rawValue)] &+= 1
+    counters.pointee.ended[total: Int(reason.rawValue)] &+= 1
     counters.pointee.endedPackets &+=
       UInt64(record.pointee.forwardPackets) &+ UInt64(record.pointee.reversePackets)
+    // Whoever ends flows asks for room first. Safe: the line below checks it all the same.
+    guard finished >= 0, finished < Self.outboxCapacity else { return noteFault() }
     outbox[finished] = UnsafeMutableRawPointer(record)
     finished &+= 1
   }
@@ -202,7 +256,7 @@ extension Engine {
       rest &= rest &- 1
     } while rest != 0
     end(table.record(bucket.recordIndex(oldest)), bucket, lane: oldest, reason: .lackOfResources)
-    return 1 << UInt32(oldest)
+    return 1 &<< UInt32(truncatingIfNeeded: oldest)
   }
 
   /// When the last packet of the flow at `lane` was received, on the worker's clock, which the packets' own times may lag
@@ -212,4 +266,13 @@ extension Engine {
     let record = table.record(bucket.recordIndex(lane))
     return record.pointee.isLagging ? record.pointee.dueTime(record.pointee.last) : record.pointee.last
   }
+}
+
+/// Where a new flow can stand.
+private struct Place {
+  var bucket: Bucket
+  /// The free places (bit = lane).
+  var free: UInt32
+  /// It is not the flow's own bucket.
+  var isGuest = false
 }

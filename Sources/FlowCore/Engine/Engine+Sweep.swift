@@ -27,9 +27,11 @@ extension Engine {
       sweptTo = now &- min(now, Self.sweepPeriod)
     }
     let owed = now &- sweptTo
+    // A capture whose time jumps owes a whole round for each packet, mostly of nothing.
+    if owed >= Self.sweepPeriod, sweepLimit == .max, table.isSparse { return sweepOccupied(now: now) }
     let wanted =
       owed >= Self.sweepPeriod
-      ? table.groupCount : min(table.groupCount, owed << 20 / max(1, sweepStep))
+      ? table.groupCount : min(table.groupCount, owed &<< 20 / max(1, sweepStep))
     let end = min(wanted, sweepLimit)
     var passed: UInt64 = 0
     var handfuls = 0
@@ -43,11 +45,27 @@ extension Engine {
     sweptTo = passed == table.groupCount ? now : sweptTo &+ (passed &* sweepStep) >> 20
   }
 
+  /// A whole round of the groups that have flows; it ends early where the outbox is full, and begins again in the next call.
+  private mutating func sweepOccupied(now: UInt64) {
+    let tick = FlowTable.tick(now)
+    let isBlind = sweepBlind > 0
+    var next = table.occupiedGroup(from: 0)
+    while let group = next {
+      guard finished &+ FlowTable.groupSize &* FlowTable.ways <= Self.outboxCapacity else { return }
+      if isBlind || table.hasDue(group: group, tick: tick) {
+        look(at: group, tick: tick, isBlind: isBlind, now: now)
+      }
+      next = table.occupiedGroup(from: group &+ 1)
+    }
+    sweepBlind = 0
+    sweptTo = now
+  }
+
   /// Passes at most `limit` groups and works on a handful of them at most: like a burst in passes, so that the buckets
   /// and records of all are on their way while the first is looked at. Returns how many groups were passed.
   @inline(__always)
   private mutating func sweepHandful(atMost limit: UInt64, now: UInt64) -> UInt64 {
-    let tick = UInt16(truncatingIfNeeded: now >> FlowTable.tickShift)
+    let tick = FlowTable.tick(now)
     let isBlind = sweepBlind > 0
     let limit = isBlind ? min(limit, sweepBlind) : limit
     var groups = InlineArray<8, UInt64>(repeating: 0)
@@ -59,7 +77,7 @@ extension Engine {
       passed &+= waiting
       sweepGroup &+= waiting
       if waiting < ahead {
-        groups[count] = sweepGroup
+        groups[total: count] = sweepGroup
         count &+= 1
         passed &+= 1
         sweepGroup &+= 1
@@ -67,27 +85,49 @@ extension Engine {
       if sweepGroup == table.groupCount { sweepGroup = 0 }
     }
     if isBlind { sweepBlind &-= passed }
-    for index in 0..<count {
-      for number in table.buckets(of: groups[index]) { table.bucket(number).prefetch() }
+    let size = UInt64(FlowTable.groupSize)
+    var index = 0
+    while index < count {
+      var step: UInt64 = 0
+      while step < size {
+        table.bucket(groups[total: index] &* size &+ step).prefetch()
+        step &+= 1
+      }
+      index &+= 1
     }
-    for index in 0..<count {
-      for number in table.buckets(of: groups[index]) {
-        let bucket = table.bucket(number)
+    index = 0
+    while index < count {
+      var step: UInt64 = 0
+      while step < size {
+        let bucket = table.bucket(groups[total: index] &* size &+ step)
         table.prefetchRecords(of: bucket, lanes: isBlind ? bucket.occupied : bucket.lanes(dueAt: tick))
+        step &+= 1
       }
+      index &+= 1
     }
-    for index in 0..<count {
-      for number in table.buckets(of: groups[index]) {
-        let bucket = table.bucket(number)
-        var lanes = isBlind ? bucket.occupied : bucket.lanes(dueAt: tick)
-        while lanes != 0 {
-          look(at: bucket, lane: lanes.trailingZeroBitCount, now: now)
-          lanes &= lanes &- 1
-        }
-      }
-      table.settle(group: groups[index], tick: tick)
+    index = 0
+    while index < count {
+      look(at: groups[total: index], tick: tick, isBlind: isBlind, now: now)
+      index &+= 1
     }
     return passed
+  }
+
+  /// Looks at what is due in `group` at `tick`, or at all its flows, and notes when to look at it again.
+  @inline(__always)
+  private mutating func look(at group: UInt64, tick: UInt16, isBlind: Bool, now: UInt64) {
+    let size = UInt64(FlowTable.groupSize)
+    var step: UInt64 = 0
+    while step < size {
+      let bucket = table.bucket(group &* size &+ step)
+      var lanes = isBlind ? bucket.occupied : bucket.lanes(dueAt: tick)
+      while lanes != 0 {
+        look(at: bucket, lane: lanes.trailingZeroBitCount, now: now)
+        lanes &= lanes &- 1
+      }
+      step &+= 1
+    }
+    table.settle(group: group, tick: tick)
   }
 
   /// Ends the flow at `lane` if it has timed out, and else notes when to look again.
@@ -115,9 +155,7 @@ extension Engine {
       while lanes != 0 {
         let lane = lanes.trailingZeroBitCount
         let record = table.record(bucket.recordIndex(lane))
-        // A capture may end before its clock believed the last jump: what has timed out by then says so.
-        let hasExpired = timeouts.hasExpired(record.pointee, time: lastTime, clock: clock.now)
-        end(record, bucket, lane: lane, reason: hasExpired ? timeouts.reason(record.pointee) : .forced)
+        end(record, bucket, lane: lane, reason: finalReason(record))
         lanes &= lanes &- 1
       }
       flushBucket &+= 1
@@ -127,6 +165,29 @@ extension Engine {
       return false
     }
     return true
+  }
+
+  /// The reason of a record that is in the table at the end. A capture may end before its clock believed the last jump.
+  @inline(__always)
+  private func finalReason(_ record: UnsafeMutablePointer<FlowRecord>) -> FlowEndReason {
+    timeouts.finalReason(record.pointee, time: lastTime, clock: clock.now)
+  }
+
+  /// Ends flows for the end of a capture in order of their start, as many as the outbox holds; false when the table is
+  /// empty. Nothing else may be called until then but `recycle`. Where there is no memory to sort it is as `flush`.
+  mutating func flushInOrder() -> Bool {
+    finished = 0
+    martlet_trace_burst(nil, 0, faults)
+    if sortedPlace == nil { sortedPlace = table.sortRecords() }
+    guard var place = sortedPlace else { return flush() }
+    while place < table.capacity, finished < Self.outboxCapacity {
+      if place &+ 8 < table.capacity { martlet_prefetch(table.record(table.sortedRecord(place &+ 8))) }
+      let record = table.record(table.sortedRecord(place))
+      endFlow(record, hash: hash(of: record), reason: finalReason(record))
+      place &+= 1
+    }
+    sortedPlace = finished > 0 ? place : nil
+    return finished > 0
   }
 
   /// Asks for what `recycle` will read of the record's blocks.

@@ -60,6 +60,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   var sweepBlind: UInt64 = 0
   var sweptTo: UInt64 = 0
   var flushBucket: UInt64 = 0
+  /// Where the next record stands that leaves in order of its start, once the end has begun.
+  var sortedPlace: Int?
   /// When the last frame was received.
   var lastTime: UInt64 = 0
 
@@ -122,11 +124,12 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
 
   /// Works through one burst: `count` frames, received at `times[0]`, `times[step]`, `times[2 * step]`, …
   mutating func process(_ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>, step: Int) {
-    precondition(count >= 0 && count <= Self.burstSize)
+    let count = min(max(0, count), Self.burstSize)
     finished = 0
     martlet_trace_burst(frames, UInt32(truncatingIfNeeded: count), faults)
     var timer = PassTimer(isOn: timesPasses)
     if count > 0 {
+      // Safe: the caller has as many times as frames, or one and no step.
       lastTime = times[(count &- 1) &* step]
       // Two copies of the pass, so that the live one does not look at the time again for each frame.
       let end =
@@ -161,7 +164,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     let isEthernet = dissector.linkType == .ethernet
     var packet = packets
     var bytes: UInt64 = 0
-    for index in 0..<count {
+    var index = 0
+    while index < count {
       let frame = frames[index]
       bytes &+= UInt64(frame.wire)
       if hasOwnTimes {
@@ -170,13 +174,14 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       }
       packet.pointee.clock = now
       if let reason = dissector.dissect(frame, time: time, isEthernet: isEthernet, into: &packet.pointee) {
-        counters.pointee.discarded[Int(reason.rawValue)] &+= 1
+        counters.pointee.discarded[total: Int(reason.rawValue)] &+= 1
       } else {
         table.bucket(table.bucketIndex(packet.pointee.hash)).prefetch()
         packet += 1
       }
+      index &+= 1
     }
-    counters.pointee.packets &+= UInt64(count)
+    counters.pointee.packets &+= UInt64(truncatingIfNeeded: count)
     counters.pointee.bytes &+= bytes
     return packet
   }
@@ -200,7 +205,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
         if packet.pointee.key.isVersion6 { martlet_prefetch(UnsafeRawPointer(record) + 64) }
       } else {
         packet.pointee.candidate = nil
-        table.prefetchNew(newFlows, in: bucketIndex)
+        table.prefetchNew(newFlows, in: bucketIndex, hash: hash)
         newFlows &+= 1
       }
       packet += 1
@@ -215,8 +220,10 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     while packet != end {
       if let record = packet.pointee.candidateRecord {
         if record.pointee.interest != 0 {
-          for line in 0..<stateLines {
-            martlet_prefetch(UnsafeRawPointer(record) + FlowRecord.size + 64 * line)
+          var line = 0
+          while line < stateLines {
+            martlet_prefetch(UnsafeRawPointer(record) + (FlowRecord.size &+ 64 &* line))
+            line &+= 1
           }
         }
       }
@@ -271,8 +278,23 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   @inline(never)
   private func search(_ packet: UnsafeMutablePointer<Packet>) -> (UnsafeMutablePointer<FlowRecord>, Int)? {
     let hash = packet.pointee.hash
-    let bucket = table.bucket(table.bucketIndex(hash))
-    var lanes = bucket.lanes(matching: FlowTable.signature(hash))
+    let home = table.bucket(table.bucketIndex(hash))
+    if let found = search(packet, in: home) { return found }
+    guard home.guests != 0 else { return nil }
+    var step: UInt64 = 0
+    while step < UInt64(FlowTable.groupSize) {
+      if let found = search(packet, in: table.guestBucket(hash, step: step)) { return found }
+      step &+= 1
+    }
+    return nil
+  }
+
+  /// The packet's flow, when it is in `bucket`, and the packet's direction.
+  @inline(__always)
+  private func search(_ packet: UnsafeMutablePointer<Packet>, in bucket: Bucket) -> (
+    UnsafeMutablePointer<FlowRecord>, Int
+  )? {
+    var lanes = bucket.lanes(matching: FlowTable.signature(packet.pointee.hash))
     while lanes != 0 {
       let record = table.record(bucket.recordIndex(lanes.trailingZeroBitCount))
       let direction = record.direction(packet.pointee.key)

@@ -99,15 +99,29 @@ public final class FlowWorker {
   /// Ends flows because the program ends, as many as `outbox` holds; false when none is left.
   public func flush() -> Bool { engine.pointee.flush() }
 
+  /// As `flush`, at the end of a capture: the flows leave in order of their start. Until it has given false only
+  /// `recycle` may be called.
+  public func flushInOrder() -> Bool { engine.pointee.flushInOrder() }
+
   /// Takes back `count` records that were exported.
   public func recycle(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
     // What is needed of a record is in its cold line, and the export lcore has it; its first block was written long ago.
-    for index in 0..<min(8, count) { if let record = records[index] { martlet_prefetch(record + 64) } }
-    for index in 0..<min(4, count) { if let record = records[index] { engine.pointee.prefetchBlock(record) } }
-    for index in 0..<count {
+    var index = 0
+    while index < min(8, count) {
+      if let record = records[index] { martlet_prefetch(record + 64) }
+      index &+= 1
+    }
+    index = 0
+    while index < min(4, count) {
+      if let record = records[index] { engine.pointee.prefetchBlock(record) }
+      index &+= 1
+    }
+    index = 0
+    while index < count {
       if index &+ 8 < count, let ahead = records[index &+ 8] { martlet_prefetch(ahead + 64) }
       if index &+ 4 < count, let ahead = records[index &+ 4] { engine.pointee.prefetchBlock(ahead) }
       if let record = records[index] { engine.pointee.recycle(record) }
+      index &+= 1
     }
   }
 

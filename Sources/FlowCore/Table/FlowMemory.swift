@@ -28,17 +28,26 @@ public struct PlainMemory: FlowMemory {
 public enum FlowSetupError: Error, CustomStringConvertible {
   /// The table does not fit into memory.
   case noMemory(bytes: Int, flows: Int)
+  /// No table can be made for so many flows.
+  case tooManyFlows(Int, most: Int)
   /// What plugins keep of variable length does not fit into memory.
   case noSlabMemory(bytes: Int)
   /// A plugin's name, option or value is not known.
   case plugin(String)
 
+  /// Bytes in MiB, rounded up.
+  private static func mebibytes(_ bytes: Int) -> Int {
+    bytes / 1_048_576 + (bytes % 1_048_576 == 0 ? 0 : 1)
+  }
+
   public var description: String {
     switch self {
     case .noMemory(let bytes, let flows):
-      "a table of \(flows) flows needs \((bytes + 1_048_575) / 1_048_576) MiB for each worker, which this machine cannot give; use a smaller --flows, or reserve more with hugepages-setup.sh"
+      "a table of \(flows) flows needs \(Self.mebibytes(bytes)) MiB for each worker, which this machine cannot give; use a smaller --flows, or reserve more with hugepages-setup.sh"
+    case .tooManyFlows(let flows, let most):
+      "--flows \(flows) is out of range: give 1 to \(most) for each worker"
     case .noSlabMemory(let bytes):
-      "the plugins need \((bytes + 1_048_575) / 1_048_576) MiB for each worker, which this machine cannot give; use a smaller --flows, or reserve more with hugepages-setup.sh"
+      "the plugins need \(Self.mebibytes(bytes)) MiB for each worker, which this machine cannot give; use a smaller --flows, or reserve more with hugepages-setup.sh"
     case .plugin(let line): line
     }
   }

@@ -111,6 +111,6 @@ extension FlowRecord {
   @inline(__always)
   mutating func setLag(_ lag: UInt32) {
     self.lag = lag
-    isLagging = lag != 0
+    marks = marks & ~FlowRecord.lagging | (lag != 0 ? FlowRecord.lagging : 0)
   }
 }

@@ -4,9 +4,9 @@ import Wire
 
 /// The head of a flow record; the states of the enabled plugins follow it at offsets computed once at start.
 ///
-///      0  key 16 | last 8 | first 8 | packets 4+4 | octets 8+8 | TCP flags 1+1 | lags 1 | reason 1 | interest 4   hot line
-///     64  source 16 | destination 16 | MACs, worker 8+8 | index 4 | slab 4 | presence 4 | lag 4      cold line
-///     128 plugin states, then their trailing bytes …
+///      0  key 16 | last 8 | first 8 | packets 4+4 | octets 8+8 | TCP flags 1+1 | marks 1 | reason 1 | interest 4   hot line
+///     64  source 16 | destination 16 | worker 2, source MAC 6 | destination MAC 8 | index 4 | blocks 4 | presence 4 | lag 4
+///     128 byte streams, where a plugin reads them | plugin states | their trailing bytes …
 ///
 /// The hot line is read and written by every packet. The cold line is written when the flow is made, and read for IPv6
 /// and at the end.
@@ -24,8 +24,8 @@ struct FlowRecord: BitwiseCopyable {
   /// The union of the TCP flags octets of each direction.
   var forwardFlags: UInt8 = 0
   var reverseFlags: UInt8 = 0
-  /// `lag` is not zero.
-  var isLagging = false
+  /// What else is so: `lagging`, `guest`.
+  var marks: UInt8 = 0
   var endReason: FlowEndReason = .none
   /// The plugins (bit = slot) that still want this flow's packets.
   var interest: UInt32 = 0
@@ -49,6 +49,15 @@ struct FlowRecord: BitwiseCopyable {
   var lag: UInt32 = 0
 
   static let size = 128
+  /// In `marks`: `lag` is not zero.
+  static let lagging: UInt8 = 1
+  /// In `marks`: the record stands in another bucket than its own, which was full.
+  static let guest: UInt8 = 2
+
+  /// `lag` is not zero.
+  @inline(__always) var isLagging: Bool { marks & FlowRecord.lagging != 0 }
+  /// The record stands in another bucket than its own.
+  @inline(__always) var isGuest: Bool { marks & FlowRecord.guest != 0 }
 
   init(key: Key) { self.key = key }
 
@@ -65,7 +74,7 @@ struct FlowRecord: BitwiseCopyable {
   @inline(__always)
   func dueTime(_ deadline: UInt64) -> UInt64 { deadline &+ UInt64(lag) << 29 }
 
-  @inline(__always) var worker: Int { Int(sourceMACAndWorker >> 48) }
+  @inline(__always) var worker: Int { Int(truncatingIfNeeded: sourceMACAndWorker >> 48) }
 }
 
 /// Why a record left the table.
@@ -93,6 +102,19 @@ struct Timeouts: BitwiseCopyable {
   /// The reason that an expired record ends with: that of the timeout that came first.
   func reason(_ record: FlowRecord) -> FlowEndReason {
     guard record.last &+ inactive <= record.first &+ active else { return .activeTimeout }
-    return (record.forwardFlags | record.reverseFlags) & TCPFlags.finOrReset != 0 ? .endOfFlow : .idleTimeout
+    return hasClosed(record) ? .endOfFlow : .idleTimeout
   }
+
+  /// The reason that a record ends with when the program does, `time` being that of the last packet: what has timed out by
+  /// then says so, and what was closed.
+  func finalReason(_ record: FlowRecord, time: UInt64, clock: UInt64) -> FlowEndReason {
+    if hasExpired(record, time: time, clock: clock) { return reason(record) }
+    return hasClosed(record) ? .endOfFlow : .forced
+  }
+}
+
+/// Whether a FIN or RST was seen in either direction.
+@inline(__always)
+private func hasClosed(_ record: FlowRecord) -> Bool {
+  (record.forwardFlags | record.reverseFlags) & TCPFlags.finOrReset != 0
 }

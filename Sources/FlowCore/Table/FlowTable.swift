@@ -5,7 +5,15 @@ import CIntrinsics
 ///
 ///      0  signature 2 × 8      16 bits of the hash, 0 where the place is free: compared with one SIMD instruction
 ///     16  record    4 × 8      numbers of the records
-///     48  due       2 × 8      when the sweep has to look at the record, in ticks of 2^27 ns (134 ms), modulo 2^16
+///     48  due       2 × 8      when the sweep has to look at the record, in ticks of 2^27 ns (134 ms), modulo 2^15, in the
+///                              upper 15 bits; the eight lowest bits are a number: how many of the bucket's flows are
+///                              guests elsewhere
+///
+/// A flow whose bucket is full is a guest in another bucket: in the first with room of the four of the group that other
+/// bits of the hash choose. A lookup reads these only where the flow's own bucket says that it has guests elsewhere; a
+/// guest's record is marked, so that the number goes down again when it ends. The number is exact: at 255 nothing more is
+/// spilled. Both full, forty flows in their places, is no chance but aim (the hash's seed is known offline): then the
+/// least recently seen flow of the bucket goes.
 ///
 /// `due` is written when the flow is made and when the sweep finds that packets came since: never by a packet, so that a
 /// hit leaves the line clean. The sweep itself need not read most buckets: for each group of four `earliest` holds the
@@ -19,17 +27,26 @@ struct FlowTable: ~Copyable {
   static let groupSize = 4
   /// log2 of a tick in nanoseconds.
   static let tickShift: UInt64 = 27
-  /// The farthest a `due` may lie ahead: half of its range, less a margin for a late sweep.
-  static let farthestTicks: UInt64 = 0x7000
+  /// The farthest a `due` may lie ahead, in ticks: half of its range, less a margin for a late sweep.
+  static let farthestTicks: UInt64 = 0x3000
   /// The longest time between two sweeps of a bucket after which its `due` can still be told from the next round's.
-  static let longestRest: UInt64 = (0x8000 - farthestTicks - 1) << tickShift - 1_000_000_000
+  static let longestRest: UInt64 = (0x4000 - farthestTicks - 1) << tickShift - 1_000_000_000
+  /// The most of a bucket's flows that are guests elsewhere: the eight bits' range.
+  static let mostGuests: UInt32 = 255
+  /// The most flows a table can be made for: their records' numbers have 32 bits, and some are for those under way.
+  static let mostFlows = 1 << 31
 
-  /// Twice as many places as records and more: with two flows for eight places a bucket overflows once in 4000.
+  /// Four times as many places as records: with two flows for eight places one bucket in 4000 spills.
   let bucketCount: UInt64
   /// A quarter of the buckets.
   let groupCount: UInt64
   /// For each group the first tick in which the sweep has to look at one of its buckets.
   private let earliest: UnsafeMutablePointer<UInt16>
+  /// A bit for each group that may have flows: set by the first, cleared when the sweep finds none. Behind these words
+  /// are others with a bit for each of them.
+  private let occupancy: UnsafeMutablePointer<UInt64>
+  /// Where the words lie that have a bit for each word of `occupancy`.
+  private let occupancyTop: Int
   private let buckets: UnsafeMutableRawPointer
   /// The records' memory; number 0 is not used, so that 0 means none.
   private let records: UnsafeMutableRawPointer
@@ -50,19 +67,35 @@ struct FlowTable: ~Copyable {
   /// A table for `limit` flows with `spare` more records for those on their way through export.
   init(limit: Int, spare: Int, stride: Int, memory: any FlowMemory) throws(FlowSetupError) {
     precondition(MemoryLayout<FlowRecord>.size <= FlowRecord.size && stride % 64 == 0)
+    guard limit > 0, limit <= FlowTable.mostFlows else {
+      throw .tooManyFlows(limit, most: FlowTable.mostFlows)
+    }
+    let capacity = limit + spare
+    let groups = max(2, (limit + 7) / 8)
+    let occupancyTop = groups / 64 + 1
+    let bucketBytes = groups * FlowTable.groupSize * FlowTable.bucketSize
+    let recordBytes = (capacity + 1) * stride
+    let earliestBytes = (groups + 8) * 2
+    let occupancyBytes = (occupancyTop + occupancyTop / 64 + 1) * 8
+    let taken = [bucketBytes, recordBytes, capacity * 4, earliestBytes, occupancyBytes]
+    let parts = taken.map { memory.allocate($0) }
+    guard let buckets = parts[0], let records = parts[1], let free = parts[2], let earliest = parts[3],
+      let occupancy = parts[4]
+    else {
+      for (part, bytes) in zip(parts, taken) { if let part { memory.free(part, bytes) } }
+      throw .noMemory(bytes: taken.reduce(0, +), flows: limit)
+    }
     self.limit = limit
     self.stride = stride
     self.memory = memory
-    capacity = limit + spare
-    groupCount = UInt64(max(2, (limit + 7) / 8))
-    bucketCount = groupCount * UInt64(FlowTable.groupSize)
-    earliestBytes = (Int(groupCount) + 8) * 2
-    let bucketBytes = Int(bucketCount) * FlowTable.bucketSize
-    let recordBytes = (capacity + 1) * stride
-    guard let buckets = memory.allocate(bucketBytes), let records = memory.allocate(recordBytes),
-      let free = memory.allocate(capacity * 4), let earliest = memory.allocate(earliestBytes)
-    else { throw .noMemory(bytes: bucketBytes + recordBytes + capacity * 4, flows: limit) }
+    self.capacity = capacity
+    self.occupancyTop = occupancyTop
+    self.earliestBytes = earliestBytes
+    groupCount = UInt64(groups)
+    bucketCount = UInt64(groups * FlowTable.groupSize)
+    // Safe: each of these is zeroed memory of the length that was asked for, for values of one plain type.
     self.buckets = buckets
+    self.occupancy = occupancy.assumingMemoryBound(to: UInt64.self)
     self.earliest = earliest.assumingMemoryBound(to: UInt16.self)
     self.records = records
     self.free = free.bindMemory(to: UInt32.self, capacity: capacity)
@@ -73,6 +106,7 @@ struct FlowTable: ~Copyable {
 
   deinit {
     memory.free(earliest, earliestBytes)
+    memory.free(occupancy, (occupancyTop + occupancyTop / 64 + 1) * 8)
     memory.free(buckets, Int(bucketCount) * FlowTable.bucketSize)
     memory.free(records, (capacity + 1) * stride)
     memory.free(free, capacity * 4)
@@ -89,10 +123,21 @@ struct FlowTable: ~Copyable {
   @inline(__always)
   func bucket(after index: UInt64) -> UInt64 { index &+ 1 == bucketCount ? 0 : index &+ 1 }
 
-  /// The record with number `index`.
+  /// The bucket in which flows of `hash` are guests after `step` others, 0 to 3: the four are one group, and other bits
+  /// of the hash choose it than their own bucket. It begins anywhere in the group.
+  @inline(__always)
+  func guestBucket(_ hash: UInt64, step: UInt64) -> Bucket {
+    let start = ((hash & 0xFFFF_FFFF) &* bucketCount) >> 32
+    return bucket(start & ~3 | (start &+ step) & 3)
+  }
+
+  /// The record with number `index`; with a fault, where there is none, that which no flow has.
   @inline(__always)
   func record(_ index: UInt32) -> UnsafeMutablePointer<FlowRecord> {
-    precondition(Int(index) <= capacity)
+    guard Int(index) <= capacity else {
+      noteFault()
+      return records.assumingMemoryBound(to: FlowRecord.self)
+    }
     // Safe: the number was checked; each record begins a cache line of the pool.
     return (records + Int(index) &* stride).assumingMemoryBound(to: FlowRecord.self)
   }
@@ -102,13 +147,14 @@ struct FlowTable: ~Copyable {
   mutating func takeRecord() -> UInt32? {
     guard freeCount > 0 else { return nil }
     freeCount &-= 1
+    // Safe: `freeCount` is from 0 to `capacity`, which is how many there is room for; here and below.
     return free[freeCount]
   }
 
   /// Gives a record back that nothing refers to any more.
   @inline(__always)
   mutating func giveBack(_ index: UInt32) {
-    precondition(freeCount < capacity && index != 0 && Int(index) <= capacity)
+    guard freeCount < capacity, index != 0, Int(index) <= capacity else { return noteFault() }
     free[freeCount] = index
     freeCount &+= 1
   }
@@ -119,7 +165,20 @@ struct FlowTable: ~Copyable {
     _ index: UInt32, in bucket: Bucket, lane: Int, signature: UInt16, deadline: UInt64, clock: UInt64
   ) {
     bucket.set(lane: lane, signature: signature, record: index)
-    setDue(FlowTable.due(deadline, clock: clock), in: bucket, lane: lane)
+    let tick = FlowTable.due(deadline, clock: clock)
+    bucket.setDue(lane, tick)
+    let group = group(of: bucket)
+    // Safe: a bucket's group is below `groupCount`, and there is a bit for each.
+    let word = occupancy + group >> 6
+    let bit: UInt64 = 1 &<< UInt64(truncatingIfNeeded: group & 63)
+    if word.pointee & bit == 0 {
+      // What stands there is of a time long ago perhaps, which modulo 2^15 looks like any.
+      word.pointee |= bit
+      occupancy[occupancyTop &+ group >> 12] |= 1 &<< UInt64(truncatingIfNeeded: group >> 6 & 63)
+      earliest[group] = tick
+    } else if Int16(bitPattern: tick &- earliest[group]) < 0 {
+      earliest[group] = tick
+    }
     count &+= 1
   }
 
@@ -134,49 +193,142 @@ struct FlowTable: ~Copyable {
   @inline(__always)
   func setDue(_ tick: UInt16, in bucket: Bucket, lane: Int) {
     bucket.setDue(lane, tick)
-    let group = (bucket.line - buckets) / (FlowTable.bucketSize * FlowTable.groupSize)
+    let group = group(of: bucket)
     if Int16(bitPattern: tick &- earliest[group]) < 0 { earliest[group] = tick }
   }
 
   // MARK: Groups
 
+  /// The number of the group that `bucket` belongs to.
+  @inline(__always)
+  private func group(of bucket: Bucket) -> Int {
+    (bucket.line - buckets) >> 8
+  }
+
+  /// Few of the groups have flows: to visit these takes less time than to pass all.
+  @inline(__always)
+  var isSparse: Bool { count &* 16 < Int(truncatingIfNeeded: groupCount) }
+
+  /// The first group from `group` on that may have flows, or nil when there is none.
+  func occupiedGroup(from group: UInt64) -> UInt64? {
+    var word = Int(truncatingIfNeeded: group >> 6)
+    guard group < groupCount else { return nil }
+    // Safe: `word` stays below `occupancyTop`, which is how many words there are, and the words behind have a bit for each.
+    let rest = occupancy[word] & (.max &<< (group & 63))
+    if rest != 0 { return UInt64(truncatingIfNeeded: word &* 64 &+ rest.trailingZeroBitCount) }
+    word &+= 1
+    while word < occupancyTop {
+      let words = occupancy[occupancyTop &+ word >> 6] & (.max &<< UInt64(truncatingIfNeeded: word & 63))
+      if words != 0 {
+        word = word & ~63 &+ words.trailingZeroBitCount
+        guard word < occupancyTop else { return nil }
+        if occupancy[word] != 0 {
+          return UInt64(truncatingIfNeeded: word &* 64 &+ occupancy[word].trailingZeroBitCount)
+        }
+        word &+= 1
+      } else {
+        word = (word | 63) &+ 1
+      }
+    }
+    return nil
+  }
+
+  /// Whether something of `group`, which has flows, is due at `tick`.
+  @inline(__always)
+  func hasDue(group: UInt64, tick: UInt16) -> Bool {
+    group < groupCount && Int16(bitPattern: earliest[Int(truncatingIfNeeded: group)] &- tick) <= 0
+  }
+
   /// The numbers of the buckets of `group`.
   @inline(__always)
   func buckets(of group: UInt64) -> Range<UInt64> {
     let size = UInt64(FlowTable.groupSize)
-    return group &* size..<(group &+ 1) &* size
+    return Range(uncheckedBounds: (group &* size, (group &+ 1) &* size))
   }
 
   /// How many groups from `group` on, at most `limit`, have nothing due at `tick`.
   @inline(__always)
   func groupsWaiting(from group: UInt64, atMost limit: UInt64, tick: UInt16) -> UInt64 {
-    precondition(group <= groupCount && limit <= groupCount &- group)
+    guard group <= groupCount, limit <= groupCount &- group else {
+      noteFault()
+      return limit
+    }
     // Safe: the line above checked that the groups are the table's; eight more ticks lie behind them.
     return UInt64(
-      martlet_count_waiting(earliest + Int(group), UInt32(truncatingIfNeeded: limit), tick))
+      martlet_count_waiting(
+        earliest + Int(truncatingIfNeeded: group), UInt32(truncatingIfNeeded: limit), tick))
   }
 
   /// Notes the first tick in which a bucket of `group` has something due, as the buckets' own say.
   func settle(group: UInt64, tick: UInt16) {
-    var first = tick &+ UInt16(FlowTable.farthestTicks)
-    for number in buckets(of: group) {
-      let bucket = bucket(number)
+    guard group < groupCount else { return noteFault() }
+    var first = tick & ~1 &+ UInt16(2 * FlowTable.farthestTicks)
+    var isEmpty = true
+    var step: UInt64 = 0
+    while step < UInt64(FlowTable.groupSize) {
+      let bucket = bucket(group &* UInt64(FlowTable.groupSize) &+ step)
+      step &+= 1
       var lanes = bucket.occupied
+      if lanes != 0 { isEmpty = false }
       while lanes != 0 {
         let due = bucket.due(lanes.trailingZeroBitCount)
         if Int16(bitPattern: due &- first) < 0 { first = due }
         lanes &= lanes &- 1
       }
     }
-    earliest[Int(group)] = first
+    // Safe: the group is the table's, and so are its bits.
+    let number = Int(truncatingIfNeeded: group)
+    earliest[number] = first
+    guard isEmpty else { return }
+    occupancy[number >> 6] &= ~(1 &<< (group & 63))
+    if occupancy[number >> 6] == 0 {
+      occupancy[occupancyTop &+ number >> 12] &= ~(1 &<< (group >> 6 & 63))
+    }
   }
+
+  // MARK: Order
+
+  /// Puts the numbers of all records in the table, in order of `first`, then number, into the unused end of the stack of
+  /// free ones; returns where they begin. What is given back while they are read from there never reaches the unread.
+  /// Nil when there is no memory for the sort, 16 bytes for each record.
+  func sortRecords() -> Int? {
+    let bytes = count * MemoryLayout<(UInt64, UInt32)>.stride
+    guard count > 0, let memory = memory.allocate(bytes) else { return nil }
+    defer { self.memory.free(memory, bytes) }
+    // Safe: as many pairs as there are records in the table, which the buckets hold once each; checked as they are filled.
+    var pairs = UnsafeMutableBufferPointer(
+      start: memory.bindMemory(to: (UInt64, UInt32).self, capacity: count), count: count)
+    var filled = 0
+    var group = occupiedGroup(from: 0)
+    while let current = group {
+      for number in buckets(of: current) {
+        var lanes = bucket(number).occupied
+        while lanes != 0, filled < count {
+          let index = bucket(number).recordIndex(lanes.trailingZeroBitCount)
+          pairs[filled] = (record(index).pointee.first, index)
+          filled &+= 1
+          lanes &= lanes &- 1
+        }
+      }
+      group = occupiedGroup(from: current &+ 1)
+    }
+    pairs[..<filled].sort { $0 < $1 }
+    let start = capacity - filled
+    guard start >= freeCount else { return nil }
+    for index in 0..<filled { free[start + index] = pairs[index].1 }
+    return start
+  }
+
+  /// The record number at `place` of what `sortRecords` left.
+  func sortedRecord(_ place: Int) -> UInt32 { place >= freeCount && place < capacity ? free[place] : 0 }
 
   // MARK: New flows
 
   /// Asks for what the `number`th new flow from here on will touch when it is put into bucket `index`: the record, the
-  /// group, and where the table is full the records of the bucket, one of which has to go.
+  /// group, where the table is full the records of the bucket, one of which has to go, and where it has guests elsewhere
+  /// the bucket where it may be found.
   @inline(__always)
-  func prefetchNew(_ number: Int, in index: UInt64) {
+  func prefetchNew(_ number: Int, in index: UInt64, hash: UInt64) {
     martlet_prefetch(earliest + Int(truncatingIfNeeded: index) / FlowTable.groupSize)
     if number < freeCount {
       let record = UnsafeRawPointer(record(free[freeCount &- 1 &- number]))
@@ -184,10 +336,9 @@ struct FlowTable: ~Copyable {
       martlet_prefetch(record + 64)
       if stride > FlowRecord.size { martlet_prefetch(record + 128) }
     }
-    if count &+ number >= limit {
-      let bucket = bucket(index)
-      prefetchRecords(of: bucket, lanes: bucket.occupied)
-    }
+    let bucket = bucket(index)
+    if count &+ number >= limit { prefetchRecords(of: bucket, lanes: bucket.occupied) }
+    if bucket.guests != 0 { guestBucket(hash, step: 0).prefetch() }
   }
 
   /// Asks for the hot lines of the records at `lanes` of `bucket`.
@@ -200,12 +351,18 @@ struct FlowTable: ~Copyable {
     }
   }
 
-  /// The tick in which a record whose deadline is `deadline` is looked at.
+  /// The tick in which a record whose deadline is `deadline` is looked at, as it stands in `due`: in the upper 15 bits.
   @inline(__always)
   static func due(_ deadline: UInt64, clock: UInt64) -> UInt16 {
     let now = clock >> tickShift
     let tick = max(now, (deadline >> tickShift) &+ 1)
-    return UInt16(truncatingIfNeeded: min(tick, now &+ farthestTicks))
+    return UInt16(truncatingIfNeeded: min(tick, now &+ farthestTicks)) &<< 1
+  }
+
+  /// The tick of `clock` as `due` is compared with: behind what is due in it, whatever the lowest bit, before the next.
+  @inline(__always)
+  static func tick(_ clock: UInt64) -> UInt16 {
+    UInt16(truncatingIfNeeded: clock >> tickShift) &<< 1 | 1
   }
 
   /// The 16 bits by which a bucket tells its records apart; never 0.
@@ -213,49 +370,5 @@ struct FlowTable: ~Copyable {
   static func signature(_ hash: UInt64) -> UInt16 {
     let bits = UInt16(truncatingIfNeeded: hash)
     return bits == 0 ? 1 : bits
-  }
-}
-
-/// One line of the table.
-struct Bucket: BitwiseCopyable {
-  fileprivate let line: UnsafeMutableRawPointer
-
-  @inline(__always) func prefetch() { martlet_prefetch(line) }
-
-  /// The places (bit = lane) whose signature is `signature`; 0 gives the free ones.
-  @inline(__always)
-  func lanes(matching signature: UInt16) -> UInt32 { martlet_match_signatures(line, signature) }
-
-  /// The places (bit = lane) that are in use.
-  @inline(__always) var occupied: UInt32 { ~lanes(matching: 0) & 0xFF }
-
-  /// The places (bit = lane) that are in use and due at `tick`.
-  @inline(__always)
-  func lanes(dueAt tick: UInt16) -> UInt32 { martlet_match_due(line, tick) }
-
-  @inline(__always)
-  func recordIndex(_ lane: Int) -> UInt32 {
-    (line + 16).assumingMemoryBound(to: UInt32.self)[lane & 7]
-  }
-
-  @inline(__always)
-  fileprivate func set(lane: Int, signature: UInt16, record: UInt32) {
-    line.assumingMemoryBound(to: UInt16.self)[lane & 7] = signature
-    (line + 16).assumingMemoryBound(to: UInt32.self)[lane & 7] = record
-  }
-
-  @inline(__always)
-  fileprivate func due(_ lane: Int) -> UInt16 {
-    (line + 48).assumingMemoryBound(to: UInt16.self)[lane & 7]
-  }
-
-  @inline(__always)
-  fileprivate func setDue(_ lane: Int, _ tick: UInt16) {
-    (line + 48).assumingMemoryBound(to: UInt16.self)[lane & 7] = tick
-  }
-
-  @inline(__always)
-  fileprivate func clear(lane: Int) {
-    line.assumingMemoryBound(to: UInt16.self)[lane & 7] = 0
   }
 }

@@ -60,7 +60,8 @@ struct Slab: ~Copyable {
   private let memory: any FlowMemory
 
   init(bytes: Int, memory: any FlowMemory) throws(FlowSetupError) {
-    units = UInt32(max(2, bytes / 64))
+    // References have 32 bits: what is beyond 256 GiB is not used.
+    units = UInt32(clamping: max(2, bytes / 64))
     // An arena below one page is one short page.
     pageCount = max(1, (units - 1) / Slab.unitsPerPage)
     emptyCount = pageCount
@@ -88,24 +89,24 @@ struct Slab: ~Copyable {
   /// or `length` is more than the largest block holds.
   mutating func take(_ length: Int, for blocks: inout UInt32) -> BlockReference? {
     var sizeClass = 0
-    while sizeClass < Slab.classCount, length > Slab.size(sizeClass) - Slab.headerSize { sizeClass += 1 }
+    while sizeClass < Slab.classCount, length > Slab.size(sizeClass) &- Slab.headerSize { sizeClass &+= 1 }
     guard sizeClass < Slab.classCount else { return nil }
-    if open[sizeClass] == 0 {
+    if open[total: sizeClass] == 0 {
       guard openPage(sizeClass) else { return nil }
     }
-    let number = open[sizeClass]
-    let page = page(number)
+    let number = open[total: sizeClass]
+    guard let page = page(number) else { return nil }
     var unit = page.pointee.free
     if unit != 0 {
-      page.pointee.free = header(unit)[0]
+      page.pointee.free = header(unit)?.pointee.next ?? 0
     } else {
-      unit = Slab.firstUnit(number) + UInt32(page.pointee.cut) * Slab.unitsPerBlock(sizeClass)
-      page.pointee.cut += 1
+      unit = Slab.firstUnit(number) &+ UInt32(page.pointee.cut) &* Slab.unitsPerBlock(sizeClass)
+      page.pointee.cut &+= 1
     }
-    page.pointee.used += 1
+    page.pointee.used &+= 1
     if page.pointee.used == page.pointee.capacity { close(number, sizeClass) }
-    header(unit)[0] = blocks
-    header(unit)[1] = UInt32(sizeClass)
+    guard let header = header(unit) else { return nil }
+    header.pointee = Header(next: blocks, sizeClass: UInt32(truncatingIfNeeded: sizeClass))
     blocks = unit
     return BlockReference(unit: unit)
   }
@@ -113,32 +114,36 @@ struct Slab: ~Copyable {
   /// Asks for the header of a flow's first block, which `giveBack` will read.
   @inline(__always)
   func prefetch(_ blocks: UInt32) {
-    if blocks != 0, blocks < units { martlet_prefetch(arena + Int(blocks) * 64) }
+    if blocks != 0, blocks < units { martlet_prefetch(arena + Int(blocks) &* 64) }
   }
 
   /// Takes all blocks of a flow's list back.
   @inline(__always)
   mutating func giveBack(_ blocks: inout UInt32) {
     while blocks != 0 {
-      let next = header(blocks)[0]
-      giveBack(block: blocks)
+      guard let header = header(blocks) else {
+        blocks = 0
+        return
+      }
+      let next = header.pointee.next
+      giveBack(block: blocks, header)
       blocks = next
     }
   }
 
-  private mutating func giveBack(block unit: UInt32) {
-    let sizeClass = Int(header(unit)[1])
-    let number = (unit - 1) / Slab.unitsPerPage + 1
-    let page = page(number)
+  private mutating func giveBack(block unit: UInt32, _ header: UnsafeMutablePointer<Header>) {
+    let sizeClass = Int(header.pointee.sizeClass)
+    let number = (unit &- 1) / Slab.unitsPerPage &+ 1
+    guard let page = page(number), page.pointee.used > 0 else { return noteFault() }
     let wasFull = page.pointee.used == page.pointee.capacity
-    header(unit)[0] = page.pointee.free
+    header.pointee.next = page.pointee.free
     page.pointee.free = unit
-    page.pointee.used -= 1
+    page.pointee.used &-= 1
     if page.pointee.used == 0 {
       if !wasFull { close(number, sizeClass) }
       page.pointee = Page(next: empty)
       empty = number
-      emptyCount += 1
+      emptyCount &+= 1
     } else if wasFull {
       list(number, sizeClass)
     }
@@ -149,44 +154,59 @@ struct Slab: ~Copyable {
   /// Makes an empty page one for blocks of `sizeClass`; false when there is none for them.
   private mutating func openPage(_ sizeClass: Int) -> Bool {
     guard emptyCount > (sizeClass > Slab.lastSmallClass ? pageCount / 4 : 0) else { return false }
-    let number = empty != 0 ? empty : touched + 1
-    let room = min(Slab.unitsPerPage, units - Slab.firstUnit(number))
-    let capacity = UInt16(room / Slab.unitsPerBlock(sizeClass))
+    let number = empty != 0 ? empty : touched &+ 1
+    guard let page = page(number) else { return false }
+    let first = Slab.firstUnit(number)
+    let room = min(Slab.unitsPerPage, units > first ? units &- first : 0)
+    let capacity = UInt16(truncatingIfNeeded: room >> Slab.unitsShift(sizeClass))
     guard capacity > 0 else { return false }
-    if number == empty { empty = page(number).pointee.next } else { touched = number }
-    emptyCount -= 1
-    page(number).pointee = Page(capacity: capacity)
+    if number == empty { empty = page.pointee.next } else { touched = number }
+    emptyCount &-= 1
+    page.pointee = Page(capacity: capacity)
     list(number, sizeClass)
     return true
   }
 
   /// Enters a page with room at the head of its size's list.
   private mutating func list(_ number: UInt32, _ sizeClass: Int) {
-    let next = open[sizeClass]
-    page(number).pointee.next = next
-    page(number).pointee.previous = 0
-    if next != 0 { page(next).pointee.previous = number }
-    open[sizeClass] = number
+    guard let page = page(number) else { return }
+    let next = open[total: sizeClass]
+    page.pointee.next = next
+    page.pointee.previous = 0
+    if next != 0 { self.page(next)?.pointee.previous = number }
+    open[total: sizeClass] = number
   }
 
   /// Takes a page out of its size's list: it is full, or empty.
   private mutating func close(_ number: UInt32, _ sizeClass: Int) {
-    let (next, previous) = (page(number).pointee.next, page(number).pointee.previous)
-    if next != 0 { page(next).pointee.previous = previous }
-    if previous != 0 { page(previous).pointee.next = next } else { open[sizeClass] = next }
+    guard let page = page(number) else { return }
+    let (next, previous) = (page.pointee.next, page.pointee.previous)
+    if next != 0 { self.page(next)?.pointee.previous = previous }
+    if previous != 0 { self.page(previous)?.pointee.next = next } else { open[total: sizeClass] = next }
   }
 
-  private func page(_ number: UInt32) -> UnsafeMutablePointer<Page> {
-    precondition(number > 0 && number <= pageCount)
-    return pages + Int(number - 1)
+  /// What is known of page `number`; nil, and a fault, where there is no such page.
+  private func page(_ number: UInt32) -> UnsafeMutablePointer<Page>? {
+    guard number > 0, number <= pageCount else {
+      noteFault()
+      return nil
+    }
+    // Safe: the line above checked the number.
+    return pages + Int(number &- 1)
   }
 
   /// Unit 0 stands for no block, so the first page begins at unit 1.
   @inline(__always)
-  private static func firstUnit(_ page: UInt32) -> UInt32 { 1 + (page - 1) * unitsPerPage }
+  private static func firstUnit(_ page: UInt32) -> UInt32 { 1 &+ (page &- 1) &* unitsPerPage }
 
   @inline(__always)
-  private static func unitsPerBlock(_ sizeClass: Int) -> UInt32 { UInt32(size(sizeClass) / 64) }
+  private static func unitsPerBlock(_ sizeClass: Int) -> UInt32 { 1 &<< unitsShift(sizeClass) }
+
+  /// log2 of the units of a block of `sizeClass`.
+  @inline(__always)
+  private static func unitsShift(_ sizeClass: Int) -> UInt32 {
+    UInt32(truncatingIfNeeded: 1 &+ 2 &* sizeClass)
+  }
 
   // MARK: Blocks
 
@@ -194,9 +214,21 @@ struct Slab: ~Copyable {
   @inline(__always)
   static func size(_ sizeClass: Int) -> Int { 128 &<< (2 &* sizeClass) }
 
-  private func header(_ unit: UInt32) -> UnsafeMutablePointer<UInt32> {
-    precondition(unit < units)
-    return (arena + Int(unit) * 64).assumingMemoryBound(to: UInt32.self)
+  /// How a block begins.
+  private struct Header: BitwiseCopyable {
+    /// The next block of the flow, or of those that came back.
+    var next: UInt32
+    var sizeClass: UInt32
+  }
+
+  /// The header of the block at `unit`; nil, and a fault, where there is no block.
+  private func header(_ unit: UInt32) -> UnsafeMutablePointer<Header>? {
+    guard unit != 0, unit < units else {
+      noteFault()
+      return nil
+    }
+    // Safe: each unit in the arena has 64 bytes, and its first eight are a block's header.
+    return (arena + Int(unit) &* 64).assumingMemoryBound(to: Header.self)
   }
 }
 
@@ -209,11 +241,11 @@ public struct SlabReader: BitwiseCopyable, @unchecked Sendable {
   @inline(__always)
   func prefetch(_ block: BlockReference, _ length: Int) {
     guard block.unit != 0, block.unit < units else { return }
-    var offset = Int(block.unit) * 64
-    let end = offset + Slab.headerSize + length
+    var offset = Int(block.unit) &* 64
+    let end = min(offset &+ Slab.headerSize &+ max(0, min(length, Slab.largest)), Int(units) &* 64)
     while offset < end {
       martlet_prefetch(arena + offset)
-      offset += 64
+      offset &+= 64
     }
   }
 

@@ -7,9 +7,9 @@ public enum FlowEndReason: UInt8, BitwiseCopyable, Sendable, CaseIterable {
   case idleTimeout = 1
   /// The flow lasted longer than the active timeout.
   case activeTimeout = 2
-  /// FIN or RST was seen, and the flow went idle or a SYN used its key again.
+  /// FIN or RST was seen, and the flow went idle, a SYN used its key again, or the program ends.
   case endOfFlow = 3
-  /// Asked for: by a plugin, or because the program ends.
+  /// Asked for: by a plugin, or because the program ends and neither FIN nor RST was seen.
   case forced = 4
   /// Its place in the table was needed.
   case lackOfResources = 5

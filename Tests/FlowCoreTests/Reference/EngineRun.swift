@@ -110,6 +110,8 @@ struct RunShape {
   var burst: () -> Int = { 32 }
   /// One time for the whole burst, as live.
   var sharesTime = false
+  /// The end is that of a capture: in order of the flows' start.
+  var endsInOrder = false
 }
 
 /// What a run gave.
@@ -157,7 +159,7 @@ func runEngine(_ frames: [CapturedFrame], _ shape: RunShape) throws -> RunResult
     for copy in copies { copy.deallocate() }
     collect()
   }
-  while worker.flush() { collect() }
+  while shape.endsInOrder ? worker.flushInOrder() : worker.flush() { collect() }
   result.counters = worker.counters
   return result
 }

@@ -221,8 +221,14 @@ struct ReferenceEngine {
 
   // MARK: End
 
-  /// All records when the program ends: flows that timed out by then say so, whether or not a sweep has seen them.
+  /// All records when the program ends: flows that timed out by then say so, whether or not a sweep has seen them, and so
+  /// do those that were closed.
   func recordsAtEnd() -> [ReferenceRecord] {
-    finished + flows.values.map { Self.record($0, hasExpired($0, at: lastTime) ? reason($0) : 4) }
+    finished + flows.values.map { Self.record($0, finalReason($0)) }
+  }
+
+  private func finalReason(_ flow: Flow) -> UInt8 {
+    if hasExpired(flow, at: lastTime) { return reason(flow) }
+    return (flow.record.flags[0] | flow.record.flags[1]) & 0x05 != 0 ? 3 : 4
   }
 }

@@ -1,0 +1,75 @@
+// One cache line of the table with eight places; `FlowTable` says what lies where.
+import CIntrinsics
+
+/// One line of the table.
+struct Bucket: BitwiseCopyable {
+  let line: UnsafeMutableRawPointer
+
+  @inline(__always) func prefetch() { martlet_prefetch(line) }
+
+  /// The places (bit = lane) whose signature is `signature`; 0 gives the free ones.
+  @inline(__always)
+  func lanes(matching signature: UInt16) -> UInt32 { martlet_match_signatures(line, signature) }
+
+  /// The places (bit = lane) that are in use.
+  @inline(__always) var occupied: UInt32 { ~lanes(matching: 0) & 0xFF }
+
+  /// The places (bit = lane) that are in use and due at `tick`.
+  @inline(__always)
+  func lanes(dueAt tick: UInt16) -> UInt32 { martlet_match_due(line, tick) }
+
+  /// How many of the bucket's flows are guests in other buckets.
+  @inline(__always) var guests: UInt32 { martlet_low_bits(line) }
+
+  /// Notes how many of the bucket's flows are guests in other buckets, at most 255.
+  func setGuests(_ number: UInt32) {
+    // Safe here and below: the lane is masked, and a bucket has eight.
+    let words = (line + 48).assumingMemoryBound(to: UInt16.self)
+    var lane = 0
+    while lane < 8 {
+      let bit = UInt16(truncatingIfNeeded: number &>> UInt32(truncatingIfNeeded: lane)) & 1
+      words[lane] = words[lane] & ~1 | bit
+      lane &+= 1
+    }
+  }
+
+  @inline(__always)
+  func recordIndex(_ lane: Int) -> UInt32 {
+    (line + 16).assumingMemoryBound(to: UInt32.self)[lane & 7]
+  }
+
+  /// The place of the record with number `index`, whose signature is `signature`.
+  @inline(__always)
+  func lane(of index: UInt32, signature: UInt16) -> Int? {
+    var lanes = lanes(matching: signature)
+    while lanes != 0 {
+      let lane = lanes.trailingZeroBitCount
+      if recordIndex(lane) == index { return lane }
+      lanes &= lanes &- 1
+    }
+    return nil
+  }
+
+  @inline(__always)
+  func set(lane: Int, signature: UInt16, record: UInt32) {
+    line.assumingMemoryBound(to: UInt16.self)[lane & 7] = signature
+    (line + 16).assumingMemoryBound(to: UInt32.self)[lane & 7] = record
+  }
+
+  @inline(__always)
+  func due(_ lane: Int) -> UInt16 {
+    (line + 48).assumingMemoryBound(to: UInt16.self)[lane & 7] & ~1
+  }
+
+  /// Notes when the sweep has to look at `lane`; the lowest bit stays.
+  @inline(__always)
+  func setDue(_ lane: Int, _ tick: UInt16) {
+    let words = (line + 48).assumingMemoryBound(to: UInt16.self)
+    words[lane & 7] = tick & ~1 | words[lane & 7] & 1
+  }
+
+  @inline(__always)
+  func clear(lane: Int) {
+    line.assumingMemoryBound(to: UInt16.self)[lane & 7] = 0
+  }
+}
