@@ -81,6 +81,9 @@ enum CounterTable {
     Counter(
       name: "slab full", help: "blocks that plugins had to do without", source: .engine { $0.slabFull }),
     Counter(
+      name: "fingerprint left out", help: "hellos with too much in them for JA3 and JA4",
+      source: .engine { $0.fingerprintsLeftOut }),
+    Counter(
       name: "ring full", help: "records lost because the export lcore was too slow",
       source: .lcore { $0.ringFull }),
     Counter(name: "exported", help: "records exported", source: .export { $0.records }),

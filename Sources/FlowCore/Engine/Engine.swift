@@ -42,7 +42,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   /// Reads outside of their bytes: the engine's own, then each slot's.
   let faults: UnsafeMutablePointer<UInt64>
   /// Where `counters` counts what the slab could not give.
-  private let slabMisses: UnsafeMutablePointer<UInt64>
+  private let shortfalls: UnsafeMutablePointer<PluginShortfalls>
   /// The next bucket from which a flow is evicted where the new flow's own is empty.
   var evictionHand: UInt64 = 0
   /// The candidate of a packet that has none: no key matches it.
@@ -91,8 +91,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     counters.initialize(to: WorkerCounters())
     faults = .allocate(capacity: Self.faultCount)
     faults.initialize(repeating: 0, count: Self.faultCount)
-    guard let offset = MemoryLayout<WorkerCounters>.offset(of: \.slabFull) else { preconditionFailure() }
-    slabMisses = (UnsafeMutableRawPointer(counters) + offset).assumingMemoryBound(to: UInt64.self)
+    guard let offset = MemoryLayout<WorkerCounters>.offset(of: \.shortfalls) else { preconditionFailure() }
+    shortfalls = (UnsafeMutableRawPointer(counters) + offset).assumingMemoryBound(to: PluginShortfalls.self)
     FlowRecord.checkLayout()
     noRecord = .allocate(capacity: 1)
     noRecord.initialize(to: .departed)
@@ -328,6 +328,6 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   func run(
     _ hook: Hook, mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView
   ) -> Verdict {
-    stage.run(hook, mask: mask, record, view, slab: slab, slabMisses: slabMisses)
+    stage.run(hook, mask: mask, record, view, slab: slab, shortfalls: shortfalls)
   }
 }

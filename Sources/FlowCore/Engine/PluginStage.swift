@@ -18,7 +18,7 @@ struct PluginStage<Registry: PluginRegistry> {
   @inline(__always)
   func run(
     _ hook: Hook, mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ packet: PacketView,
-    slab: UnsafeMutablePointer<Slab>, slabMisses: UnsafeMutablePointer<UInt64>
+    slab: UnsafeMutablePointer<Slab>, shortfalls: UnsafeMutablePointer<PluginShortfalls>
   ) -> Verdict {
     // Not `[]`: the array literal behind it costs a call to `swift_release` for each packet.
     var verdicts = Verdict(rawValue: 0)
@@ -30,7 +30,7 @@ struct PluginStage<Registry: PluginRegistry> {
       let slot = slots[number]
       martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
       var call = HookCall(
-        hook: hook, slot: slot, record: record, packet: packet, slab: slab, slabMisses: slabMisses)
+        hook: hook, slot: slot, record: record, packet: packet, slab: slab, shortfalls: shortfalls)
       Registry.visit(slot.number, &call)
       if call.verdict.contains(.done) { record.pointee.interest &= ~bit }
       verdicts.formUnion(call.verdict)
@@ -48,7 +48,7 @@ private struct HookCall: PluginVisitor {
   let record: UnsafeMutablePointer<FlowRecord>
   let packet: PacketView
   let slab: UnsafeMutablePointer<Slab>
-  let slabMisses: UnsafeMutablePointer<UInt64>
+  let shortfalls: UnsafeMutablePointer<PluginShortfalls>
   var verdict = Verdict(rawValue: 0)
 
   @inline(__always)
@@ -58,7 +58,7 @@ private struct HookCall: PluginVisitor {
     let state = (base + Int(slot.stateOffset)).assumingMemoryBound(to: P.State.self)
     let plugin = slot.plugin.assumingMemoryBound(to: P.self)
     var flow = FlowContext(
-      record: record, slab: slab, slabMisses: slabMisses,
+      record: record, slab: slab, shortfalls: shortfalls,
       trailing: MutableBytes(base + Int(slot.trailingOffset), count: Int(slot.trailingSize)))
     switch hook {
     case .create: verdict = plugin.pointee.create(&state.pointee, packet, &flow)

@@ -138,7 +138,7 @@ public struct PacketView: BitwiseCopyable {
 public struct FlowContext {
   let record: UnsafeMutablePointer<FlowRecord>
   let slab: UnsafeMutablePointer<Slab>
-  let slabMisses: UnsafeMutablePointer<UInt64>
+  let shortfalls: UnsafeMutablePointer<PluginShortfalls>
   /// The plugin's bytes behind its state, as `trailingBytes` asked. They are not zeroed.
   public internal(set) var trailing: MutableBytes
 
@@ -157,11 +157,14 @@ public struct FlowContext {
   /// has none left. The contents are not zeroed.
   public mutating func takeBlock(_ length: Int) -> BlockReference? {
     guard let block = slab.pointee.take(length, for: &record.pointee.blocks) else {
-      slabMisses.pointee &+= 1
+      shortfalls.pointee.slabFull &+= 1
       return nil
     }
     return block
   }
+
+  /// Counts a hello that costs too much for its fingerprint.
+  func noteFingerprintLeftOut() { shortfalls.pointee.fingerprintsLeftOut &+= 1 }
 
   /// A block's contents.
   @inline(__always)
