@@ -144,9 +144,10 @@ import Testing
     let answer = TLSBuilder.datagrams(
       2, TLSBuilder.serverHello(version: 0xFEFD, cipher: 0x1301), number: 1, fragment: 20)
     for byClient in [true, false] {
-      let record = try datagrams(
-        [(pieces[0], byClient), (other[0], byClient), (pieces[1], byClient), (answer[0], !byClient)]
-          + answer.dropFirst().map { ($0, !byClient) })
+      var sent: [(bytes: [UInt8], byClient: Bool)] = []
+      for piece in [pieces[0], other[0], pieces[1]] { sent.append((piece, byClient)) }
+      for piece in answer { sent.append((piece, !byClient)) }
+      let record = try datagrams(sent)
       #expect(record.text("cesnet:TLSSNI") == "whole.example")
       #expect(record.number("martlet:tlsCipherSuite") == 0x1301)
     }
@@ -158,7 +159,9 @@ import Testing
     let first = TLSBuilder.datagrams(1, body, fragment: 200)
     let lie = TLSBuilder.datagrams(1, [UInt8](repeating: 0x41, count: body.count), fragment: 150)
     let rest = TLSBuilder.datagrams(1, body, fragment: 200)[1...]
-    let record = try datagrams([(first[0], true), (lie[0], true)] + rest.map { ($0, true) })
+    var sent: [(bytes: [UInt8], byClient: Bool)] = []
+    for piece in [first[0], lie[0]] + rest { sent.append((piece, true)) }
+    let record = try datagrams(sent)
     #expect(record.text("cesnet:TLSSNI") == "first.example")
   }
 

@@ -64,7 +64,8 @@ struct FilledRanges: BitwiseCopyable {
       }
       round &+= 1
     }
-    return from < end ? (from, max(from, next)) : (end, end)
+    guard from < end else { return (end, end) }
+    return (from, max(from, next))
   }
 }
 

@@ -40,13 +40,14 @@ struct SortedNumbers<let capacity: Int>: ~Copyable {
 
   private mutating func radixSort() {
     var other = InlineArray<capacity, UInt16>(repeating: 0)
-    scatter(numbers, to: &other, shift: 0)
-    scatter(other, to: &numbers, shift: 8)
+    Self.scatter(numbers, to: &other, count, shift: 0)
+    Self.scatter(other, to: &numbers, count, shift: 8)
   }
 
-  /// Copies the numbers in the order of one of their bytes, else in the order they have.
-  private func scatter(
-    _ source: InlineArray<capacity, UInt16>, to target: inout InlineArray<capacity, UInt16>, shift: UInt16
+  /// Copies the first `count` numbers in the order of one of their bytes, else in the order they have.
+  private static func scatter(
+    _ source: InlineArray<capacity, UInt16>, to target: inout InlineArray<capacity, UInt16>, _ count: Int,
+    shift: UInt16
   ) {
     var places = InlineArray<256, UInt16>(repeating: 0)
     var index = 0
