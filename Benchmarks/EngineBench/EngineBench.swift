@@ -32,7 +32,7 @@ struct EngineBench: ParsableCommand {
   @Option(help: "Shares of packets that begin a flow, percent.") var new = "0,1,10,100"
   @Option(help: "64, mixed, or both.") var sizes = "64"
   @Option(help: "Plugin sets: names joined by +, sets by comma; none for no plugin.") var plugins = "none"
-  @Option(help: "ordinary, elephant, fragments, alike.") var shapes = "ordinary"
+  @Option(help: "ordinary, elephant, fragments, alike, suites, fingerprint.") var shapes = "ordinary"
   @Option(help: "Packets in one round.") var packets = 2_000_000
   @Option(help: "Rounds; the median counts.") var rounds = 7
   @Option(help: "Nanoseconds between packets; by default the clock follows the cycles.") var pace: UInt64?
@@ -42,7 +42,7 @@ struct EngineBench: ParsableCommand {
   mutating func run() throws {
     var results: [Result] = []
     print(
-      "shape      plugins              flows    new %  sizes   ns/packet  cycles/packet  C ns/packet  Swift/C  evicted"
+      "shape       plugins              flows    new %  sizes   ns/packet  cycles/packet  C ns/packet  Swift/C  evicted"
         + Pass.allCases.map { pad($0.name, 9, onTheLeft: true) }.joined()
     )
     for shape in list(shapes) {
@@ -123,7 +123,7 @@ struct EngineBench: ParsableCommand {
       pad(value.map { String(format: format, $0) } ?? "-", width, onTheLeft: true)
     }
     print(
-      pad(result.shape, 11) + pad(result.plugins, 18) + cell(Double(result.flows), 8, "%.0f")
+      pad(result.shape, 12) + pad(result.plugins, 18) + cell(Double(result.flows), 8, "%.0f")
         + cell(result.newShare * 100, 9, "%g") + "  " + pad(result.sizes, 6)
         + cell(result.nanoseconds, 11, "%.1f") + cell(result.cycles, 15, "%.0f")
         + cell(result.nanosecondsC, 13, "%.1f") + cell(result.ratio, 9, "%.2f")

@@ -81,6 +81,9 @@ enum CounterTable {
     Counter(
       name: "slab full", help: "blocks that plugins had to do without", source: .engine { $0.slabFull }),
     Counter(
+      name: "fingerprint left out", help: "hellos with too much in them for JA3 and JA4",
+      source: .engine { $0.fingerprintsLeftOut }),
+    Counter(
       name: "parser faults", help: "reads and writes outside of their bytes, mistakes of Martlet or a plugin",
       source: .engine { sum($0.parserFaults) }),
     Counter(

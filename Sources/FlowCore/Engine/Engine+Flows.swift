@@ -1,4 +1,5 @@
 // How flows begin and end: the part of the pipeline that a packet of a known flow does not reach.
+import Wire
 import CIntrinsics
 
 extension Engine {

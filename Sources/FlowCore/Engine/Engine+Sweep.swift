@@ -1,4 +1,5 @@
 // What time does to the table: the sweep that ends idle and long flows, and the end of the program.
+import Wire
 import CIntrinsics
 
 extension Engine {

@@ -46,7 +46,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   /// Reads outside of their bytes: the engine's own, then each slot's.
   let faults: UnsafeMutablePointer<UInt64>
   /// Where `counters` counts what the slab could not give.
-  private let slabMisses: UnsafeMutablePointer<UInt64>
+  private let shortfalls: UnsafeMutablePointer<PluginShortfalls>
   /// The next bucket from which a flow is evicted where the new flow's own is empty.
   var evictionHand: UInt64 = 0
   /// The candidate of a packet that has none: no key matches it.
@@ -99,8 +99,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     counters.initialize(to: WorkerCounters())
     faults = .allocate(capacity: Self.faultCount)
     faults.initialize(repeating: 0, count: Self.faultCount)
-    guard let offset = MemoryLayout<WorkerCounters>.offset(of: \.slabFull) else { preconditionFailure() }
-    slabMisses = (UnsafeMutableRawPointer(counters) + offset).assumingMemoryBound(to: UInt64.self)
+    guard let offset = MemoryLayout<WorkerCounters>.offset(of: \.shortfalls) else { preconditionFailure() }
+    shortfalls = (UnsafeMutableRawPointer(counters) + offset).assumingMemoryBound(to: PluginShortfalls.self)
     FlowRecord.checkLayout()
     noRecord = .allocate(capacity: 1)
     noRecord.initialize(to: .departed)
@@ -376,6 +376,6 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   /// The slab as `record`'s flow sees it.
   @inline(__always)
   func blocks(of record: UnsafeMutablePointer<FlowRecord>) -> FlowBlocks {
-    FlowBlocks(record: record, slab: slab, misses: slabMisses)
+    FlowBlocks(record: record, slab: slab, shortfalls: shortfalls)
   }
 }

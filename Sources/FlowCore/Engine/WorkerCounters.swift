@@ -15,8 +15,8 @@ public struct WorkerCounters: BitwiseCopyable, Sendable {
   /// Records that left the table, by reason (index: `FlowEndReason.rawValue`), and the packets counted in them.
   public var ended: InlineArray<6, UInt64> = .init(repeating: 0)
   public var endedPackets: UInt64 = 0
-  /// Blocks that a plugin asked for when the slab was used up.
-  public var slabFull: UInt64 = 0
+  /// What plugins had to do without.
+  public var shortfalls = PluginShortfalls()
   /// Fragments among the packets of flows.
   public var fragments: UInt64 = 0
   /// Flows in the table now.
@@ -30,6 +30,11 @@ public struct WorkerCounters: BitwiseCopyable, Sendable {
   public var cycles: InlineArray<5, UInt64> = .init(repeating: 0)
 
   public init() {}
+
+  /// Blocks that a plugin asked for when the slab was used up.
+  public var slabFull: UInt64 { shortfalls.slabFull }
+  /// Hellos with more numbers than a fingerprint is made of (`FingerprintLimit`).
+  public var fingerprintsLeftOut: UInt64 { shortfalls.fingerprintsLeftOut }
 
   /// All frames that belong to no flow.
   public var discardedTotal: UInt64 { discarded.total }

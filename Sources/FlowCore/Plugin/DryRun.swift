@@ -144,10 +144,10 @@ struct DryRun<P: FlowPlugin> {
     let state = (record + stateOffset).assumingMemoryBound(to: P.State.self)
     let head = record.assumingMemoryBound(to: FlowRecord.self)
     if finished {
-      var misses: UInt64 = 0
-      withUnsafeMutablePointer(to: &misses) {
+      var shortfalls = PluginShortfalls()
+      withUnsafeMutablePointer(to: &shortfalls) {
         var flow = FlowContext(
-          record: head, blocks: FlowBlocks(record: head, slab: slab.slab, misses: $0), trailing: trailing)
+          record: head, blocks: FlowBlocks(record: head, slab: slab.slab, shortfalls: $0), trailing: trailing)
         _ = plugin.finish(&state.pointee, &flow)
       }
       slab.recover(&head.pointee.blocks)

@@ -177,6 +177,9 @@ public struct FlowContext {
   /// has none left. The contents are not zeroed.
   public mutating func takeBlock(_ length: Int) -> BlockReference? { blocks.take(length) }
 
+  /// Counts a hello that costs too much for its fingerprint.
+  func noteFingerprintLeftOut() { blocks.shortfalls.pointee.fingerprintsLeftOut &+= 1 }
+
   /// A block's contents.
   @inline(__always)
   public func contents(_ block: BlockReference) -> MutableBytes { blocks.contents(block) }

@@ -5,12 +5,12 @@ import Wire
 public struct FlowBlocks {
   let record: UnsafeMutablePointer<FlowRecord>
   let slab: UnsafeMutablePointer<Slab>
-  let misses: UnsafeMutablePointer<UInt64>
+  let shortfalls: UnsafeMutablePointer<PluginShortfalls>
 
   /// A block with room for `length` bytes; nil, and counted, when the worker has none left. The contents are not zeroed.
   mutating func take(_ length: Int) -> BlockReference? {
     guard let block = slab.pointee.take(length, for: &record.pointee.blocks) else {
-      misses.pointee &+= 1
+      shortfalls.pointee.slabFull &+= 1
       return nil
     }
     return block
@@ -19,4 +19,10 @@ public struct FlowBlocks {
   /// A block's contents; empty for no block.
   @inline(__always)
   func contents(_ block: BlockReference) -> MutableBytes { slab.pointee.reader.contents(block) }
+}
+
+/// What plugins left out, counted by themselves through their `FlowContext`.
+public struct PluginShortfalls: BitwiseCopyable, Sendable {
+  public var slabFull: UInt64 = 0
+  public var fingerprintsLeftOut: UInt64 = 0
 }

@@ -1,4 +1,5 @@
 // The hash table that finds a packet's record, in buckets of one cache line, and the pool its records come from.
+import Wire
 import CIntrinsics
 
 /// Eight places in one cache line.

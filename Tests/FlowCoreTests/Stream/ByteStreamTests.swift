@@ -11,7 +11,7 @@ private struct StreamUnderTest: ~Copyable {
   var counters = StreamCounters()
   private let record: UnsafeMutablePointer<FlowRecord>
   private let slab: UnsafeMutablePointer<Slab>
-  private let misses: UnsafeMutablePointer<UInt64>
+  private let shortfalls: UnsafeMutablePointer<PluginShortfalls>
   /// What the reader took, in order.
   var taken: [UInt8] = []
   private var position = 0
@@ -21,20 +21,20 @@ private struct StreamUnderTest: ~Copyable {
     record.initialize(to: .departed)
     slab = .allocate(capacity: 1)
     slab.initialize(to: try Slab(bytes: slabBytes, memory: PlainMemory()))
-    misses = .allocate(capacity: 1)
-    misses.initialize(to: 0)
+    shortfalls = .allocate(capacity: 1)
+    shortfalls.initialize(to: PluginShortfalls())
   }
 
   deinit {
     slab.deinitialize(count: 1)
     slab.deallocate()
     record.deallocate()
-    misses.deallocate()
+    shortfalls.deallocate()
   }
 
   /// Sends `bytes` at `sequence`; the reader takes what `take` says of the unread bytes.
   mutating func send(_ sequence: UInt32, _ bytes: [UInt8], length: Int? = nil, take: (Int) -> Int = { $0 }) {
-    var blocks = FlowBlocks(record: record, slab: slab, misses: misses)
+    var blocks = FlowBlocks(record: record, slab: slab, shortfalls: shortfalls)
     bytes.withUnsafeBytes { raw in
       guard let base = raw.baseAddress else { return }
       let segment = Bytes(base, count: raw.count)

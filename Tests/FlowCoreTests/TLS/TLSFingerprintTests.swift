@@ -91,20 +91,6 @@ import Testing
     #expect(record["martlet:tlsJa3sFingerprint"] == .text("0xb8a8031b301aef7618403061e9f33065"))
   }
 
-  /// From the expected values of FoxIO's captures tls-non-ascii-alpn.pcapng and tls-alpn-h2.pcap.
-  @Test func ja4sIsFoxIOs() throws {
-    let new = TLSBuilder.serverHello(extensions: other(0x33) + TLSBuilder.list(43, [3, 4]))
-    #expect(
-      try record(hello([]), TLSBuilder.message(2, new)).text("martlet:tlsJa4s") == "t130200_1301_234ea6891581"
-    )
-    let old = TLSBuilder.serverHello(
-      cipher: 0xCCA9,
-      extensions: [other(0), other(0xFF01), other(0x0B), TLSBuilder.protocols(["h2"])].flatMap { $0 })
-    #expect(
-      try record(hello([]), TLSBuilder.message(2, old)).text("martlet:tlsJa4s") == "t1204h2_cca9_1428ce7b4018"
-    )
-  }
-
   // MARK: JA3
 
   /// The examples of Salesforce's README: `769,47-53-5-10-49161-49162-49171-49172-50-56-19-4,0-10-11,23-24-25,0` and
@@ -173,7 +159,6 @@ import Testing
   @Test func withoutServerHelloTheVersionIsTheClients() throws {
     let record = try record(hello([TLSBuilder.versions([0x0304])], version: 0x0302))
     #expect(record.number("flowmon:tlsServerVersion") == 0x0302)
-    #expect(record.text("martlet:tlsJa4s") == "")
     #expect(record.text("martlet:tlsJa3sFingerprint") == "0x")
   }
 

@@ -5,8 +5,9 @@
 import Wire
 
 extension HandshakeStream {
-  /// The most records looked at in a datagram, and fragments in a record: a flight begins with its hello.
+  /// The most records looked at in a datagram, and fragments in all of them: a flight begins with its hello.
   private static let mostRecords = 8
+  private static let mostFragments = 16
 
   /// Whether a datagram begins with an unencrypted DTLS handshake record.
   @inline(__always)
@@ -18,12 +19,15 @@ extension HandshakeStream {
   /// Takes a datagram; returns the hello that is in it or that it completes.
   mutating func take(datagram: Bytes, _ flow: inout FlowContext) -> HelloMessage? {
     var records = Cursor(datagram)
-    for _ in 0..<HandshakeStream.mostRecords {
+    var (recordsLeft, fragmentsLeft) = (HandshakeStream.mostRecords, HandshakeStream.mostFragments)
+    while recordsLeft > 0 {
+      recordsLeft &-= 1
       guard HandshakeStream.isHandshake(datagram: datagram.dropFirst(records.position)),
         (try? records.skip(11)) != nil, let record = try? records.field16()
       else { return nil }
       var fragments = Cursor(record)
-      for _ in 0..<HandshakeStream.mostRecords {
+      while fragmentsLeft > 0 {
+        fragmentsLeft &-= 1
         guard let fragment = try? Fragment(&fragments) else { break }
         if let message = take(fragment, &flow) { return message }
       }
@@ -50,17 +54,21 @@ extension HandshakeStream {
   private mutating func take(_ fragment: Fragment, _ flow: inout FlowContext) -> HelloMessage? {
     guard fragment.type == HandshakeType.clientHello || fragment.type == HandshakeType.serverHello,
       fragment.length >= RecordWalk.shortestHello, fragment.length <= HandshakeBuffer.limit,
-      fragment.offset + fragment.body.count <= fragment.length
+      fragment.offset &+ fragment.body.count <= fragment.length
     else { return nil }
     if fragment.body.count == fragment.length {
+      // Fragments under way are given up: the block may go to the other direction.
+      phase = .looking
       return HelloMessage(type: fragment.type, body: fragment.body)
     }
     // A message under way is known by its number and length. A later one takes its place; a fragment of an earlier one is
     // late or was sent again, and what it belongs to is complete or given up.
     if phase == .collecting, fragment.number < next >> 16 { return nil }
-    let message = UInt32(fragment.number) << 16 | UInt32(fragment.length)
+    let message =
+      UInt32(fragment.number) << 16 | (fragment.type == HandshakeType.serverHello ? 0x8000 : 0)
+      | UInt32(truncatingIfNeeded: fragment.length)
     if phase != .collecting || next != message {
-      guard HandshakeBuffer.begin(&block, room: fragment.offset + fragment.body.count, &flow) else {
+      guard HandshakeBuffer.begin(&block, room: fragment.offset &+ fragment.body.count, &flow) else {
         return nil
       }
       next = message

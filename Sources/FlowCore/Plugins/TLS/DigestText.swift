@@ -1,4 +1,5 @@
 // Text that is hashed while it is written, so that a fingerprint's input never lies in memory as a whole.
+import Wire
 import CDigest
 
 /// A message digest of libcrypto.
@@ -61,11 +62,11 @@ struct DigestText<Algorithm: DigestAlgorithm> {
   /// A number in decimal.
   mutating func appendDecimal(_ number: UInt16) {
     makeRoom(for: 5)
-    if number >= 10000 { put(0x30 + UInt8(truncatingIfNeeded: number / 10000)) }
-    if number >= 1000 { put(0x30 + UInt8(truncatingIfNeeded: number / 1000 % 10)) }
-    if number >= 100 { put(0x30 + UInt8(truncatingIfNeeded: number / 100 % 10)) }
-    if number >= 10 { put(0x30 + UInt8(truncatingIfNeeded: number / 10 % 10)) }
-    put(0x30 + UInt8(truncatingIfNeeded: number % 10))
+    if number >= 10000 { put(0x30 &+ UInt8(truncatingIfNeeded: number / 10000)) }
+    if number >= 1000 { put(0x30 &+ UInt8(truncatingIfNeeded: number / 1000 % 10)) }
+    if number >= 100 { put(0x30 &+ UInt8(truncatingIfNeeded: number / 100 % 10)) }
+    if number >= 10 { put(0x30 &+ UInt8(truncatingIfNeeded: number / 10 % 10)) }
+    put(0x30 &+ UInt8(truncatingIfNeeded: number % 10))
   }
 
   /// A number in four hexadecimal digits.
@@ -85,12 +86,12 @@ struct DigestText<Algorithm: DigestAlgorithm> {
 
   @inline(__always)
   private mutating func put(_ character: UInt8) {
-    buffer[used] = character
+    buffer[total: used] = character
     used &+= 1
   }
 
   private mutating func flush() {
-    buffer.span.bytes.extracting(first: used).withUnsafeBytes { Algorithm.add($0, to: &context) }
+    buffer.span.bytes.extracting(first: min(128, used)).withUnsafeBytes { Algorithm.add($0, to: &context) }
     used = 0
   }
 
@@ -111,5 +112,5 @@ struct DigestText<Algorithm: DigestAlgorithm> {
 @inline(__always)
 func hexadecimalDigit(_ nibble: UInt8) -> UInt8 {
   let value = nibble & 0xF
-  return value < 10 ? 0x30 + value : 0x57 + value
+  return value < 10 ? 0x30 &+ value : 0x57 &+ value
 }

@@ -25,31 +25,40 @@ struct HandshakeBuffer: BitwiseCopyable {
   /// Makes `block` an empty buffer; takes the block if there is none yet. False when the slab has none.
   static func begin(_ block: inout BlockReference, room: Int, _ flow: inout FlowContext) -> Bool {
     if block.isNone {
-      guard let new = flow.takeBlock(headSize + min(room, limit)) else { return false }
+      guard let new = flow.takeBlock(headSize &+ max(0, min(room, limit))) else { return false }
       block = new
     }
     flow.contents(block).store(HandshakeBuffer(), at: 0)
     return true
   }
 
-  /// Puts a piece at its offset, as much of it as the limits allow. Takes a larger block where needed: their sizes grow
-  /// fourfold, so a direction takes at most five (44 KiB). False when the slab has none, or the pieces are too many.
+  /// Puts a piece at its offset, as much of it as the limits allow and as is not there yet: what arrived first stays, a
+  /// retransmission that says otherwise changes nothing. Takes a larger block where needed: their sizes grow fourfold, so a
+  /// direction takes at most five (44 KiB). False when there is no block, the slab has none, or the pieces are too many.
   static func put(
     _ piece: Bytes, at offset: Int, in block: inout BlockReference, _ flow: inout FlowContext
   ) -> Bool {
+    guard !block.isNone else { return false }
     var buffer = flow.contents(block).load(HandshakeBuffer.self, at: 0)
-    guard offset >= 0, offset <= buffer.filled + reorderWindow else { return false }
-    let end = min(offset + piece.count, limit)
+    guard offset >= 0, offset <= buffer.filled &+ reorderWindow else { return false }
+    let end = min(offset &+ piece.count, limit)
     guard offset < end else { return true }
-    if headSize + end > flow.contents(block).count {
-      guard let larger = flow.takeBlock(headSize + end) else { return false }
+    var ranges = buffer.ranges
+    guard ranges.insert(offset, end) else {
+      return false
+    }
+    if headSize &+ end > flow.contents(block).count {
+      guard let larger = flow.takeBlock(headSize &+ end) else { return false }
       let old = flow.contents(block)
       flow.contents(larger).copy(old.prefix(old.count), to: 0)
       block = larger
     }
-    guard buffer.ranges.insert(offset, end) else { return false }
+    let stream = bytes(block, flow)
+    buffer.ranges.forEachGap(offset, end) { from, to in
+      stream.copy(piece.slice(from &- offset, to &- from), to: from)
+    }
+    buffer.ranges = ranges
     flow.contents(block).store(buffer, at: 0)
-    bytes(block, flow).copy(piece.prefix(end - offset), to: offset)
     return true
   }
 }

@@ -24,6 +24,9 @@ struct HelloSummary: BitwiseCopyable {
   var hasClientHello = false
   var hasServerHello = false
   var hasEncryptedHello = false
+  /// Whether the hello was short enough for its fingerprint.
+  var hasClientFingerprint = false
+  var hasServerFingerprint = false
   var extensionCount: UInt8 = 0
   var serverExtensionCount: UInt8 = 0
   /// From the ServerHello, or before it the ClientHello's legacy version.
@@ -38,7 +41,6 @@ struct HelloSummary: BitwiseCopyable {
   var ja3 = JA3.Fingerprint(repeating: 0)
   var ja3s = JA3.Fingerprint(repeating: 0)
   var ja4 = JA4.Fingerprint(repeating: 0)
-  var ja4s = JA4.ServerFingerprint(repeating: 0)
   var extensionTypes = InlineArray<30, UInt16>(repeating: 0)
   var extensionLengths = InlineArray<30, UInt16>(repeating: 0)
   var serverExtensionTypes = InlineArray<30, UInt16>(repeating: 0)
@@ -57,7 +59,7 @@ struct HelloSummary: BitwiseCopyable {
     // The chosen protocol is there only if the ServerHello was seen first: then the names go behind it.
     if !hasServerHello { end = UInt16(HelloSummary.headSize) }
     guard
-      reserve(name + min(hello.protocols.count, HelloSummary.longestOffer), &block, &flow)
+      reserve(name &+ min(hello.protocols.count, HelloSummary.longestOffer), &block, &flow)
     else { return false }
     serverName = append(hello.serverName.prefix(name), to: flow.contents(block))
     offeredProtocols = appendOffer(hello.protocols, to: flow.contents(block))
@@ -65,14 +67,20 @@ struct HelloSummary: BitwiseCopyable {
     hasEncryptedHello = hello.hasEncryptedHello
     clientVersion = hello.version
     if !hasServerHello { serverVersion = hello.legacyVersion }
-    ja3 = JA3.fingerprint(hello)
-    ja4 = JA4.fingerprint(hello, transport: transport)
+    hasClientFingerprint = hello.isFingerprinted
+    if hasClientFingerprint {
+      ja3 = JA3.fingerprint(hello)
+      ja4 = JA4.fingerprint(hello, transport: transport)
+    } else {
+      ja4 = JA4.Fingerprint(repeating: 0)
+      flow.noteFingerprintLeftOut()
+    }
     extensionCount = 0
     var reader = ExtensionReader(hello.extensions)
     while Int(extensionCount) < HelloSummary.listed, let (type, contents) = reader.next() {
-      extensionTypes[Int(extensionCount)] = type
-      extensionLengths[Int(extensionCount)] = UInt16(truncatingIfNeeded: contents.count)
-      extensionCount += 1
+      extensionTypes[total: Int(extensionCount)] = type
+      extensionLengths[total: Int(extensionCount)] = UInt16(truncatingIfNeeded: contents.count)
+      extensionCount &+= 1
     }
     return true
   }
@@ -88,13 +96,17 @@ struct HelloSummary: BitwiseCopyable {
     hasServerHello = true
     serverVersion = hello.version
     cipherSuite = hello.cipherSuite
-    ja3s = JA3.fingerprint(hello)
-    ja4s = JA4.fingerprint(hello, transport: transport)
+    hasServerFingerprint = FingerprintLimit.allows(hello.extensions, numbers: 1)
+    if hasServerFingerprint {
+      ja3s = JA3.fingerprint(hello)
+    } else {
+      flow.noteFingerprintLeftOut()
+    }
     serverExtensionCount = 0
     var reader = ExtensionReader(hello.extensions)
     while Int(serverExtensionCount) < HelloSummary.listed, let (type, _) = reader.next() {
-      serverExtensionTypes[Int(serverExtensionCount)] = type
-      serverExtensionCount += 1
+      serverExtensionTypes[total: Int(serverExtensionCount)] = type
+      serverExtensionCount &+= 1
     }
     return true
   }
@@ -103,8 +115,8 @@ struct HelloSummary: BitwiseCopyable {
   /// flow never takes more than two.
   private func reserve(_ length: Int, _ block: inout BlockReference, _ flow: inout FlowContext) -> Bool {
     let old = flow.contents(block)
-    guard block.isNone || Int(end) + length > old.count else { return true }
-    let needed = block.isNone ? Int(end) + length : HelloSummary.largest
+    guard block.isNone || Int(end) &+ length > old.count else { return true }
+    let needed = block.isNone ? Int(end) &+ length : HelloSummary.largest
     guard let new = flow.takeBlock(needed) else { return false }
     if !block.isNone { flow.contents(new).copy(old.prefix(Int(end)), to: 0) }
     block = new
@@ -112,9 +124,9 @@ struct HelloSummary: BitwiseCopyable {
   }
 
   private mutating func append(_ bytes: Bytes, to contents: MutableBytes) -> Name {
-    let name = Name(offset: end, length: UInt16(bytes.count))
+    let name = Name(offset: end, length: UInt16(truncatingIfNeeded: bytes.count))
     contents.copy(bytes, to: Int(end))
-    end += name.length
+    end &+= name.length
     return name
   }
 
@@ -124,13 +136,13 @@ struct HelloSummary: BitwiseCopyable {
     var cursor = Cursor(list)
     while let name = try? cursor.field8() {
       let separator = end > start ? 1 : 0
-      guard Int(end - start) + separator + name.count <= HelloSummary.longestOffer else { break }
+      guard Int(end &- start) &+ separator &+ name.count <= HelloSummary.longestOffer else { break }
       if separator > 0 {
         contents.store(UInt8(0x2C), at: Int(end))
-        end += 1
+        end &+= 1
       }
       _ = append(name, to: contents)
     }
-    return Name(offset: start, length: end - start)
+    return Name(offset: start, length: end &- start)
   }
 }

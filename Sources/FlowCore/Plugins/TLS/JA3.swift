@@ -16,9 +16,11 @@ enum JA3 {
     text.append(comma)
     append(hello.groups, to: &text)
     text.append(comma)
-    for index in 0..<hello.pointFormats.count {
+    var index = 0
+    while index < hello.pointFormats.count {
       if index > 0 { text.append(dash) }
       text.appendDecimal(UInt16(hello.pointFormats[index]))
+      index &+= 1
     }
     return text.finish()
   }
@@ -38,9 +40,13 @@ enum JA3 {
 
   private static func append(_ numbers: NumberList, to text: inout DigestText<MD5>) {
     var isFirst = true
-    for index in 0..<numbers.count where !isGrease(numbers[index]) {
+    var index = 0
+    while index < numbers.count {
+      let number = numbers[index]
+      index &+= 1
+      guard !isGrease(number) else { continue }
       if !isFirst { text.append(dash) }
-      text.appendDecimal(numbers[index])
+      text.appendDecimal(number)
       isFirst = false
     }
   }

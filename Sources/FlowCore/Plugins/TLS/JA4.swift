@@ -1,4 +1,4 @@
-// JA4 and JA4S (FoxIO, technical_details/JA4.md): what a hello offers, in text that people can read and compare.
+// JA4 (FoxIO, technical_details/JA4.md): what a hello offers, in text that people can read and compare.
 import Wire
 
 /// Numbers of a hello to be sorted: cipher suites or extensions, as many as a hello can sensibly have.
@@ -12,27 +12,65 @@ struct SortedNumbers<let capacity: Int>: ~Copyable {
   @inline(__always)
   mutating func append(_ number: UInt16) -> Bool {
     guard count < capacity else { return false }
-    numbers[count] = number
+    numbers[total: count] = number
     count &+= 1
     return true
   }
 
-  subscript(index: Int) -> UInt16 { numbers[index] }
+  subscript(index: Int) -> UInt16 { numbers[total: index] }
 
-  /// Sorts in place (Shell, with Ciura's gaps): short code, no recursion, and some 15 000 steps for 1024 numbers.
+  /// Sorts in place, in a time that depends on the count alone: short lists by insertion, others in two passes over the
+  /// numbers' bytes.
   mutating func sort() {
-    let gaps: InlineArray<8, Int> = [701, 301, 132, 57, 23, 10, 4, 1]
-    for step in 0..<8 where gaps[step] < count {
-      let gap = gaps[step]
-      for index in gap..<count {
-        let number = numbers[index]
-        var place = index
-        while place >= gap, numbers[place - gap] > number {
-          numbers[place] = numbers[place - gap]
-          place -= gap
-        }
-        numbers[place] = number
+    if count <= 24 { insertionSort() } else { radixSort() }
+  }
+
+  private mutating func insertionSort() {
+    var index = 1
+    while index < count {
+      let number = numbers[total: index]
+      var place = index
+      while place > 0, numbers[total: place &- 1] > number {
+        numbers[total: place] = numbers[total: place &- 1]
+        place &-= 1
       }
+      numbers[total: place] = number
+      index &+= 1
+    }
+  }
+
+  private mutating func radixSort() {
+    var other = InlineArray<capacity, UInt16>(repeating: 0)
+    Self.scatter(numbers, to: &other, count, shift: 0)
+    Self.scatter(other, to: &numbers, count, shift: 8)
+  }
+
+  /// Copies the first `count` numbers in the order of one of their bytes, else in the order they have.
+  private static func scatter(
+    _ source: InlineArray<capacity, UInt16>, to target: inout InlineArray<capacity, UInt16>, _ count: Int,
+    shift: UInt16
+  ) {
+    var places = InlineArray<256, UInt16>(repeating: 0)
+    var index = 0
+    while index < count {
+      places[total: Int(source[total: index] &>> shift & 0xFF)] &+= 1
+      index &+= 1
+    }
+    var sum: UInt16 = 0
+    index = 0
+    while index < 256 {
+      let size = places[total: index]
+      places[total: index] = sum
+      sum &+= size
+      index &+= 1
+    }
+    index = 0
+    while index < count {
+      let number = source[total: index]
+      let byte = Int(number &>> shift & 0xFF)
+      target[total: Int(places[total: byte])] = number
+      places[total: byte] &+= 1
+      index &+= 1
     }
   }
 }
@@ -52,8 +90,7 @@ enum JA4 {
   private static let comma: UInt8 = 0x2C
   private static let underscore: UInt8 = 0x5F
 
-  /// The fingerprint; NULs for a hello that has absurdly many cipher suites or extensions: TLS knows some 350 suites and
-  /// 60 extensions, and one with more than 1024 of either was made to cost time.
+  /// The fingerprint of a hello within `FingerprintLimit`; NULs beyond.
   static func fingerprint(_ hello: ClientHello, transport: TLSTransport) -> Fingerprint {
     var ciphers = SortedNumbers<128>()
     var extensions = SortedNumbers<128>()
@@ -65,8 +102,8 @@ enum JA4 {
 
   @inline(never)
   private static func fingerprintOfMany(_ hello: ClientHello, transport: TLSTransport) -> Fingerprint? {
-    var ciphers = SortedNumbers<1024>()
-    var extensions = SortedNumbers<1024>()
+    var ciphers = SortedNumbers<384>()
+    var extensions = SortedNumbers<384>()
     return fingerprint(hello, transport: transport, &ciphers, &extensions)
   }
 
@@ -122,7 +159,7 @@ enum JA4 {
   ) -> DigestText<SHA256> {
     var text = digest(extensions)
     var separator = underscore
-    for index in 0..<algorithms.count where !isGrease(algorithms[index]) {
+    for index in 0..<max(0, algorithms.count) where !isGrease(algorithms[index]) {
       text.append(separator)
       text.appendHexadecimal(algorithms[index])
       separator = comma
@@ -137,14 +174,14 @@ enum JA4 {
     let isEmpty = hash.isEmpty
     let digest = hash.finish()
     for index in 0..<6 {
-      text[offset + 2 * index] = isEmpty ? 0x30 : hexadecimalDigit(digest[index] >> 4)
-      text[offset + 2 * index + 1] = isEmpty ? 0x30 : hexadecimalDigit(digest[index])
+      text[total: offset &+ 2 &* index] = isEmpty ? 0x30 : hexadecimalDigit(digest[total: index] >> 4)
+      text[total: offset &+ 2 &* index &+ 1] = isEmpty ? 0x30 : hexadecimalDigit(digest[total: index])
     }
   }
 
   private static func twoDigits(_ number: Int) -> (UInt8, UInt8) {
-    let shown = UInt8(min(number, 99))
-    return (0x30 + shown / 10, 0x30 + shown % 10)
+    let shown = UInt8(truncatingIfNeeded: max(0, min(number, 99)))
+    return (0x30 &+ shown / 10, 0x30 &+ shown % 10)
   }
 
   /// The first and last character of a protocol's name, `00` without one; of its hexadecimal digits where one of the two
@@ -152,7 +189,7 @@ enum JA4 {
   private static func protocolCharacters(_ name: Bytes) -> (UInt8, UInt8) {
     guard name.count > 0 else { return (0x30, 0x30) }
     let first = name[0]
-    let last = name[name.count - 1]
+    let last = name[name.count &- 1]
     guard isAlphanumeric(first), isAlphanumeric(last) else {
       return (hexadecimalDigit(first >> 4), hexadecimalDigit(last))
     }
@@ -164,42 +201,5 @@ enum JA4 {
     case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
     default: false
     }
-  }
-}
-
-/// The fingerprint of a ServerHello. Extensions are hashed in the order sent, GREASE included.
-///
-///     t130200_1301_234ea6891581
-///     | | | | |    12 digits of the SHA-256 of the extensions
-///     | | | | the cipher suite chosen
-///     | | | first and last character of the protocol chosen by ALPN
-///     | | how many extensions
-///     | version chosen
-///     t TLS, d DTLS, q QUIC
-extension JA4 {
-  typealias ServerFingerprint = InlineArray<25, UInt8>
-
-  static func fingerprint(_ hello: ServerHello, transport: TLSTransport) -> ServerFingerprint {
-    var text = ServerFingerprint(repeating: 0)
-    var hash = DigestText<SHA256>()
-    var extensionCount = 0
-    var reader = ExtensionReader(hello.extensions)
-    while let (type, _) = reader.next() {
-      if extensionCount > 0 { hash.append(comma) }
-      hash.appendHexadecimal(type)
-      extensionCount &+= 1
-    }
-    text[0] = transport.rawValue
-    (text[1], text[2]) = TLSVersion.label(hello.version)
-    (text[3], text[4]) = twoDigits(extensionCount)
-    (text[5], text[6]) = protocolCharacters(hello.chosenProtocol)
-    text[7] = underscore
-    text[8] = hexadecimalDigit(UInt8(truncatingIfNeeded: hello.cipherSuite >> 12))
-    text[9] = hexadecimalDigit(UInt8(truncatingIfNeeded: hello.cipherSuite >> 8))
-    text[10] = hexadecimalDigit(UInt8(truncatingIfNeeded: hello.cipherSuite >> 4))
-    text[11] = hexadecimalDigit(UInt8(truncatingIfNeeded: hello.cipherSuite))
-    text[12] = underscore
-    copyHash(&hash, to: 13, of: &text)
-    return text
   }
 }

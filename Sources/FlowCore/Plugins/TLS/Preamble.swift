@@ -33,7 +33,9 @@ enum Preamble {
   }
 
   private static func warning(_ bytes: Bytes) -> Preamble {
-    for index in 1..<max(1, min(6, bytes.count)) {
+    var index = 0
+    while index < min(5, bytes.count &- 1) {
+      index &+= 1
       let byte = bytes[index]
       let isRight =
         switch index {
@@ -53,13 +55,13 @@ enum Preamble {
     guard let end = bytes.prefix(longestLine).firstIndex(of: 0x0A) else {
       return bytes.count < longestLine ? .incomplete : .none
     }
-    return bytes[end - 1] == 0x0D ? .whole(end + 1) : .none
+    return bytes[end &- 1] == 0x0D ? .whole(end &+ 1) : .none
   }
 
   private static func header(_ bytes: Bytes) -> Preamble {
     guard bytes.agrees(with: signature) else { return .none }
     guard bytes.count >= 16 else { return .incomplete }
-    let length = 16 + Int(bytes.load(UInt16.self, at: 14))
+    let length = 16 &+ Int(bytes.load(UInt16.self, at: 14))
     guard bytes[12] >> 4 == 2, length < HandshakeBuffer.limit else { return .none }
     return bytes.count < length ? .incomplete : .whole(length)
   }

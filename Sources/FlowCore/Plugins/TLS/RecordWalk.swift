@@ -49,8 +49,9 @@ enum RecordStart {
   }
 }
 
-/// Follows the records of a stream whose first byte is a hello's, or that of a preamble. Bytes once passed are not looked at again, so that the
-/// work is bounded by the stream's length however it is cut.
+/// Follows the records of a stream whose first byte is a hello's, or that of a preamble, and joins their fragments in place
+/// on the way. Bytes once passed are not looked at again, so that the work is bounded by the stream's length however it is
+/// cut, and no length is read twice.
 struct RecordWalk: BitwiseCopyable {
   enum Progress: Equatable {
     /// More bytes are needed.
@@ -75,15 +76,22 @@ struct RecordWalk: BitwiseCopyable {
 
   private var bodyLength: Int { Int(header & 0xFF_FFFF) }
 
-  /// Goes on with what has arrived: `bytes` are those of the stream up to the first gap.
-  mutating func advance(_ bytes: Bytes) -> Progress {
-    while true {
+  /// Where the hello's message starts: behind the header of its first record. Further fragments are moved to its end.
+  private var start: Int { Int(skipped) &+ 5 }
+  /// The offset behind the last byte that the hello can have in its first record; 0 while its length is not known.
+  var leastEnd: Int { message >= 4 ? start &+ 4 &+ bodyLength : 0 }
+
+  /// Goes on with what has arrived: the first `filled` bytes of `stream`. No byte among them may change between calls.
+  mutating func advance(_ stream: MutableBytes, filled: Int) -> Progress {
+    let bytes = stream.prefix(min(filled, HandshakeBuffer.limit))
+    // Each turn passes at least one byte.
+    while Int(passed) < bytes.count {
       if fragmentLeft == 0 {
         let record = bytes.dropFirst(Int(passed))
         if message == 0 {
           switch Preamble(record) {
           case .whole(let length):
-            passed += UInt16(length)
+            passed = UInt16(truncatingIfNeeded: Int(passed) &+ max(1, length))
             skipped = passed
             continue
           case .incomplete: return .incomplete
@@ -91,53 +99,46 @@ struct RecordWalk: BitwiseCopyable {
           }
         }
         guard record.count >= 5 else {
-          return record.isEmpty || record[0] == RecordStart.handshake ? .incomplete : .failed
+          return record[0] == RecordStart.handshake ? .incomplete : .failed
         }
         let length = record.load(UInt16.self, at: 3)
         guard record[0] == RecordStart.handshake, record[1] == 3, length > 0,
           length <= RecordStart.longestRecord
         else { return .failed }
-        passed += 5
+        passed &+= 5
         fragmentLeft = length
       }
       let fragment = bytes.dropFirst(Int(passed)).prefix(Int(fragmentLeft))
       guard !fragment.isEmpty else { return .incomplete }
       var index = 0
-      while Int(message) + index < 4, index < fragment.count {
+      while Int(message) &+ index < 4, index < fragment.count {
         header = header << 8 | UInt32(fragment[index])
-        index += 1
+        index &+= 1
       }
-      passed += UInt16(fragment.count)
-      fragmentLeft -= UInt16(fragment.count)
-      message += UInt16(fragment.count)
+      // The message's end never reaches what was not passed: each fragment has a header before it.
+      let end = start &+ Int(message)
+      if end != Int(passed) { stream.copy(fragment, to: end) }
+      let count = UInt16(truncatingIfNeeded: fragment.count)
+      passed &+= count
+      fragmentLeft &-= count
+      message &+= count
       guard message >= 4 else { continue }
-      let type = UInt8(header >> 24)
+      let type = UInt8(truncatingIfNeeded: header >> 24)
       guard type == HandshakeType.clientHello || type == HandshakeType.serverHello,
         bodyLength >= RecordWalk.shortestHello, bodyLength <= HandshakeBuffer.limit
       else { return .failed }
-      if Int(message) >= 4 + bodyLength { return .complete }
+      if Int(message) >= 4 &+ bodyLength { return .complete }
     }
+    return .incomplete
   }
 
-  /// The message, after `advance` said that it is complete. Where it spans records its fragments are moved together in
-  /// `stream`.
-  func takeMessage(_ stream: MutableBytes) -> HelloMessage {
-    let stream = stream.dropFirst(Int(skipped))
-    var from = 0
-    var end = 0
-    while end < 4 + bodyLength {
-      let length = Int(UInt16(bigEndian: stream.load(UInt16.self, at: from + 3)))
-      // The first record's header is overwritten too, unless its fragment is the whole message.
-      if from == 0, length >= 4 + bodyLength {
-        return HelloMessage(
-          type: UInt8(header >> 24), body: stream.prefix(9 + bodyLength).slice(9, bodyLength))
-      }
-      let fragment = min(length, 4 + bodyLength - end)
-      stream.copy(stream.dropFirst(from + 5).prefix(fragment), to: end)
-      end += fragment
-      from += 5 + length
-    }
-    return HelloMessage(type: UInt8(header >> 24), body: stream.prefix(end).slice(4, bodyLength))
+  /// The message in `stream`, after `advance` said that it is complete.
+  func message(in stream: MutableBytes) -> HelloMessage? {
+    let end = start &+ 4 &+ bodyLength
+    guard end <= Int(passed), end <= stream.count else { return nil }
+    return HelloMessage(
+      type: UInt8(truncatingIfNeeded: header >> 24),
+      body: stream.prefix(end).slice(start &+ 4, bodyLength))
   }
 
   /// The message if all of it is in the first record of `payload`, which is what most hellos look like.
@@ -146,7 +147,7 @@ struct RecordWalk: BitwiseCopyable {
     guard payload.count >= 9 else { return nil }
     let record = Int(payload.load(UInt16.self, at: 3))
     let length = Int(payload[6]) << 16 | Int(payload.load(UInt16.self, at: 7))
-    guard record >= 4 + length, payload.count >= 9 + length else { return nil }
+    guard record >= 4 &+ length, payload.count >= 9 &+ length else { return nil }
     return HelloMessage(type: payload[5], body: payload.slice(9, length))
   }
 }

@@ -13,13 +13,23 @@ struct HandshakeStream: BitwiseCopyable {
     case beginning
     /// Segments arrived before the one at `next`, which may be a hello's start: they wait in `block`.
     case waiting
-    /// A hello started at `next`; its bytes lie in `block`. For DTLS `next` is the message's number and length.
+    /// A hello started at `next`; its bytes lie in `block`. For DTLS `next` is the message's number
+    /// (16 bits), whether it is a ServerHello (1), and its length (15).
     case collecting
   }
 
   var next: UInt32 = 0
   var block = BlockReference()
   var phase = Phase.unknown
+
+  /// Whether bytes of this direction lie in `block`.
+  var holdsBytes: Bool { phase.rawValue >= Phase.waiting.rawValue }
+
+  /// Gives the block to the other direction, if that has none and nothing of this one lies in it.
+  mutating func lend(to other: inout HandshakeStream) {
+    guard !holdsBytes, other.block.isNone else { return }
+    swap(&block, &other.block)
+  }
 
   /// Notes a SYN: the stream's first byte follows it.
   @inline(__always)
@@ -36,9 +46,11 @@ struct HandshakeStream: BitwiseCopyable {
   ) -> HelloMessage? {
     // A few bytes that look right are a start only where one is expected; in the midst of a hello they are chance.
     let isExpected = phase == .unknown || next == sequence
+    // What belongs to a hello under way is part of it, whatever it looks like: what arrived first stays.
+    if phase == .collecting, belongs(sequence, flow) { return add(segment, sequence, &flow) }
     switch RecordStart(segment) {
     case .hello(let isSure):
-      if let message = RecordWalk.whole(segment) {
+      if phase != .waiting || next != sequence, let message = RecordWalk.whole(segment) {
         next = sequence &+ UInt32(truncatingIfNeeded: length)
         phase = .looking
         return message
@@ -58,6 +70,13 @@ struct HandshakeStream: BitwiseCopyable {
       phase = .looking
     }
     return nil
+  }
+
+  /// Whether a segment overlaps the hello under way, or continues it: not if it begins behind a gap that ends the hello.
+  private func belongs(_ sequence: UInt32, _ flow: FlowContext) -> Bool {
+    let offset = Int(Int32(bitPattern: sequence &- next))
+    let buffer = flow.contents(block).load(HandshakeBuffer.self, at: 0)
+    return offset > -65536 && (offset <= buffer.filled || offset < buffer.walk.leastEnd)
   }
 
   /// A hello starts with this segment.
@@ -83,14 +102,14 @@ struct HandshakeStream: BitwiseCopyable {
     var offset = Int(Int32(bitPattern: sequence &- next))
     var piece = segment
     if offset < 0 {
-      piece = segment.dropFirst(-offset)
+      piece = segment.dropFirst(0 &- offset)
       offset = 0
     }
     // What cannot be kept is gone; its sender may send it again.
     guard !piece.isEmpty, HandshakeBuffer.put(piece, at: offset, in: &block, &flow) else { return nil }
     var buffer = flow.contents(block).load(HandshakeBuffer.self, at: 0)
     let bytes = HandshakeBuffer.bytes(block, flow)
-    let progress = buffer.walk.advance(bytes.prefix(buffer.filled))
+    let progress = buffer.walk.advance(bytes, filled: buffer.filled)
     flow.contents(block).store(buffer, at: 0)
     switch progress {
     case .incomplete:
@@ -101,13 +120,13 @@ struct HandshakeStream: BitwiseCopyable {
       return nil
     case .complete:
       stop(after: buffer.filled)
-      return buffer.walk.takeMessage(bytes)
+      return buffer.walk.message(in: bytes)
     }
   }
 
   /// Goes back to looking at the start of segments; the block is kept for the next hello.
   private mutating func stop(after length: Int) {
-    next &+= UInt32(length)
+    next &+= UInt32(truncatingIfNeeded: length)
     phase = .looking
   }
 
@@ -117,7 +136,7 @@ struct HandshakeStream: BitwiseCopyable {
   ) {
     let ahead = Int(Int32(bitPattern: sequence &- next))
     if ahead > 0, ahead <= HandshakeBuffer.reorderWindow, mayReorder || phase == .beginning,
-      HandshakeBuffer.begin(&block, room: ahead + segment.count, &flow),
+      HandshakeBuffer.begin(&block, room: ahead &+ segment.count, &flow),
       HandshakeBuffer.put(segment, at: ahead, in: &block, &flow)
     {
       phase = .waiting

@@ -1,4 +1,5 @@
 // The fields of the tls plugin: the peer's first, then Martlet's own (docs/elements.md).
+import Wire
 import IPFIX
 
 extension TLSPlugin {
@@ -18,7 +19,7 @@ extension TLSPlugin {
   static let clientVersion = InformationElement(
     .martlet, 12, "tlsClientVersion", .unsigned16, semantics: .identifier)
   static let ja3s = InformationElement(.martlet, 13, "tlsJa3sFingerprint", .octetArray)
-  static let ja4s = InformationElement(.martlet, 14, "tlsJa4s", .string)
+  // Martlet's number 14 is reserved (docs/elements.md).
   static let encryptedHello = InformationElement(
     .martlet, 15, "tlsEncryptedClientHello", .unsigned8, semantics: .flags)
   static let serverExtensionType = InformationElement(
@@ -40,18 +41,19 @@ extension TLSPlugin {
     writer.unsigned16(Self.serverVersion, summary.serverVersion)
     writer.string(Self.serverName, summary.serverName.bytes(in: contents).span)
     writer.string(Self.chosenProtocol, summary.chosenProtocol.bytes(in: contents).span)
-    writer.octets(Self.ja3, summary.ja3.span.bytes.extracting(first: summary.hasClientHello ? 16 : 0))
+    writer.octets(Self.ja3, summary.ja3.span.bytes.extracting(first: summary.hasClientFingerprint ? 16 : 0))
     writer.string(Self.ja4, summary.ja4.span.bytes)
-    writer.list(Self.extensionType, count: Int(summary.extensionCount)) { summary.extensionTypes[$0] }
-    writer.list(Self.extensionLength, count: Int(summary.extensionCount)) { summary.extensionLengths[$0] }
+    writer.list(Self.extensionType, count: Int(summary.extensionCount)) { summary.extensionTypes[total: $0] }
+    writer.list(Self.extensionLength, count: Int(summary.extensionCount)) {
+      summary.extensionLengths[total: $0]
+    }
     writer.string(Self.offeredProtocols, summary.offeredProtocols.bytes(in: contents).span)
     writer.unsigned16(Self.cipherSuite, summary.cipherSuite)
     writer.unsigned16(Self.clientVersion, summary.clientVersion)
-    writer.octets(Self.ja3s, summary.ja3s.span.bytes.extracting(first: summary.hasServerHello ? 16 : 0))
-    writer.string(Self.ja4s, summary.ja4s.span.bytes.extracting(first: summary.hasServerHello ? 25 : 0))
+    writer.octets(Self.ja3s, summary.ja3s.span.bytes.extracting(first: summary.hasServerFingerprint ? 16 : 0))
     writer.unsigned8(Self.encryptedHello, summary.hasEncryptedHello ? 1 : 0)
     writer.list(Self.serverExtensionType, count: Int(summary.serverExtensionCount)) {
-      summary.serverExtensionTypes[$0]
+      summary.serverExtensionTypes[total: $0]
     }
   }
 }

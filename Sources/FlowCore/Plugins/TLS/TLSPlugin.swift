@@ -18,6 +18,9 @@ struct TLSPlugin: FlowPlugin {
     var limit: UInt8 = 0
     var hasClientHello = false
     var hasServerHello = false
+    /// Hellos read so far.
+    var clientHellos: UInt8 = 0
+    var serverHellos: UInt8 = 0
     /// The flow speaks a protocol that can turn to TLS later on.
     var mayStartTLS = false
   }
@@ -30,6 +33,9 @@ struct TLSPlugin: FlowPlugin {
   /// How many more packets a hello under way may take, and how many the ServerHello may be away.
   private static let helloLimit: UInt8 = 128
   private static let answerLimit: UInt8 = 32
+  /// The most hellos of each side that are read: the second answers a HelloVerifyRequest or a HelloRetryRequest, or is a
+  /// retransmission. Further ones would only cost time.
+  private static let mostHellos: UInt8 = 2
 
   init(options: borrowing PluginOptions) {}
 
@@ -118,29 +124,28 @@ struct TLSPlugin: FlowPlugin {
     _ message: HelloMessage, _ transport: TLSTransport, _ state: inout State, isForward: Bool,
     _ flow: inout FlowContext
   ) {
+    let isClient = message.type == HandshakeType.clientHello
+    guard (isClient ? state.clientHellos : state.serverHellos) < TLSPlugin.mostHellos else { return }
     var summary =
       state.summary.isNone
       ? HelloSummary() : flow.contents(state.summary).load(HelloSummary.self, at: 0)
-    let isClient = message.type == HandshakeType.clientHello
     if isClient {
-      guard let hello = try? ClientHello(message.body, transport: transport),
-        summary.note(hello, transport: transport, &state.summary, &flow)
+      guard let hello = try? ClientHello(message.body, transport: transport) else { return }
+      state.clientHellos &+= 1
+      guard summary.note(hello, transport: transport, &state.summary, &flow)
       else { return }
       state.hasClientHello = true
     } else {
-      guard let hello = try? ServerHello(message.body),
-        summary.note(hello, transport: transport, &state.summary, &flow)
+      guard let hello = try? ServerHello(message.body) else { return }
+      state.serverHellos &+= 1
+      guard summary.note(hello, transport: transport, &state.summary, &flow)
       else { return }
       state.hasServerHello = true
     }
     flow.contents(state.summary).store(summary, at: 0)
     extend(&state, by: TLSPlugin.answerLimit)
     // The answer may be long too: it gets the block in which this hello was put together.
-    if isForward, state.reverse.block.isNone {
-      swap(&state.forward.block, &state.reverse.block)
-    } else if !isForward, state.forward.block.isNone {
-      swap(&state.forward.block, &state.reverse.block)
-    }
+    if isForward { state.forward.lend(to: &state.reverse) } else { state.reverse.lend(to: &state.forward) }
   }
 
   // MARK: When to give up

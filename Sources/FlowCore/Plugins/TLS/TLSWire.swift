@@ -18,7 +18,7 @@ enum ExtensionType {
   static let encryptedClientHello: UInt16 = 0xFE0D
 }
 
-/// What carries the handshake: the first letter of JA4 and JA4S.
+/// What carries the handshake: the first letter of JA4.
 enum TLSTransport: UInt8, BitwiseCopyable {
   case stream = 0x74  // t
   case quic = 0x71  // q: TLS in UDP without DTLS's headers
@@ -39,7 +39,7 @@ enum TLSVersion {
     return areDatagrams ? min(one, other) : max(one, other)
   }
 
-  /// The two characters that stand for a version in JA4 and JA4S.
+  /// The two characters that stand for a version in JA4.
   static func label(_ version: UInt16) -> (UInt8, UInt8) {
     switch version {
     case 0x0304: (0x31, 0x33)
@@ -62,7 +62,7 @@ struct NumberList: BitwiseCopyable {
 
   var count: Int { bytes.count / 2 }
   @inline(__always)
-  subscript(index: Int) -> UInt16 { bytes.load(UInt16.self, at: index * 2) }
+  subscript(index: Int) -> UInt16 { bytes.load(UInt16.self, at: index &* 2) }
 }
 
 /// The extensions of a hello, read one after the other:
