@@ -1,4 +1,5 @@
 // Collectors for the tests: real sockets on the loopback, nothing leaves the machine.
+import FlowCore
 import Glibc
 import IPFIX
 import IPFIXDecoding

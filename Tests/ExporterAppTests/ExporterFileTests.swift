@@ -1,4 +1,5 @@
 // Exports into files, and the arguments that name exports.
+import FlowCore
 import Foundation
 import IPFIX
 import IPFIXDecoding

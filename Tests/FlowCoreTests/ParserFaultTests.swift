@@ -13,7 +13,7 @@ struct CarelessPlugin: FlowPlugin {
   static let name = "careless"
   static let summary = "makes each mistake once a packet"
 
-  struct State: BitwiseCopyable {
+  struct State: FlowState {
     var sum: UInt32 = 0
     var packets: UInt32 = 0
     var bins: InlineArray<2, UInt16> = .init(repeating: 0)
