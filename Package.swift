@@ -85,9 +85,27 @@ let package = Package(
     .testTarget(
       name: "FlowCoreTests", dependencies: ["FlowCore", "IPFIX", "CPcap", "TestSupport"],
       swiftSettings: strict + [withFlags(plainFlags)]),
+    .target(
+      name: "CaptureReader", dependencies: ["FlowCore", "CPcap"], path: "Tests/Fuzz/Reader",
+      swiftSettings: strict + [withFlags(plainFlags)]),
+    .target(
+      name: "FuzzTargets", dependencies: ["FlowCore", "IPFIX", "CaptureReader"], path: "Tests/Fuzz/Targets",
+      swiftSettings: strict + [withFlags(plainFlags)]),
+    .testTarget(
+      name: "FuzzReplayTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay",
+      swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "ExporterAppTests", dependencies: ["ExporterApp", "FlowCore", "IPFIX"],
       swiftSettings: strict + [withFlags(clangFlags)]),
   ],
   swiftLanguageModes: [.v6]
 )
+
+/// `MARTLET_FUZZ` names libFuzzer's runtime (Tests/Fuzz/fuzz.sh sets it): then there is the fuzzer, too.
+if let fuzzer = Context.environment["MARTLET_FUZZ"] {
+  package.targets.append(
+    .executableTarget(
+      name: "martlet-fuzz", dependencies: ["FuzzTargets", "CaptureReader", "FlowCore"], path: "Tests/Fuzz/Driver",
+      swiftSettings: strict + [withFlags(plainFlags)],
+      linkerSettings: [.unsafeFlags(["-Xlinker", fuzzer, "-lstdc++"])]))
+}
