@@ -105,7 +105,8 @@ let package = Package(
 if let fuzzer = Context.environment["MARTLET_FUZZ"] {
   package.targets.append(
     .executableTarget(
-      name: "martlet-fuzz", dependencies: ["FuzzTargets", "CaptureReader", "FlowCore"], path: "Tests/Fuzz/Driver",
+      name: "martlet-fuzz", dependencies: ["FuzzTargets", "CaptureReader", "FlowCore"],
+      path: "Tests/Fuzz/Driver",
       swiftSettings: strict + [withFlags(plainFlags)],
       linkerSettings: [.unsafeFlags(["-Xlinker", fuzzer, "-lstdc++"])]))
 }

@@ -117,7 +117,9 @@ public enum SegmentInput {
         return Self.ethernet + [0x86, 0xDD, 0x60, 0, 0, 0] + word(UInt16(body.count)) + [number, 64]
           + prefix + [addresses[0]] + prefix + [addresses[1]] + body
       }
-      return Self.ethernet + [8, 0, 0x45, 0] + word(UInt16(20 + body.count)) + [0, 0, 0x40, 0, 64, number, 0, 0]
+      return Self.ethernet + [8, 0, 0x45, 0] + word(UInt16(20 + body.count)) + [
+        0, 0, 0x40, 0, 64, number, 0, 0,
+      ]
         + [192, 0, 2, addresses[0], 192, 0, 2, addresses[1]] + body
     }
 
@@ -141,7 +143,8 @@ enum PayloadInput {
       for start in stride(from: 0, to: payload.count, by: cut) {
         let piece = Array(payload[start..<min(start + cut, payload.count)])
         conversation.send(
-          SegmentInput.Segment(kind: kind | direction, flags: 0x18, offset: 0, port: port, payload: piece), &run)
+          SegmentInput.Segment(kind: kind | direction, flags: 0x18, offset: 0, port: port, payload: piece),
+          &run)
       }
     }
     return run.finish()
