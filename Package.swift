@@ -98,6 +98,15 @@ let package = Package(
       name: "FlowCoreTests",
       dependencies: ["FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CPcap", "TestSupport"],
       swiftSettings: strict + [withFlags(plainFlags)]),
+    .target(
+      name: "CaptureReader", dependencies: ["FlowCore", "CPcap"], path: "Tests/Fuzz/Reader",
+      swiftSettings: strict + [withFlags(plainFlags)]),
+    .target(
+      name: "FuzzTargets", dependencies: ["FlowCore", "IPFIX", "CaptureReader"], path: "Tests/Fuzz/Targets",
+      swiftSettings: strict + [withFlags(plainFlags)]),
+    .testTarget(
+      name: "FuzzReplayTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay",
+      swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "ExporterAppTests",
       dependencies: ["ExporterApp", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire"],
@@ -105,3 +114,13 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+/// `MARTLET_FUZZ` names libFuzzer's runtime (Tests/Fuzz/fuzz.sh sets it): then there is the fuzzer, too.
+if let fuzzer = Context.environment["MARTLET_FUZZ"] {
+  package.targets.append(
+    .executableTarget(
+      name: "martlet-fuzz", dependencies: ["FuzzTargets", "CaptureReader", "FlowCore"],
+      path: "Tests/Fuzz/Driver",
+      swiftSettings: strict + [withFlags(plainFlags)],
+      linkerSettings: [.unsafeFlags(["-Xlinker", fuzzer, "-lstdc++"])]))
+}

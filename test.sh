@@ -1,7 +1,8 @@
 #!/bin/bash
 # Sets up what the tests need and runs all of them: format, build, unit tests, end-to-end tests.
 #
-#     ./test.sh [--no-install] [STAGE…]        stages: format build unit end-to-end (default: all)
+#     ./test.sh [--no-install] [--long] [STAGE…]        stages: format build unit fuzz end-to-end (default: all)
+#     --long: a minute for each fuzz target, in place of ten seconds
 #
 # For a Debian 12 with git and a Swift 6.3 toolchain. Every stage runs even when an earlier one failed; each prints
 # its runner's closing line, and what failed. The closing lines are repeated at the end, and the exit status is 0
@@ -9,14 +10,16 @@
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 
-STAGES=(format build unit end-to-end)
+STAGES=(format build unit fuzz end-to-end)
+FUZZ_SECONDS=10
 INSTALL=yes
 CHOSEN=()
 for argument in "$@"; do
     case $argument in
-        -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
         --no-install) INSTALL=no ;;
-        format | build | unit | end-to-end) CHOSEN+=("$argument") ;;
+        --long) FUZZ_SECONDS=60 ;;
+        format | build | unit | fuzz | end-to-end) CHOSEN+=("$argument") ;;
         *) echo "test.sh: unknown argument $argument; stages are: ${STAGES[*]}" >&2; exit 64 ;;
     esac
 done
@@ -123,6 +126,7 @@ for name in "${CHOSEN[@]}"; do
         format) stage format 'error:|warning:' swift format lint --strict --recursive Sources Tests Package.swift ;;
         build) stage build 'error:|Compiling|complete' swift build -c release ;;
         unit) stage unit 'Test run with|error:' swift test ;;
+        fuzz) stage fuzz '^fuzz: [0-9]+ targets|error:' Tests/Fuzz/fuzz.sh --seconds "$FUZZ_SECONDS" ;;
         end-to-end)
             if [ -x .build-venv/bin/pytest ]; then
                 stage end-to-end 'passed|failed|error|no tests' \

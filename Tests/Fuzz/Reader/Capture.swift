@@ -1,0 +1,1 @@
+../../../Sources/ExporterApp/Offline/Capture.swift

@@ -1,0 +1,1 @@
+../../../Sources/ExporterApp/Failure.swift
