@@ -102,7 +102,9 @@ let package = Package(
       name: "CaptureReader", dependencies: ["FlowCore", "CPcap"], path: "Tests/Fuzz/Reader",
       swiftSettings: strict + [withFlags(plainFlags)]),
     .target(
-      name: "FuzzTargets", dependencies: ["FlowCore", "IPFIX", "CaptureReader"], path: "Tests/Fuzz/Targets",
+      name: "FuzzTargets",
+      dependencies: ["FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CaptureReader"],
+      path: "Tests/Fuzz/Targets",
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "FuzzReplayTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay",

@@ -1,8 +1,8 @@
 // Finished records to be exported over and over, made by the engine from generated packets or from a capture.
-import Rendering
 import FlowCore
 import Foundation
 import IPFIX
+import Rendering
 
 /// Finished records, and the worker that they belong to.
 struct RecordSet {

@@ -1,7 +1,7 @@
 // Outputs for people and data frames: JSON, CSV and the table, as lines that go to a file.
-import Rendering
 import FlowCore
 import IPFIX
+import Rendering
 
 /// Exports records as lines of text.
 final class LineOutput<Writer: LineWriter & ~Copyable>: Output {

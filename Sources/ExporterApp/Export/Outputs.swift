@@ -1,7 +1,7 @@
 // All outputs of a run: each `--export` gets every record, through the schema's code for its kind.
-import Rendering
 import FlowCore
 import IPFIX
+import Rendering
 import Synchronization
 
 /// The outputs of the options, as one. One lcore (offline: the only thread) uses them, always the same; the control lcore

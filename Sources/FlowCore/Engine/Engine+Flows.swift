@@ -1,6 +1,6 @@
 // How flows begin and end: the part of the pipeline that a packet of a known flow does not reach.
-import Wire
 import CIntrinsics
+import Wire
 
 extension Engine {
   // MARK: Beginning

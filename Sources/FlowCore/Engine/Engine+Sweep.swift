@@ -1,6 +1,6 @@
 // What time does to the table: the sweep that ends idle and long flows, and the end of the program.
-import Wire
 import CIntrinsics
+import Wire
 
 extension Engine {
   // MARK: Sweep

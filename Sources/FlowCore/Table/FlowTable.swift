@@ -1,6 +1,6 @@
 // The hash table that finds a packet's record, in buckets of one cache line, and the pool its records come from.
-import Wire
 import CIntrinsics
+import Wire
 
 /// Eight places in one cache line.
 ///

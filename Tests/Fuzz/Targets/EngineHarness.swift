@@ -2,6 +2,8 @@
 import FlowCore
 import Glibc
 import IPFIX
+import IPFIXDecoding
+import Rendering
 
 /// Fresh pages for each engine: most of a table is never touched, and zeroing all of it would take longer than the input.
 struct FreshMemory: FlowMemory {
@@ -15,7 +17,7 @@ struct FreshMemory: FlowMemory {
 
 /// What all engines of a target share.
 struct EngineHarness: @unchecked Sendable {
-  let schema: RecordSchema
+  let schema: BuiltInSchema
   let columns: [InformationElement]
 
   /// No plugins.
@@ -25,7 +27,7 @@ struct EngineHarness: @unchecked Sendable {
 
   init(plugins: [PluginSelection]) {
     do {
-      schema = try RecordSchema(plugins: plugins)
+      schema = try BuiltInSchema(plugins: plugins)
     } catch {
       fatalError("the fuzzer's plugins: \(error)")
     }

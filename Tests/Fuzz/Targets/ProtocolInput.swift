@@ -1,5 +1,6 @@
 // The IPFIX protocol both ways.
 import IPFIX
+import IPFIXDecoding
 
 /// Records of fields that the input chooses, encoded, decoded and compared.
 enum EncoderInput {

@@ -1,6 +1,6 @@
 // Text that is hashed while it is written, so that a fingerprint's input never lies in memory as a whole.
-import Wire
 import CDigest
+import Wire
 
 /// A message digest of libcrypto.
 protocol DigestAlgorithm {

@@ -1,6 +1,6 @@
 // The fields of the tls plugin: the peer's first, then Martlet's own (docs/elements.md).
-import Wire
 import IPFIX
+import Wire
 
 extension TLSPlugin {
   static let serverVersion = InformationElement(
