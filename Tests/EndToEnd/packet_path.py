@@ -18,7 +18,9 @@ FORBIDDEN = re.compile(
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
 INSTRUCTION = re.compile(r"^\s+([0-9a-f]+):\s+(\S.*)$")
 #: A call, or any jump: what the compiler makes of a call in the last place.
-DIRECT = re.compile(r"\b(?:call|j[a-z]+)\s+(?:[0-9a-f]+|0x[0-9a-f]+) <([^>+]+)(?:\+0x[0-9a-f]+)?>")
+DIRECT = re.compile(r"\b(?:call|j[a-z]+)\s+(?:0x)?([0-9a-f]+) <([^>+]+)(?:\+0x[0-9a-f]+)?>")
+#: A line of `nm --print-size`: where a function begins, and its bytes.
+SIZE = re.compile(r"^([0-9a-f]+) ([0-9a-f]+) [tTwW] (.+)$", re.M)
 INDIRECT = re.compile(r"\b(?:call|jmp)\s+\*(.+)$")
 #: A function's address, taken.
 ADDRESS = re.compile(r"^lea\s.*# [0-9a-f]+ <([^>+]+)>$")
@@ -31,27 +33,45 @@ WORKER = (
     "FlowWorker.idle(now:)", "FlowWorker.recycle(_:count:)", "FlowWorker.flush()")
 #: What the export lcore runs. Its outputs are called through tables, so that all that they are asked for is named here.
 EXPORT = (
-    "ExportLoop.main()", "RecordSchema.append(_:count:to:)", "RecordSchema.render(_:into:)", "Exports.export(_:count:)",
-    re.compile(r"^protocol witness for (?:RecordExporting|RecordExporter|MessageTransport)\."),
-    re.compile(r"^(?:specialized )?(?:Exports|\w+Exporter(?:<.*>)?|\w+Transport|FileOutput|MessageQueue)\."
+    "ExportLoop.main()", "RecordSchema.append(_:count:to:)", "RecordSchema.render(_:into:)", "Outputs.export(_:count:)",
+    re.compile(r"^protocol witness for (?:Output|MessageTransport|ByteConnection)\."),
+    re.compile(r"^(?:specialized )?(?:Outputs|\w+Output(?:<.*>)?|\w+Transport|\w+Connection|FileWriter|MessageQueue)\."
                r"(?!init|deinit|__|description|open\(|.*\.(?:modify|setter|read)$)"))
 
 
 class Binary:
     """Functions by symbol: the instructions of each as (address, text), and its name for people."""
 
-    def __init__(self, disassembly, demangle):
+    def __init__(self, disassembly, demangle, sizes=""):
         self.code, function = {}, None
+        #: Where the code of a symbol ends, for those whose size is known.
+        self.ends = {symbol: int(start, 16) + int(size, 16) for start, size, symbol in SIZE.findall(sizes)}
         for line in disassembly.splitlines():
             if start := FUNCTION.match(line):
-                function = self.code.setdefault(start[1], [])
+                symbol = start[1]
+                function = self.code.setdefault(symbol, [])
             elif function is not None and (instruction := INSTRUCTION.match(line)):
+                # Behind a function's end is another one, which has no name of its own in the symbol table.
+                if int(instruction[1], 16) >= self.ends.get(symbol, 1 << 64):
+                    function = self.code.setdefault(nameless(symbol), [])
                 function.append((instruction[1], instruction[2].strip()))
         self.names = demangle(list(self.code))
 
     @classmethod
     def read(cls, path):
-        return cls(output("objdump", "-d", "--no-show-raw-insn", str(path)), demangle)
+        return cls(
+            output("objdump", "-d", "--no-show-raw-insn", str(path)), demangle,
+            output("nm", "--print-size", "--defined-only", str(path)))
+
+    def target(self, call):
+        """The symbol that a match of `DIRECT` goes to."""
+        symbol = call[2]
+        return nameless(symbol) if int(call[1], 16) >= self.ends.get(symbol, 1 << 64) else symbol
+
+
+def nameless(symbol):
+    """What stands for the code between a function's end and the next function with a name."""
+    return f"code behind {symbol}"
 
 
 def output(*command, text=None):
@@ -114,8 +134,9 @@ class PacketPath:
         for index, (address, text) in enumerate(code):
             if direct := DIRECT.search(text):
                 # In a library calls of its own functions may go through a stub.
-                own = direct[1].removesuffix("@plt")
-                called.add(own if own in self.binary.code else direct[1])
+                target = self.binary.target(direct)
+                own = target.removesuffix("@plt")
+                called.add(own if own in self.binary.code else target)
             elif indirect := INDIRECT.search(text):
                 if not self._is_jump_table(code, index) and not self._is_driver(name, code, index):
                     self.findings.append(f"{name} goes where {indirect[1]} points ({address}: {text})")
@@ -300,13 +321,13 @@ def _trap_sites(symbol, code, named):
         call = DIRECT.search(before)
         if text.startswith("ud2") and before.startswith("call") and not sources:
             # Behind a call that does not come back.
-            if call and ENDINGS.search(call[1].split("@")[0]):
+            if call and ENDINGS.search(call[2].split("@")[0]):
                 continue
         if not sources and not has_tables and _is_dead(code, index, named):
             continue
         if index and not ENDS.match(before):
             sources.append(index - 1)
-        kind = "trap" if text.startswith("ud2") else DIRECT.search(text)[1].split("@")[0]
+        kind = "trap" if text.startswith("ud2") else DIRECT.search(text)[2].split("@")[0]
         ways = [tuple(code[i][0] for i in range(source, max(-1, source - 6), -1)) for source in sources]
         sites.append((symbol, kind, address, ways or [(address,)]))
     return sites
@@ -326,7 +347,7 @@ def _stops(text):
     if text.startswith("ud2"):
         return True
     call = DIRECT.search(text)
-    return bool(call and ENDINGS.search(call[1].split("@")[0]))
+    return bool(call and ENDINGS.search(call[2].split("@")[0]))
 
 
 def _place(frames):

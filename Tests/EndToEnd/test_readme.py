@@ -48,7 +48,7 @@ def plugin_table():
 
 def counter_table():
     table = (ROOT / "Sources/ExporterApp/Counters/CounterTable.swift").read_text()
-    reasons = [ROOT / "Sources/FlowCore/Packet/DiscardReason.swift", ROOT / "Sources/IPFIX/FlowEndReason.swift"]
+    reasons = [ROOT / "Sources/FlowCore/Packet/DiscardReason.swift", ROOT / "Sources/IPFIX/Elements/FlowEndReason.swift"]
     names = dict(re.findall(r'case \.(\w+): "([^"]+)"', "".join(file.read_text() for file in reasons)))
     table = table[table.index("static let all"):table.index("extension CounterTable")]
     rows = ["| counter | what it counts | counted by |", "|---|---|---|"]

@@ -17,16 +17,18 @@ struct Lineariser: BitwiseCopyable {
   /// The packet's segments copied into a slot, valid until the slot is used again.
   @inline(never)
   func frame(_ mbuf: OpaquePointer?, slot: Int) -> Frame {
-    let destination = memory + slot * Self.slotSize
+    let destination = memory + slot &* Self.slotSize
     let wire = martlet_mbuf_packet_length(mbuf)
     var copied = 0
     var segment = mbuf
     while let current = segment, copied < Self.slotSize {
-      let count = min(Int(martlet_mbuf_data_length(current)), Self.slotSize - copied)
-      memcpy(destination + copied, martlet_mbuf_data(current), count)
-      copied += count
+      let count = min(Int(martlet_mbuf_data_length(current)), Self.slotSize &- copied)
+      guard let data = martlet_mbuf_data(current) else { break }
+      memcpy(destination + copied, data, count)
+      copied &+= count
       segment = martlet_mbuf_next(current)
     }
-    return Frame(bytes: destination, captured: UInt32(copied), wire: max(wire, UInt32(copied)))
+    let captured = UInt32(clamping: copied)
+    return Frame(bytes: destination, captured: captured, wire: max(wire, captured))
   }
 }

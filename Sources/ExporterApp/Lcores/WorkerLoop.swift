@@ -62,15 +62,17 @@ struct WorkerLoop {
     if receiveOnly { receiveOnlyLoop() } else { loop() }
     link.counters.pointee.nanoseconds = Clock.thread() &- start
     worker._withUnsafeGuaranteedRef { flush($0) }
-    run.pointee.finishedWorkers.add(1, ordering: .releasing)
+    run.pointee.finishedWorkers.wrappingAdd(1, ordering: .releasing)
   }
 
   /// The main loop.
   private mutating func loop() {
     while !run.pointee.stop.load(ordering: .relaxed) {
       var received = 0
-      for index in 0..<queueCount {
+      var index = 0
+      while index < queueCount {
         let queue = queues[index]
+        index &+= 1
         let start = cycles()
         let count = Int(martlet_rx_burst(queue.port, queue.queue, mbufs, Self.burst))
         if count == 0 { continue }
@@ -157,8 +159,8 @@ struct WorkerLoop {
       var sent = 0
       while sent < worker.finished {
         let count = Int(
-          martlet_ring_enqueue(link.records, worker.outbox + sent, UInt32(worker.finished - sent)))
-        sent += count
+          martlet_ring_enqueue(link.records, worker.outbox + sent, UInt32(clamping: worker.finished &- sent)))
+        sent &+= count
         takeBack(worker)
         if count == 0 { waiting.wait() } else { waiting.reset() }
       }
@@ -169,14 +171,16 @@ struct WorkerLoop {
   private mutating func receiveOnlyLoop() {
     while !run.pointee.stop.load(ordering: .relaxed) {
       var received = 0
-      for index in 0..<queueCount {
+      var index = 0
+      while index < queueCount {
         let queue = queues[index]
+        index &+= 1
         let count = martlet_rx_burst(queue.port, queue.queue, mbufs, Self.burst)
         if count == 0 { continue }
         received &+= Int(count)
         martlet_mbuf_free_bulk(mbufs, count)
       }
-      link.counters.pointee.received &+= UInt64(received)
+      link.counters.pointee.received &+= UInt64(clamping: received)
       if received == 0 { idle.wait() } else { idle.reset() }
     }
   }

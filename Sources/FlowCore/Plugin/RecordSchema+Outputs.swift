@@ -1,4 +1,4 @@
-// One entry for each kind of output. They are not generic, so that the fields' code is compiled for each of them here.
+// One entry for each kind of output, in which the fields' code is compiled for it.
 import CIntrinsics
 import IPFIX
 import Rendering
@@ -9,9 +9,15 @@ extension RecordSchema {
   public func append(
     _ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int, to stream: inout MessageStream
   ) {
-    for index in 0..<min(Self.recordsAhead, count) { prefetch(records[index]) }
-    for index in 0..<min(Self.blocksAhead, count) { prefetchBlocks(records[index]) }
-    for index in 0..<count {
+    var index = 0
+    while index < min(Self.recordsAhead, count) {
+      prefetch(records[index])
+      if index < Self.blocksAhead { prefetchBlocks(records[index]) }
+      index &+= 1
+    }
+    index = 0
+    while index < count {
+      defer { index &+= 1 }
       if index &+ Self.recordsAhead < count { prefetch(records[index &+ Self.recordsAhead]) }
       if index &+ Self.blocksAhead < count { prefetchBlocks(records[index &+ Self.blocksAhead]) }
       guard let record = records[index] else { continue }
@@ -65,8 +71,10 @@ extension RecordSchema {
   public func render(_ record: UnsafeMutableRawPointer, into writer: inout CSVRecordWriter) {
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
     head.pointee.exportBasicFields(.microseconds, into: &writer)
-    for slot in 0..<pluginCount {
-      if head.pointee.presence & 1 << slot != 0 {
+    var slot = 0
+    while slot < pluginCount, slot < StateLayout<Registry>.maximumPlugins {
+      defer { slot &+= 1 }
+      if head.pointee.presence >> UInt32(truncatingIfNeeded: slot) & 1 != 0 {
         writeFields(of: slots[slot], record, into: &writer)
       } else {
         writer.skip(columns: columnCounts[slot])

@@ -12,7 +12,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   let precision: TimestampPrecision
   private static var maximumWorkers: Int { 1024 }
   /// How many columns of a table belong to each plugin.
-  private(set) lazy var columnCounts = columnsAndCounts().counts
+  let columnCounts: UnsafeMutablePointer<Int>
 
   /// The schema for `plugins` in this order.
   public init(plugins: [PluginSelection], timestamps: TimestampPrecision = .microseconds)
@@ -24,11 +24,15 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     precision = timestamps
     readers = .allocate(capacity: Self.maximumWorkers)
     readers.initialize(repeating: nil, count: Self.maximumWorkers)
+    columnCounts = .allocate(capacity: StateLayout<Registry>.maximumPlugins)
+    columnCounts.initialize(repeating: 0, count: StateLayout<Registry>.maximumPlugins)
     Truncated.prepare()
+    // At start, because several threads read it.
+    for (slot, count) in columnsAndCounts().counts.enumerated() { columnCounts[slot] = count }
   }
 
   func register(_ reader: SlabReader, worker: Int) {
-    precondition(worker < Self.maximumWorkers)
+    precondition(worker < Self.maximumWorkers, "more workers than DPDK has lcores")
     readers[worker] = reader
   }
 

@@ -293,12 +293,11 @@ struct FlowTable: ~Copyable {
   /// free ones; returns where they begin. What is given back while they are read from there never reaches the unread.
   /// Nil when there is no memory for the sort, 16 bytes for each record.
   func sortRecords() -> Int? {
-    let bytes = count * MemoryLayout<(UInt64, UInt32)>.stride
+    let bytes = count &* MemoryLayout<(UInt64, UInt32)>.stride
     guard count > 0, let memory = memory.allocate(bytes) else { return nil }
     defer { self.memory.free(memory, bytes) }
     // Safe: as many pairs as there are records in the table, which the buckets hold once each; checked as they are filled.
-    var pairs = UnsafeMutableBufferPointer(
-      start: memory.bindMemory(to: (UInt64, UInt32).self, capacity: count), count: count)
+    let pairs = memory.bindMemory(to: (UInt64, UInt32).self, capacity: count)
     var filled = 0
     var group = occupiedGroup(from: 0)
     while let current = group {
@@ -313,10 +312,16 @@ struct FlowTable: ~Copyable {
       }
       group = occupiedGroup(from: current &+ 1)
     }
-    pairs[..<filled].sort { $0 < $1 }
-    let start = capacity - filled
+    // Safe: so many were filled.
+    var sorted = UnsafeMutableBufferPointer(start: pairs, count: filled)
+    sorted.sort { $0 < $1 }
+    let start = capacity &- filled
     guard start >= freeCount else { return nil }
-    for index in 0..<filled { free[start + index] = pairs[index].1 }
+    var index = 0
+    while index < filled {
+      free[start &+ index] = pairs[index].1
+      index &+= 1
+    }
     return start
   }
 

@@ -93,8 +93,11 @@ struct ClientHello: BitwiseCopyable {
   /// The newest version offered.
   var version: UInt16 {
     var newest: UInt16 = 0
-    for index in 0..<supportedVersions.count where !isGrease(supportedVersions[index]) {
-      newest = newest == 0 ? supportedVersions[index] : TLSVersion.newer(newest, supportedVersions[index])
+    var index = 0
+    while index < supportedVersions.count {
+      let version = supportedVersions[index]
+      index &+= 1
+      if !isGrease(version) { newest = newest == 0 ? version : TLSVersion.newer(newest, version) }
     }
     return newest == 0 ? legacyVersion : newest
   }

@@ -91,7 +91,8 @@ struct DigestText<Algorithm: DigestAlgorithm> {
   }
 
   private mutating func flush() {
-    buffer.span.bytes.extracting(first: min(128, used)).withUnsafeBytes { Algorithm.add($0, to: &context) }
+    let length = max(0, min(128, used))
+    buffer.span.bytes.extracting(first: length).withUnsafeBytes { Algorithm.add($0, to: &context) }
     used = 0
   }
 

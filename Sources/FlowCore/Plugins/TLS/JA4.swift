@@ -112,8 +112,11 @@ enum JA4 {
     _ hello: ClientHello, transport: TLSTransport, _ ciphers: inout SortedNumbers<capacity>,
     _ extensions: inout SortedNumbers<capacity>
   ) -> Fingerprint? {
-    for index in 0..<hello.cipherSuites.count where !isGrease(hello.cipherSuites[index]) {
-      guard ciphers.append(hello.cipherSuites[index]) else { return nil }
+    var index = 0
+    while index < hello.cipherSuites.count {
+      let suite = hello.cipherSuites[index]
+      index &+= 1
+      guard isGrease(suite) || ciphers.append(suite) else { return nil }
     }
     ciphers.sort()
     // Server name and ALPN are counted, but not hashed: the first part of the text tells of them.
@@ -147,9 +150,11 @@ enum JA4 {
     -> DigestText<SHA256>
   {
     var text = DigestText<SHA256>()
-    for index in 0..<numbers.count {
+    var index = 0
+    while index < numbers.count {
       if index > 0 { text.append(comma) }
       text.appendHexadecimal(numbers[index])
+      index &+= 1
     }
     return text
   }

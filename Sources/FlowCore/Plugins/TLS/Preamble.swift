@@ -69,9 +69,12 @@ enum Preamble {
 
 extension Bytes {
   /// True when the bytes begin with `text`, or are the beginning of it.
+  @inline(__always)
   fileprivate func agrees(with text: StaticString) -> Bool {
-    for index in 0..<Swift.min(count, text.utf8CodeUnitCount) where self[index] != text.utf8Start[index] {
-      return false
+    var index = 0
+    while index < Swift.min(count, text.utf8CodeUnitCount) {
+      if self[index] != text.utf8Start[index] { return false }
+      index &+= 1
     }
     return true
   }
