@@ -61,7 +61,7 @@ live() {
   # Two CPUs are enough: the control lcore sleeps, the others yield while they are idle.
   "$martlet" --lcores '0@0,1@1,2@0,3@1' --no-pci --no-huge -m 256 --file-prefix "martlet-demo-$$" \
     --vdev=net_pcap0,rx_pcap=Tests/Captures/demo.pcap,rx_pcap=Tests/Captures/many-flows.pcap \
-    -- --export "udp://127.0.0.1:$port" --timestamps ms --stats 1 --duration 3
+    -- --export "udp://127.0.0.1:$port" --stats 1 --duration 3
   sleep 1
   kill "$collector"
   wait "$collector" 2>/dev/null || true

@@ -29,7 +29,7 @@ say() { printf '\n== %s\n' "$*"; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
 PACKAGES=(dpdk dpdk-dev libnuma-dev libbsd-dev libssl-dev libpcap-dev pkg-config
-    python3 python3-venv tshark nfdump libfixbuf-tools iproute2 iputils-ping tcpdump ethtool util-linux)
+    python3 python3-venv tshark nfdump pmacct libfixbuf-tools iproute2 iputils-ping tcpdump ethtool util-linux)
 
 install_packages() {
     local missing=() package

@@ -1,10 +1,13 @@
 """IPFIX out: files, UDP and TCP, judged by libfixbuf, tshark, nfdump and a reader written from RFC 7011."""
 
+import os
 import re
+import signal
 import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from harness import (
@@ -64,10 +67,11 @@ def test_ipfixdump_reads_the_file(tmp_path, mixed):
     assert forward + backward == packets
 
 
-@pytest.mark.parametrize("unit,elements", [("ms", (152, 153)), ("us", (154, 155)), ("ns", (156, 157))])
+@pytest.mark.parametrize("unit,elements", [
+    ("ms", (152, 153)), ("us", (154, 155)), ("ns", (156, 157)), ("us,ms", (152, 153, 154, 155)), (None, (152, 153, 154, 155))])
 def test_timestamps_choose_the_elements(tmp_path, mixed, unit, elements):
     path = tmp_path / "out.ipfix"
-    offline(mixed, export=f"ipfix:{path}", options=["--timestamps", unit])
+    offline(mixed, export=f"ipfix:{path}", options=["--timestamps", unit] if unit else [])
     session = Session()
     for message in file_messages(path):
         session.message(message)
@@ -77,7 +81,7 @@ def test_timestamps_choose_the_elements(tmp_path, mixed, unit, elements):
     records = offline(mixed).records
     starts = sorted(r["iana:flowStartMicroseconds"] for r in records)
     first = min(number(r, elements[0]) for r in session.records)
-    seconds = first / 1000 if unit == "ms" else (first >> 32) - 2208988800
+    seconds = first / 1000 if elements[0] == 152 else (first >> 32) - 2208988800
     assert time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) == starts[0][:19]
 
 
@@ -157,7 +161,7 @@ def test_templates_are_repeated_on_udp(mixed):
 @pytest.mark.skipif(not have("nfcapd") or not have("nfdump"), reason="needs nfdump")
 def test_nfdump_shows_the_same_flows(tmp_path, mixed):
     def send(port):
-        assert offline(mixed, export=f"udp://127.0.0.1:{port}", options=["--timestamps", "ms"]).status == 0
+        assert offline(mixed, export=f"udp://127.0.0.1:{port}").status == 0
 
     flows = nfdump(tmp_path, send)
 
@@ -290,3 +294,32 @@ def test_plugin_fields_only_for_flows_that_have_them(tmp_path, mixed):
     with_lists = sum("cesnet:packetLength" in r for r in records)
     # A basicList is element 291.
     assert sum((0, 291) in r for r in session.records) == with_lists
+
+
+@pytest.mark.skipif(not have("nfacctd"), reason="needs pmacct")
+def test_pmacct_shows_the_times(tmp_path, mixed):
+    table, port = tmp_path / "flows.csv", free_port()
+    settings = tmp_path / "nfacctd.conf"
+    settings.write_text(
+        f"daemonize: false\nplugins: print[a]\nprint_output[a]: csv\nprint_refresh_time[a]: 2\nprint_output_file[a]: {table}\n"
+        "aggregate[a]: src_host, dst_host, src_port, dst_port, proto, timestamp_start, timestamp_end\n"
+        f"nfacctd_ip: 127.0.0.1\nnfacctd_port: {port}\ntimestamps_utc: true\n")
+    with subprocess.Popen(["nfacctd", "-f", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          start_new_session=True) as collector:
+        try:
+            # It says nothing when it listens.
+            deadline = time.monotonic() + 20
+            while f":{port:04X} " not in Path("/proc/net/udp").read_text():
+                assert time.monotonic() < deadline and collector.poll() is None, "nfacctd does not listen"
+                time.sleep(0.1)
+            assert offline(mixed, export=f"udp://127.0.0.1:{port}").status == 0
+            deadline = time.monotonic() + 20
+            while not table.exists() or table.read_text().count("\n") < 2:
+                assert time.monotonic() < deadline, "nfacctd wrote nothing"
+                time.sleep(0.2)
+        finally:
+            # Its plugins are processes of their own.
+            os.killpg(collector.pid, signal.SIGKILL)
+    shown = {line.split(",")[5][:23].replace(" ", "T") for line in table.read_text().splitlines()[1:]}
+    starts = {r["iana:flowStartMicroseconds"][:23] for r in offline(mixed).records}
+    assert shown and shown <= starts

@@ -101,7 +101,7 @@ def test_ipfixdump_reads_every_record(tmp_path, exported):
 @pytest.mark.skipif(not have("nfcapd") or not have("nfdump"), reason="needs nfdump")
 @pytest.mark.parametrize("plugins", PLUGINS)
 def test_nfdump_shows_every_flow(tmp_path, plugins):
-    flows = nfdump(tmp_path, lambda port: live(MANY, port, plugins, "--timestamps", "ms"))
+    flows = nfdump(tmp_path, lambda port: live(MANY, port, plugins))
 
     def total(*names):
         return sum(flow.get(name, 0) for flow in flows for name in names)

@@ -41,6 +41,7 @@ import Testing
   @Test(arguments: [
     [], ["-l", "0-3"], ["--bogus"], ["--pcap"], ["--queues", "2"], ["--pcap", "x", "--queues", "2"],
     ["--", "--queues", "0"], ["-l", "0", "--", "--pcap", "x"], ["--pcap", "x", "--timestamps", "s"],
+    ["--pcap", "x", "--timestamps", "ms,ms"], ["--pcap", "x", "--timestamps", ""],
     ["--pcap", "x", "--inactive-timeout", "inf"], ["--pcap", "x", "--mtu", "99999"],
     ["--", "--config", "(0,0)"],
   ])

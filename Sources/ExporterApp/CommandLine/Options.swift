@@ -89,9 +89,9 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Which flowStart and flowEnd elements IPFIX carries (nfdump 1.7 reads ms only).", valueName: "ms|us|ns")
-  )
-  var timestamps = TimestampPrecision.microseconds
+      "Which flowStart and flowEnd elements IPFIX carries; ms is what nfdump 1.7 and pmacct read.",
+      valueName: "ms|us|ns[,…]"))
+  var timestamps: TimestampPrecision = [.milliseconds, .microseconds]
 
   @Option(
     help: ArgumentHelp(
@@ -130,4 +130,7 @@ enum Product {
   static let version = "0.1.0"
 }
 
-extension TimestampPrecision: ExpressibleByArgument {}
+extension TimestampPrecision: ExpressibleByArgument {
+  public init?(argument: String) { self.init(words: argument) }
+  public var defaultValueDescription: String { description }
+}

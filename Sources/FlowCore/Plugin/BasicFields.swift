@@ -1,11 +1,35 @@
 // The fields that every record has, declared in the order of the template.
 import IPFIX
 
-/// Which flowStart/flowEnd elements IPFIX carries (`--timestamps`).
-public enum TimestampPrecision: String, Sendable, CaseIterable {
-  case milliseconds = "ms"
-  case microseconds = "us"
-  case nanoseconds = "ns"
+/// Which flowStart/flowEnd elements IPFIX carries (`--timestamps`): one precision or several.
+public struct TimestampPrecision: OptionSet, Sendable {
+  public let rawValue: UInt8
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  public static let milliseconds = TimestampPrecision(rawValue: 1)
+  public static let microseconds = TimestampPrecision(rawValue: 2)
+  public static let nanoseconds = TimestampPrecision(rawValue: 4)
+
+  /// The words of `--timestamps`, in the order in which the elements stand in a record.
+  public static let words: [(word: String, precision: TimestampPrecision)] = [
+    ("ms", .milliseconds), ("us", .microseconds), ("ns", .nanoseconds),
+  ]
+
+  /// The precisions that a list of words, joined by commas, names; nil where one is unknown or named twice.
+  public init?(words: String) {
+    var all = TimestampPrecision(rawValue: 0)
+    for word in words.split(separator: ",", omittingEmptySubsequences: false) {
+      guard let known = TimestampPrecision.words.first(where: { $0.word == word }),
+        all.insert(known.precision).inserted
+      else { return nil }
+    }
+    self = all
+  }
+
+  /// The words, joined by commas.
+  public var description: String {
+    TimestampPrecision.words.filter { contains($0.precision) }.map(\.word).joined(separator: ",")
+  }
 }
 
 /// IANA's information elements of a biflow (RFC 7012, RFC 5103).
@@ -59,14 +83,16 @@ extension FlowRecord {
     writer.unsigned64(BasicElements.reverseOctets, reverseOctets)
     writer.unsigned64(BasicElements.packets, UInt64(forwardPackets))
     writer.unsigned64(BasicElements.reversePackets, UInt64(reversePackets))
-    switch precision {
-    case .milliseconds:
+    // Milliseconds first: collectors that read only these take the first times that they know.
+    if precision.rawValue & TimestampPrecision.milliseconds.rawValue != 0 {
       writer.time(BasicElements.startMilliseconds, nanoseconds: first)
       writer.time(BasicElements.endMilliseconds, nanoseconds: last)
-    case .microseconds:
+    }
+    if precision.rawValue & TimestampPrecision.microseconds.rawValue != 0 {
       writer.time(BasicElements.startMicroseconds, nanoseconds: first)
       writer.time(BasicElements.endMicroseconds, nanoseconds: last)
-    case .nanoseconds:
+    }
+    if precision.rawValue & TimestampPrecision.nanoseconds.rawValue != 0 {
       writer.time(BasicElements.startNanoseconds, nanoseconds: first)
       writer.time(BasicElements.endNanoseconds, nanoseconds: last)
     }
