@@ -1,6 +1,6 @@
 // swift-tools-version: 6.2
-// Martlet's targets, from the bottom up: IPFIX (the protocol, knows no flows), FlowCore (bytes in,
-// flow records out, needs no EAL), ExporterApp (EAL, ports, lcores, exporters, command line).
+// Martlet's targets, from the bottom up: Wire (readers of bytes), IPFIX (the protocol) and Rendering (text), which know no
+// flows; FlowCore (bytes in, flow records out, needs no EAL), ExporterApp (EAL, ports, lcores, outputs, command line).
 // DPDK's flags come from pkg-config, because SwiftPM cannot parse libdpdk.pc itself.
 import Foundation
 import PackageDescription
