@@ -51,6 +51,9 @@ def flows(martlet: str, capture: pathlib.Path) -> pd.DataFrame:
             capture_output=True, text=True)
         if done.returncode != 0:
             print(f"skipped: {done.stderr.strip()}", file=sys.stderr)
+        # Where nothing could be read, no table was made.
+        if os.path.getsize(table.name) == 0:
+            return pd.DataFrame()
         frame = pd.read_csv(table.name, parse_dates=["iana:flowStartMicroseconds", "iana:flowEndMicroseconds"])
     frame["capture"] = capture.name
     return frame
