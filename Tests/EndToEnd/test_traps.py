@@ -112,7 +112,7 @@ def example(tmp_path_factory):
          "-I", build / "Modules", "-I", ROOT / "Sources/CDigest", "-Xcc", "-march=corei7",
          "-Xcc", f"-fmodule-map-file={build / 'CIntrinsics.build/module.modulemap'}",
          "-Xcc", f"-I{ROOT / 'Sources/CIntrinsics/include'}", *sorted(core.rglob("*.swift")), "-o", library, "-lcrypto"],
-        check=True, timeout=600)
+        check=True, timeout=600, cwd=folder)
     return library
 
 
