@@ -9,6 +9,13 @@ extension RecordSchema {
   public func append(
     _ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int, to stream: inout MessageStream
   ) {
+    appendAll(records, count: count, to: &stream)
+  }
+
+  @inline(__always)
+  func appendAll(
+    _ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int, to stream: inout MessageStream
+  ) {
     var index = 0
     while index < min(Self.recordsAhead, count) {
       prefetch(records[index])
@@ -69,6 +76,11 @@ extension RecordSchema {
 
   /// Writes the record's fields as a row of the table whose columns `columns()` gave.
   public func render(_ record: UnsafeMutableRawPointer, into writer: inout CSVRecordWriter) {
+    renderRow(record, into: &writer)
+  }
+
+  @inline(__always)
+  func renderRow(_ record: UnsafeMutableRawPointer, into writer: inout CSVRecordWriter) {
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
     head.pointee.exportBasicFields(.microseconds, into: &writer)
     var slot = 0

@@ -1,0 +1,28 @@
+// The outputs' entries once more for the built-in plugins: without generics, so that the fields' code is compiled here for each
+// kind of output, and none is looked up while records are written.
+import IPFIX
+import Rendering
+
+extension RecordSchema where Registry == BuiltInPlugins {
+  /// Adds `count` records to a message stream.
+  public func append(
+    _ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int, to stream: inout MessageStream
+  ) {
+    appendAll(records, count: count, to: &stream)
+  }
+
+  /// Writes the record's fields as a JSON object.
+  public func render(_ record: UnsafeMutableRawPointer, into writer: inout JSONRecordWriter) {
+    write(record, into: &writer)
+  }
+
+  /// Writes the record's fields as a line of text.
+  public func render(_ record: UnsafeMutableRawPointer, into writer: inout TextRecordWriter) {
+    write(record, into: &writer)
+  }
+
+  /// Writes the record's fields as a row of the table whose columns `columns()` gave.
+  public func render(_ record: UnsafeMutableRawPointer, into writer: inout CSVRecordWriter) {
+    renderRow(record, into: &writer)
+  }
+}
