@@ -1,5 +1,6 @@
 // pushes: how often each side of a TCP connection asks for its data to be handed on at once.
 import IPFIX
+import Wire
 
 @testable import FlowCore
 
@@ -24,7 +25,7 @@ struct PushCounter: FlowPlugin {
   @inline(__always)
   func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
     // Other protocols have no such flag: the plugin is done with their flows at the first packet.
-    packet.protocolNumber == 6 ? count(&state, packet) : .done
+    packet.protocolNumber == IPProtocol.tcp ? count(&state, packet) : .done
   }
 
   @inline(__always)
@@ -39,7 +40,7 @@ struct PushCounter: FlowPlugin {
 
   @inline(__always)
   private func count(_ state: inout State, _ packet: PacketView) -> Verdict {
-    guard packet.tcpFlags & 0x08 != 0 else { return .more }
+    guard packet.tcpFlags & TCPFlags.push != 0 else { return .more }
     if packet.isForward { state.forward &+= 1 } else { state.reverse &+= 1 }
     return Int(state.forward) + Int(state.reverse) >= limit ? .done : .more
   }

@@ -7,15 +7,8 @@
 
 // What this thread is working on.
 
-/// What a thread that handles packets or records does at this moment: told when the process is killed, and where a read
-/// outside of its bytes is counted.
+/// Whose mistake it is when a thread that handles packets or records reads outside of its bytes, and where it is counted.
 typedef struct {
-  /// The packet (a `Packet`) and the flow record (a `FlowRecord`) that plugins look at, or NULL.
-  const void *packet;
-  const void *record;
-  /// The burst's frames (`Frame`s) and how many there are.
-  const void *frames;
-  uint32_t frame_count;
   /// 1 + the slot of the plugin that runs; 0 for the engine itself.
   uint32_t slot;
   /// MARTLET_TRACE_SLOTS counters of parser faults, index `slot`; NULL before the first burst.
@@ -29,17 +22,8 @@ extern _Thread_local martlet_trace martlet_trace_here __attribute__((tls_model("
 
 /// Says which plugin runs: 1 + its slot, 0 for none.
 static inline void martlet_trace_slot(uint32_t slot) { martlet_trace_here.slot = slot; }
-/// Says which packet and record the plugins look at.
-static inline void martlet_trace_flow(const void *packet, const void *record) {
-  martlet_trace_here.packet = packet;
-  martlet_trace_here.record = record;
-}
-/// Says which burst is worked on, and where faults are counted.
-static inline void martlet_trace_burst(const void *frames, uint32_t count, uint64_t *faults) {
-  martlet_trace_here.frames = frames;
-  martlet_trace_here.frame_count = count;
-  martlet_trace_here.faults = faults;
-}
+/// Says where this thread's faults are counted.
+static inline void martlet_trace_faults(uint64_t *faults) { martlet_trace_here.faults = faults; }
 /// This thread's trace.
 static inline martlet_trace *martlet_trace_current(void) { return &martlet_trace_here; }
 

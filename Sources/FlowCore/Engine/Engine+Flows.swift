@@ -112,13 +112,8 @@ extension Engine {
         as: UInt8.self, repeating: 0, count: Int(slot.stateSize))
       rest &= rest &- 1
     }
-    if streamsSize > 0 {
-      // Safe: the streams lie right behind the record's head.
-      (UnsafeMutableRawPointer(record) + FlowRecord.size).initializeMemory(
-        as: UInt8.self, repeating: 0, count: streamsSize)
-    }
     record.pointee.interest = allSlots
-    if show(.create, record, view).contains(.flush) {
+    if run(.create, mask: allSlots, record, view).contains(.flush) {
       endFlow(record, hash: hash, reason: .forced)
     }
   }

@@ -24,9 +24,6 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let stage: PluginStage<Registry>
   let allSlots: UInt32
   let looksBeforeUpdate: UInt32
-  /// The slots whose plugin reads byte streams, and the bytes that the streams take in a record.
-  let streamReaders: UInt32
-  let streamsSize: Int
   /// Cache lines behind the record's head that hold the plugins' states.
   let stateLines: Int
   let timeouts: Timeouts
@@ -82,8 +79,6 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     stage = PluginStage(slots: layout.slots.baseAddress ?? .allocate(capacity: 1))
     allSlots = layout.allSlots
     looksBeforeUpdate = layout.looksBeforeUpdate
-    streamReaders = layout.readsStreams
-    streamsSize = layout.streamsSize
     stateLines = layout.stateLines
     timeouts = Timeouts(inactive: configuration.inactiveTimeout, active: configuration.activeTimeout)
     self.worker = UInt64(worker)
@@ -126,7 +121,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   mutating func process(_ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>, step: Int) {
     let count = min(max(0, count), Self.burstSize)
     finished = 0
-    martlet_trace_burst(frames, UInt32(truncatingIfNeeded: count), faults)
+    martlet_trace_faults(faults)
     var timer = PassTimer(isOn: timesPasses)
     if count > 0 {
       // Safe: the caller has as many times as frames, or one and no step.
@@ -337,7 +332,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     }
     let counted = record.count(packet, direction: direction)
     noteLag(packet, record, now: now)
-    if show(.update, record, view).contains(.flush) {
+    if run(.update, mask: record.pointee.interest, record, view).contains(.flush) {
       endFlow(record, hash: packet.pointee.hash, reason: .forced)
     } else if counted >= 1 << 31 {
       endFullRecord(packet, record)
@@ -350,20 +345,6 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>
   ) {
     endFlow(record, hash: packet.pointee.hash, reason: .activeTimeout)
-  }
-
-  /// Shows a counted packet to the plugins that want it: to `create` or `update`, and TCP's to the readers of streams.
-  @inline(__always)
-  mutating func show(
-    _ hook: Hook, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView
-  ) -> Verdict {
-    let interest = record.pointee.interest
-    guard interest & streamReaders != 0, view.protocolNumber == IPProtocol.tcp else {
-      return run(hook, mask: interest, record, view)
-    }
-    var verdict = run(hook, mask: interest & ~streamReaders, record, view)
-    verdict.formUnion(readStreams(mask: interest & streamReaders, record, view))
-    return verdict
   }
 
   @inline(__always)

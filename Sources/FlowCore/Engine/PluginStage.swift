@@ -20,7 +20,6 @@ struct PluginStage<Registry: PluginRegistry> {
     // Not `[]`: the array literal behind it costs a call to `swift_release` for each packet.
     var verdicts = Verdict(rawValue: 0)
     var rest = mask
-    martlet_trace_flow(packet.packet, blocks.record)
     while rest != 0 {
       let number = rest.trailingZeroBitCount
       let slot = slots[number]
@@ -42,7 +41,6 @@ struct PluginStage<Registry: PluginRegistry> {
   func finish(mask: UInt32, _ blocks: FlowBlocks) -> UInt32 {
     var present: UInt32 = 0
     var rest = mask
-    martlet_trace_flow(nil, blocks.record)
     while rest != 0 {
       let number = rest.trailingZeroBitCount
       let slot = slots[number]
@@ -54,31 +52,6 @@ struct PluginStage<Registry: PluginRegistry> {
     }
     martlet_trace_slot(0)
     return present
-  }
-
-  /// Whether one of the readers in `mask` knows for sure that `bytes` begin something of its own.
-  @inline(never)
-  func recognise(_ bytes: Bytes, mask: UInt32) -> Bool {
-    var rest = mask
-    while rest != 0 {
-      let slot = slots[rest.trailingZeroBitCount]
-      var call = RecogniseCall(slot: slot, bytes: bytes)
-      Registry.visit(slot.number, &call)
-      if call.recognition == .yes { return true }
-      rest &= rest &- 1
-    }
-    return false
-  }
-
-  /// Shows `stream` to the reader in slot `number`.
-  @inline(__always)
-  func read(_ stream: StreamBytes, number: Int, _ packet: PacketView, _ blocks: FlowBlocks) -> Reading {
-    let slot = slots[number]
-    martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
-    var call = ReadCall(slot: slot, stream: stream, packet: packet, blocks: blocks)
-    Registry.visit(slot.number, &call)
-    martlet_trace_slot(0)
-    return call.reading
   }
 }
 
@@ -96,7 +69,7 @@ extension PluginSlot {
   @inline(__always)
   fileprivate func flow(_ blocks: FlowBlocks) -> FlowContext {
     FlowContext(
-      record: blocks.record, blocks: blocks,
+      blocks: blocks,
       trailing: MutableBytes(
         UnsafeMutableRawPointer(blocks.record) + Int(trailingOffset), count: Int(trailingSize)))
   }
@@ -139,33 +112,5 @@ private struct FinishCall: PluginVisitor {
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     var flow = slot.flow(blocks)
     hasFields = slot.value(type).pointee.finish(&slot.state(type, blocks.record).pointee, &flow)
-  }
-}
-
-/// One call of `recognise`.
-private struct RecogniseCall: PluginVisitor {
-  let slot: PluginSlot
-  let bytes: Bytes
-  var recognition = Recognition.no
-
-  @inline(__always)
-  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    if P.readsStreams { recognition = slot.value(type).pointee.recognise(bytes) }
-  }
-}
-
-/// One call of `read`.
-private struct ReadCall: PluginVisitor {
-  let slot: PluginSlot
-  let stream: StreamBytes
-  let packet: PacketView
-  let blocks: FlowBlocks
-  var reading = Reading.done
-
-  @inline(__always)
-  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    guard P.readsStreams else { return }
-    var flow = slot.flow(blocks)
-    reading = slot.value(type).pointee.read(&slot.state(type, blocks.record).pointee, stream, packet, &flow)
   }
 }

@@ -21,8 +21,6 @@ public struct WorkerCounters: BitwiseCopyable, Sendable {
   public var fragments: UInt64 = 0
   /// Flows in the table now.
   public var inTable: UInt64 = 0
-  /// What byte streams lost.
-  public var streams = StreamCounters()
   /// Reads and writes outside of their bytes, each a parser's mistake: the engine's own, then by plugin (index: 1 + slot).
   /// They stop at 2⁶⁴-1.
   public var parserFaults: InlineArray<33, UInt64> = .init(repeating: 0)

@@ -36,16 +36,16 @@ extension Dissector {
           layer = .etherType(try cursor.unsigned16())
         case .etherType(let type):
           switch type {
-          case 0x0800: layer = .ipv4
-          case 0x86DD: layer = .ipv6
-          case 0x8100, 0x88A8, 0x9100:
+          case EtherType.ipv4: layer = .ipv4
+          case EtherType.ipv6: layer = .ipv6
+          case EtherType.vlan, EtherType.providerVLAN, EtherType.oldProviderVLAN:
             //  | priority 3, DEI 1, VLAN id 12 | EtherType 2 |: the outermost id is the packet's
             let tag = try cursor.unsigned16()
             vlan = vlan ?? tag & 0xFFF
             layer = .etherType(try cursor.unsigned16())
-          case 0x8847, 0x8848: layer = .mpls
-          case 0x8864: layer = .pppoe
-          case 0x22F3: layer = .trill
+          case EtherType.mpls, EtherType.mplsUpstream: layer = .mpls
+          case EtherType.pppoeSession: layer = .pppoe
+          case EtherType.trill: layer = .trill
           default: return .notIP
           }
         case .mpls:
@@ -59,9 +59,9 @@ extension Dissector {
           layer = .ppp
         case .ppp:
           switch try cursor.unsigned16() {
-          case 0x0021: layer = .ipv4
-          case 0x0057: layer = .ipv6
-          case 0x0281, 0x0283: layer = .mpls
+          case PPPProtocol.ipv4: layer = .ipv4
+          case PPPProtocol.ipv6: layer = .ipv6
+          case PPPProtocol.mpls, PPPProtocol.mplsMulticast: layer = .mpls
           default: return .notIP
           }
         case .trill:
@@ -168,7 +168,8 @@ extension Dissector {
   ///
   ///     | checksum 1, routing 1, key 1, sequence 1, … 9, version 3 | type 16 | [checksum 4] [key 4] [sequence 4]
   private func greLayer(_ bytes: Bytes, at start: Int) -> (type: UInt16, offset: Int)? {
-    guard bytes.count &- start >= 20, bytes[start &+ 9] == 47, bytes[start] >> 4 == 4 else { return nil }
+    guard bytes.count &- start >= 20, bytes[start &+ 9] == IPProtocol.gre, bytes[start] >> 4 == 4
+    else { return nil }
     let headerLength = Int(bytes[start] & 0xF) &* 4
     guard headerLength >= 20, bytes.load(UInt16.self, at: start &+ 6) & 0x3FFF == 0 else { return nil }
     let header = start &+ headerLength
@@ -178,7 +179,7 @@ extension Dissector {
     // Version 1 is PPTP's; the routing bit is RFC 1701's source routes, which nothing sends any more.
     guard flags & 0x4007 == 0 else { return nil }
     switch type {
-    case 0x0800, 0x86DD, 0x8847, 0x8848, 0x8864: break
+    case EtherType.ipv4, EtherType.ipv6, EtherType.mpls, EtherType.mplsUpstream, EtherType.pppoeSession: break
     default: return nil
     }
     let words = (flags >> 15) &+ (flags >> 13 & 1) &+ (flags >> 12 & 1)

@@ -52,15 +52,15 @@ extension Dissector {
     chain: while true {
       let length: Int
       switch next {
-      case 0, 43, 60, 135:
+      case IPProtocol.hopByHopOptions, IPProtocol.routing, IPProtocol.destinationOptions, IPProtocol.mobility:
         //  | next header 8 | length in 8-octet units, not counting the first 8 |
         guard header.count &- offset >= 2 else { return .ipTruncated }
         length = 8 &* (Int(header[offset &+ 1]) &+ 1)
-      case 51:
+      case IPProtocol.authentication:
         // The authentication header counts in 4-octet units minus 2 (RFC 4302 section 2.2).
         guard header.count &- offset >= 2 else { return .ipTruncated }
         length = 4 &* (Int(header[offset &+ 1]) &+ 2)
-      case 44:
+      case IPProtocol.fragment:
         //  | next header 8 | reserved 8 | offset 13, reserved 2, more 1 | identification 32 |
         guard header.count &- offset >= 8 else { return .ipTruncated }
         let offsetAndMore = header.load(UInt16.self, at: offset &+ 2)
@@ -97,17 +97,17 @@ extension Dissector {
     if fragment.more || fragment.offset > 0 { fragmentCount &+= 1 }
     if fragment.offset == 0 {
       switch protocolNumber {
-      case 6:
+      case IPProtocol.tcp:
         guard header.count >= 20 else { return .transportTruncated }
         headerLength = Int(header[12] >> 4) &* 4
         guard headerLength >= 20 else { return .tcpHeaderInvalid }
         guard header.count >= headerLength else { return .transportTruncated }
         guard Dissector.optionsFit(header.slice(20, headerLength &- 20)) else { return .tcpHeaderInvalid }
         packet.tcpFlags = header[13]
-      case 17, 136:
+      case IPProtocol.udp, IPProtocol.udpLite:
         guard header.count >= 8 else { return .transportTruncated }
         headerLength = 8
-      case 132:
+      case IPProtocol.sctp:
         // The SCTP common header is 12 bytes; its ports are what the key needs.
         guard header.count >= 4 else { return .transportTruncated }
       default: break
@@ -152,7 +152,7 @@ extension Dissector {
   @inline(__always)
   static func hasPorts(_ protocolNumber: UInt8) -> Bool {
     switch protocolNumber {
-    case 6, 17, 132, 136: true
+    case IPProtocol.tcp, IPProtocol.udp, IPProtocol.sctp, IPProtocol.udpLite: true
     default: false
     }
   }

@@ -61,7 +61,7 @@ struct Dissector: ~Copyable {
     var ports = bytes.load(UInt32.self, at: 34)
     var headers: UInt32 = 28
     packet.tcpFlags = 0
-    if protocolNumber == 6 {
+    if protocolNumber == IPProtocol.tcp {
       guard bytes.count >= 54 else { return false }
       let offsetAndFlags = bytes.load(UInt16.self, at: 46)
       let words = UInt32(offsetAndFlags >> 12)
@@ -74,9 +74,9 @@ struct Dissector: ~Copyable {
       }
       packet.tcpFlags = UInt8(truncatingIfNeeded: offsetAndFlags)
       headers = 20 &+ words &* 4
-    } else if protocolNumber != 17 {
+    } else if protocolNumber != IPProtocol.udp {
       // GRE may be opened, and what else has ports, too, is rare.
-      if protocolNumber == 47 || Dissector.hasPorts(protocolNumber) { return false }
+      if protocolNumber == IPProtocol.gre || Dissector.hasPorts(protocolNumber) { return false }
       headers = 20
       ports = 0
     }
@@ -107,14 +107,15 @@ struct Dissector: ~Copyable {
     var type = bytes.load(UInt16.self, at: 12)
     var start = 14
     var vlan: UInt16 = 0
-    if type == 0x8100 {
+    if type == EtherType.vlan {
       vlan = bytes.load(UInt16.self, at: 14) & 0xFFF
       type = bytes.load(UInt16.self, at: 16)
       start = 18
     }
     switch type {
-    case 0x86DD: return dissectIPv6(bytes, at: start, vlan: vlan, into: &packet)
-    case 0x0800 where bytes[start &+ 9] != 47: return dissectIPv4(bytes, at: start, vlan: vlan, into: &packet)
+    case EtherType.ipv6: return dissectIPv6(bytes, at: start, vlan: vlan, into: &packet)
+    case EtherType.ipv4 where bytes[start &+ 9] != IPProtocol.gre:
+      return dissectIPv4(bytes, at: start, vlan: vlan, into: &packet)
     default: return dissectLayers(frame, into: &packet)
     }
   }

@@ -147,7 +147,7 @@ struct DryRun<P: FlowPlugin> {
       var shortfalls = PluginShortfalls()
       withUnsafeMutablePointer(to: &shortfalls) {
         var flow = FlowContext(
-          record: head, blocks: FlowBlocks(record: head, slab: slab.slab, shortfalls: $0), trailing: trailing)
+          blocks: FlowBlocks(record: head, slab: slab.slab, shortfalls: $0), trailing: trailing)
         _ = plugin.finish(&state.pointee, &flow)
       }
       slab.recover(&head.pointee.blocks)

@@ -37,9 +37,6 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   static var options: [PluginOption] { get }
   /// Whether `beforeUpdate` does anything; where false it is never called.
   static var looksBeforeUpdate: Bool { get }
-  /// Whether the plugin reads the byte streams of TCP: then TCP's bytes come to `read`, and `create` and `update` see the
-  /// packets of other protocols only.
-  static var readsStreams: Bool { get }
 
   /// The plugin with the options given; `PluginOptions` has checked that their names are known.
   init(options: borrowing PluginOptions) throws(FlowSetupError)
@@ -53,11 +50,6 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict
   /// A further packet was counted.
   func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict
-  /// One direction of a TCP connection has bytes that the plugin did not take yet; `packet` brought the last of them.
-  func read(_ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext)
-    -> Reading
-  /// What a segment is that came before others which are missing. Asked only then.
-  func recognise(_ bytes: Bytes) -> Recognition
   /// The flow ends, for whatever reason; false when the plugin has nothing to export.
   func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool
 
@@ -77,7 +69,6 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
 extension FlowPlugin {
   public static var options: [PluginOption] { [] }
   public static var looksBeforeUpdate: Bool { false }
-  public static var readsStreams: Bool { false }
   public static var exportsBlocks: Bool { false }
   public var trailingBytes: Int { 0 }
   @inline(__always)
@@ -88,12 +79,6 @@ extension FlowPlugin {
   public func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
     update(&state, packet, &flow)
   }
-  @inline(__always)
-  public func read(
-    _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext
-  ) -> Reading { .done }
-  @inline(__always)
-  public func recognise(_ bytes: Bytes) -> Recognition { .no }
   @inline(__always)
   public func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { true }
   @inline(__always)
@@ -149,7 +134,7 @@ public struct PacketView: BitwiseCopyable {
   /// The TCP header, or nil where there is none.
   @inline(__always)
   public var tcpHeader: Bytes? {
-    guard protocolNumber == 6 else { return nil }
+    guard protocolNumber == IPProtocol.tcp else { return nil }
     let header = transportHeader
     return header.count >= 20 ? header : nil
   }
@@ -157,8 +142,8 @@ public struct PacketView: BitwiseCopyable {
 
 /// What a hook may see and take of the flow that it works on.
 public struct FlowContext {
-  let record: UnsafeMutablePointer<FlowRecord>
   var blocks: FlowBlocks
+  @inline(__always) var record: UnsafeMutablePointer<FlowRecord> { blocks.record }
   /// The plugin's bytes behind its state, as `trailingBytes` asked. They are not zeroed.
   public internal(set) var trailing: MutableBytes
 

@@ -16,7 +16,7 @@ public struct ParserFaults: @unchecked Sendable {
 
   /// From here on this thread's faults are counted here, until it works on another burst of packets.
   @inline(__always)
-  public func countHere() { martlet_trace_burst(nil, 0, counters) }
+  public func countHere() { martlet_trace_faults(counters) }
 
   /// The counters' values now.
   public var counts: InlineArray<33, UInt64> {

@@ -1,4 +1,5 @@
-// One entry for each kind of output, in which the fields' code is compiled for it.
+// How records reach the outputs, for any registry. They are inlined into entries without generics, as those of
+// `BuiltInSchema+Outputs.swift`, in which the fields' code is compiled for each kind of output.
 import CIntrinsics
 import IPFIX
 import Rendering
@@ -6,12 +7,6 @@ import Rendering
 extension RecordSchema {
   /// Adds `count` records to a message stream. The lines of the records after the one at hand are asked for meanwhile: another
   /// core has written them, and each would be waited for otherwise.
-  public func append(
-    _ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int, to stream: inout MessageStream
-  ) {
-    appendAll(records, count: count, to: &stream)
-  }
-
   @inline(__always)
   func appendAll(
     _ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int, to stream: inout MessageStream
@@ -64,21 +59,7 @@ extension RecordSchema {
     }
   }
 
-  /// Writes the record's fields as a JSON object.
-  public func render(_ record: UnsafeMutableRawPointer, into writer: inout JSONRecordWriter) {
-    write(record, into: &writer)
-  }
-
-  /// Writes the record's fields as a line of text.
-  public func render(_ record: UnsafeMutableRawPointer, into writer: inout TextRecordWriter) {
-    write(record, into: &writer)
-  }
-
   /// Writes the record's fields as a row of the table whose columns `columns()` gave.
-  public func render(_ record: UnsafeMutableRawPointer, into writer: inout CSVRecordWriter) {
-    renderRow(record, into: &writer)
-  }
-
   @inline(__always)
   func renderRow(_ record: UnsafeMutableRawPointer, into writer: inout CSVRecordWriter) {
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))

@@ -25,8 +25,6 @@ struct PluginSlot: BitwiseCopyable {
   /// Where its trailing bytes begin, and how many there are.
   var trailingOffset: UInt32
   var trailingSize: UInt32
-  /// Where its positions in the two byte streams lie, from the record's start; 0 where it reads none.
-  var positionsOffset: UInt32 = 0
   /// The plugin's own value: its options.
   var plugin: UnsafeMutableRawPointer
 }
@@ -45,24 +43,15 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
   let looksBeforeUpdate: UInt32
   /// The slots whose plugin exports blocks.
   let exportsBlocks: UInt32
-  /// The slots whose plugin reads byte streams. Where there is one, the flow's two streams and the readers' positions in
-  /// them lie between the record's head and the states.
-  let readsStreams: UInt32
-  /// Bytes of streams and positions.
-  let streamsSize: Int
 
   init(_ selections: [PluginSelection]) throws(FlowSetupError) {
     var slots: [PluginSlot] = []
     var offset = FlowRecord.size
     var looksBeforeUpdate: UInt32 = 0
     var exportsBlocks: UInt32 = 0
-    var readsStreams: UInt32 = 0
     guard selections.count <= Self.maximumPlugins else {
       throw .plugin("at most \(Self.maximumPlugins) plugins can be enabled at once")
     }
-    let readers = Self.readers(selections)
-    streamsSize = readers == 0 ? 0 : FlowStreams.size(readers: readers)
-    offset += streamsSize
     for selection in selections {
       var finder = PluginFinder(selection: selection, offset: offset)
       for number in 0..<Registry.count {
@@ -70,7 +59,7 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
         Registry.visit(UInt8(number), &finder)
       }
       if let error = finder.error { throw error }
-      guard var slot = finder.slot else {
+      guard let slot = finder.slot else {
         var names = PluginNames()
         for number in 0..<Registry.count { Registry.visit(UInt8(number), &names) }
         throw .plugin(
@@ -81,11 +70,6 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
       }
       if finder.looksBeforeUpdate { looksBeforeUpdate |= 1 << slots.count }
       if finder.exportsBlocks { exportsBlocks |= 1 << slots.count }
-      if finder.readsStreams {
-        slot.positionsOffset = UInt32(
-          FlowRecord.size + FlowStreams.positions(ofReader: readsStreams.nonzeroBitCount))
-        readsStreams |= 1 << slots.count
-      }
       offset = Int(slot.stateOffset + slot.stateSize)
       slots.append(slot)
     }
@@ -102,14 +86,6 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     stride = (offset + 63) / 64 * 64
     self.looksBeforeUpdate = looksBeforeUpdate
     self.exportsBlocks = exportsBlocks
-    self.readsStreams = readsStreams
-  }
-
-  /// How many of the plugins read byte streams.
-  private static func readers(_ selections: [PluginSelection]) -> Int {
-    var counter = ReaderCounter(names: selections.map(\.name))
-    for number in 0..<Registry.count { Registry.visit(UInt8(number), &counter) }
-    return counter.count
   }
 
   /// All slots as a mask.
@@ -124,7 +100,6 @@ private struct PluginFinder: PluginVisitor {
   var slot: PluginSlot?
   var looksBeforeUpdate = false
   var exportsBlocks = false
-  var readsStreams = false
   var error: FlowSetupError?
 
   init(selection: PluginSelection, offset: Int) {
@@ -148,18 +123,9 @@ private struct PluginFinder: PluginVisitor {
         plugin: UnsafeMutableRawPointer(memory))
       looksBeforeUpdate = P.looksBeforeUpdate
       exportsBlocks = P.exportsBlocks
-      readsStreams = P.readsStreams
     } catch {
       self.error = error
     }
-  }
-}
-
-private struct ReaderCounter: PluginVisitor {
-  let names: [String]
-  var count = 0
-  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    if P.readsStreams, names.contains(P.name) { count += 1 }
   }
 }
 

@@ -1,4 +1,4 @@
-// The outputs' entries once more for the built-in plugins: without generics, so that the fields' code is compiled here for each
+// The outputs' entries: for the built-in plugins, without generics, so that the fields' code is compiled here for each
 // kind of output, and none is looked up while records are written.
 import IPFIX
 import Rendering

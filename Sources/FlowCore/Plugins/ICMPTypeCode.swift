@@ -1,5 +1,6 @@
 // icmp: type and code of a flow's first message.
 import IPFIX
+import Wire
 
 /// `--plugin icmp`.
 struct ICMPTypeCode: FlowPlugin {
@@ -15,7 +16,8 @@ struct ICMPTypeCode: FlowPlugin {
 
   @inline(__always)
   func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
-    guard packet.protocolNumber == 1 || packet.protocolNumber == 58 else { return .done }
+    guard packet.protocolNumber == IPProtocol.icmp || packet.protocolNumber == IPProtocol.icmp6
+    else { return .done }
     return note(&state, packet)
   }
 

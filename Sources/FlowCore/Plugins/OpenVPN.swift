@@ -69,10 +69,10 @@ struct OpenVPN: FlowPlugin {
     let payload = packet.payload
     let message: Bytes
     switch packet.protocolNumber {
-    case 6:
+    case IPProtocol.tcp:
       guard payload.count >= 2 else { return .more }
       message = payload.dropFirst(2)
-    case 17:
+    case IPProtocol.udp:
       guard payload.count >= 1 else { return .more }
       message = payload
     default: return .done
@@ -147,7 +147,8 @@ struct OpenVPN: FlowPlugin {
   ///     | version 2, padding 1, extension 1, sources 4 | marker 1, payload type 7 | … 12 |
   private func isRTP(_ packet: PacketView) -> Bool {
     let payload = packet.payload
-    guard packet.protocolNumber == 17, payload.count >= 12, payload[0] >> 6 == 2 else { return false }
+    guard packet.protocolNumber == IPProtocol.udp, payload.count >= 12, payload[0] >> 6 == 2
+    else { return false }
     return !(72...95).contains(payload[1] & 0x7F)
   }
 

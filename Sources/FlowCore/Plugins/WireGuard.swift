@@ -37,7 +37,7 @@ struct WireGuard: FlowPlugin {
 
   @inline(__always)
   func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
-    guard packet.protocolNumber == 17, note(packet, in: &state) else { return .done }
+    guard packet.protocolNumber == IPProtocol.udp, note(packet, in: &state) else { return .done }
     state.isPresent = true
     return .more
   }

@@ -6,7 +6,7 @@ import Wire
 ///
 ///      0  key 16 | last 8 | first 8 | packets 4+4 | octets 8+8 | TCP flags 1+1 | marks 1 | reason 1 | interest 4   hot line
 ///     64  source 16 | destination 16 | worker 2, source MAC 6 | destination MAC 8 | index 4 | blocks 4 | presence 4 | lag 4
-///     128 byte streams, where a plugin reads them | plugin states | their trailing bytes …
+///     128 plugin states | their trailing bytes …
 ///
 /// The hot line is read and written by every packet. The cold line is written when the flow is made, and read for IPv6
 /// and at the end.

@@ -6,10 +6,6 @@ public enum TCPFlags {
   public static let syn: UInt8 = 0x02
   public static let reset: UInt8 = 0x04
   public static let push: UInt8 = 0x08
-  public static let acknowledgment: UInt8 = 0x10
-  public static let urgent: UInt8 = 0x20
-  public static let echo: UInt8 = 0x40
-  public static let windowReduced: UInt8 = 0x80
   /// Either ends the direction in which it was seen.
   public static let finOrReset: UInt8 = 0x05
 }

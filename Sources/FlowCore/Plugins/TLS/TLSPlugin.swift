@@ -56,8 +56,8 @@ struct TLSPlugin: FlowPlugin {
   @inline(__always)
   private func look(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
     switch packet.protocolNumber {
-    case 6: return lookAtSegment(&state, packet, &flow)
-    case 17: return packet.payloadCaptured > 0 ? lookAtDatagram(&state, packet, &flow) : .more
+    case IPProtocol.tcp: return lookAtSegment(&state, packet, &flow)
+    case IPProtocol.udp: return packet.payloadCaptured > 0 ? lookAtDatagram(&state, packet, &flow) : .more
     default: return .done
     }
   }

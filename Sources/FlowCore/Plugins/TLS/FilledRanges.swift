@@ -20,14 +20,6 @@ struct FilledRanges: BitwiseCopyable {
   /// In ascending order.
   private var islands = InlineArray<8, Island>(repeating: Island())
 
-  /// Whether there is nothing behind the first gap.
-  var hasNoIslands: Bool { count == 0 }
-
-  /// The first byte behind the first gap; nil without islands.
-  var firstIsland: (start: Int, end: Int)? {
-    count == 0 ? nil : (Int(islands[0].start), Int(islands[0].end))
-  }
-
   /// Calls `body` for each run of bytes in `start..<end` that has not arrived yet, in ascending order.
   /// - Complexity: O(islands)
   @inline(__always)
