@@ -19,58 +19,25 @@ struct SortedNumbers<let capacity: Int>: ~Copyable {
 
   subscript(index: Int) -> UInt16 { numbers[total: index] }
 
-  /// Sorts in place, in a time that depends on the count alone: short lists by insertion, others in two passes over the
-  /// numbers' bytes.
+  /// Sorts in place (Shell, with Ciura's gaps): short code, no recursion, no second array, and some 5000 steps for 384
+  /// numbers.
   mutating func sort() {
-    if count <= 24 { insertionSort() } else { radixSort() }
-  }
-
-  private mutating func insertionSort() {
-    var index = 1
-    while index < count {
-      let number = numbers[total: index]
-      var place = index
-      while place > 0, numbers[total: place &- 1] > number {
-        numbers[total: place] = numbers[total: place &- 1]
-        place &-= 1
+    let gaps: InlineArray<7, Int> = [301, 132, 57, 23, 10, 4, 1]
+    var step = 0
+    while step < 7 {
+      let gap = gaps[total: step]
+      step &+= 1
+      var index = gap
+      while index < count {
+        let number = numbers[total: index]
+        var place = index
+        while place >= gap, numbers[total: place &- gap] > number {
+          numbers[total: place] = numbers[total: place &- gap]
+          place &-= gap
+        }
+        numbers[total: place] = number
+        index &+= 1
       }
-      numbers[total: place] = number
-      index &+= 1
-    }
-  }
-
-  private mutating func radixSort() {
-    var other = InlineArray<capacity, UInt16>(repeating: 0)
-    Self.scatter(numbers, to: &other, count, shift: 0)
-    Self.scatter(other, to: &numbers, count, shift: 8)
-  }
-
-  /// Copies the first `count` numbers in the order of one of their bytes, else in the order they have.
-  private static func scatter(
-    _ source: InlineArray<capacity, UInt16>, to target: inout InlineArray<capacity, UInt16>, _ count: Int,
-    shift: UInt16
-  ) {
-    var places = InlineArray<256, UInt16>(repeating: 0)
-    var index = 0
-    while index < count {
-      places[total: Int(source[total: index] &>> shift & 0xFF)] &+= 1
-      index &+= 1
-    }
-    var sum: UInt16 = 0
-    index = 0
-    while index < 256 {
-      let size = places[total: index]
-      places[total: index] = sum
-      sum &+= size
-      index &+= 1
-    }
-    index = 0
-    while index < count {
-      let number = source[total: index]
-      let byte = Int(number &>> shift & 0xFF)
-      target[total: Int(places[total: byte])] = number
-      places[total: byte] &+= 1
-      index &+= 1
     }
   }
 }
