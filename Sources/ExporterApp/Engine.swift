@@ -53,7 +53,7 @@ extension FlowWorker {
       flows: options.flowLimit(live: live), live: live, exportsBlocks: schema.exportsBlocks)
     while true {
       do {
-        return try makeSlab(bytes: bytes, schema: schema, memory: memory)
+        return try makeSlab(bytes: bytes, memory: memory)
       } catch {
         guard bytes > SlabSize.least else { throw .general(error.description) }
         bytes = max(SlabSize.least, bytes / 2)

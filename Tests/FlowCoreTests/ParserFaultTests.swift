@@ -109,6 +109,8 @@ private struct CarelessWriter: NumberWriter {
     var configuration = FlowConfiguration()
     configuration.flows = 8
     var engine = try Engine(configuration, layout: layout, worker: 0, memory: PlainMemory())
+    martlet_trace_faults(engine.faults)
+    defer { martletTraceNothing() }
     let packets = [
       TestPacket(payload: [1, 2]), TestPacket(isForward: false, payload: [3]), TestPacket(payload: []),
     ]
@@ -181,6 +183,28 @@ private struct CarelessWriter: NumberWriter {
     counters[0] = .max - 1
     for _ in 0..<3 { noteFault() }
     #expect(faults.counts[0] == .max)
+  }
+
+  @Test func aThreadDoesNotCountWhereAWorkerWas() throws {
+    let schema = try BuiltInSchema(plugins: [])
+    let worker = try FlowWorker(configuration: FlowConfiguration(), schema: schema, number: 0)
+    worker.idle(now: 1)
+    #expect(!worker.flush())
+    #expect(martlet_trace_current().pointee.faults == nil)
+    noteFault()
+    #expect(worker.counters.parserFaults[0] == 0)
+  }
+
+  @Test func noTwoWorkersShareANumber() throws {
+    let schema = try BuiltInSchema(plugins: [])
+    let make = { try FlowWorker(configuration: FlowConfiguration(), schema: schema, number: $0) }
+    do {
+      let worker = try make(3)
+      #expect(throws: FlowSetupError.self) { try make(3) }
+      withExtendedLifetime(worker) {}
+    }
+    _ = try make(3)
+    for number in [-1, 1024] { #expect(throws: FlowSetupError.self) { try make(number) } }
   }
 
   @Test func mistakesInWritingFieldsAreThePluginsThatWriteThem() throws {

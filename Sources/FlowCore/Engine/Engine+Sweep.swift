@@ -8,7 +8,6 @@ extension Engine {
   /// Nothing was received: the clock moves on to `now`, and timeouts are looked for.
   mutating func idle(now: UInt64) {
     finished = 0
-    martlet_trace_faults(faults)
     _ = clock.advance(to: now)
     sweep()
   }
@@ -146,7 +145,6 @@ extension Engine {
   /// Ends flows for the end of the program, as many as the outbox holds; false when the table is empty.
   mutating func flush() -> Bool {
     finished = 0
-    martlet_trace_faults(faults)
     // What timed out already, but found no room in the outbox, keeps its own reason.
     sweep()
     if finished > 0 { return true }
@@ -178,7 +176,6 @@ extension Engine {
   /// empty. Nothing else may be called until then but `recycle`. Where there is no memory to sort it is as `flush`.
   mutating func flushInOrder() -> Bool {
     finished = 0
-    martlet_trace_faults(faults)
     if sortedPlace == nil { sortedPlace = table.sortRecords() }
     guard var place = sortedPlace else { return flush() }
     while place < table.capacity, finished < Self.outboxCapacity {

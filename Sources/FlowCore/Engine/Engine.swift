@@ -81,7 +81,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     looksBeforeUpdate = layout.looksBeforeUpdate
     stateLines = layout.stateLines
     timeouts = Timeouts(inactive: configuration.inactiveTimeout, active: configuration.activeTimeout)
-    self.worker = UInt64(worker)
+    self.worker = UInt64(truncatingIfNeeded: worker)
     sweepLimit = configuration.isOffline ? .max : 1024
     handfulLimit = configuration.isOffline ? .max : 4
     sweepStep = Self.sweepPeriod << 20 / self.table.groupCount
@@ -121,7 +121,6 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   mutating func process(_ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>, step: Int) {
     let count = min(max(0, count), Self.burstSize)
     finished = 0
-    martlet_trace_faults(faults)
     var timer = PassTimer(isOn: timesPasses)
     if count > 0 {
       // Safe: the caller has as many times as frames, or one and no step.

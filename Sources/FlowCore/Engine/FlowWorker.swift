@@ -33,13 +33,15 @@ public final class FlowWorker {
   private let countersMemory: UnsafeMutablePointer<WorkerCounters>
   /// The names of the enabled plugins, by slot.
   public let pluginNames: [String]
+  private let schema: BuiltInSchema
 
   /// The most frames one call takes.
   public static let burstSize = 32
   /// The most records one call hands out.
   public static let outboxCapacity = 1024
 
-  /// Makes the table of worker `number`; its records are read through `schema`.
+  /// Makes the table of worker `number`; its records are read through `schema`, where no other worker may have that
+  /// number while this one exists.
   public init(
     configuration: FlowConfiguration, schema: BuiltInSchema, number: Int,
     memory: any FlowMemory = PlainMemory()
@@ -48,7 +50,8 @@ public final class FlowWorker {
     outbox = made.outbox
     countersMemory = made.counters
     pluginNames = schema.pluginNames
-    schema.register(made.slab.pointee.reader, worker: number)
+    self.schema = schema
+    try schema.register(made.slab.pointee.reader, worker: number)
     engine = .allocate(capacity: 1)
     engine.initialize(to: made)
   }
@@ -57,12 +60,13 @@ public final class FlowWorker {
   /// before the first packet: so the tables of all workers can come first where memory is scarce.
   ///
   /// - Throws: too little memory; the worker is as it was.
-  public func makeSlab(bytes: Int, schema: BuiltInSchema, memory: any FlowMemory) throws(FlowSetupError) {
+  public func makeSlab(bytes: Int, memory: any FlowMemory) throws(FlowSetupError) {
     try engine.pointee.replaceSlab(bytes: bytes, memory: memory)
-    schema.register(engine.pointee.slab.pointee.reader, worker: Int(engine.pointee.worker))
+    schema.replace(engine.pointee.slab.pointee.reader, worker: Int(engine.pointee.worker))
   }
 
   deinit {
+    schema.unregister(worker: Int(engine.pointee.worker))
     engine.deinitialize(count: 1)
     engine.deallocate()
   }
@@ -85,26 +89,39 @@ public final class FlowWorker {
   /// Works through at most 32 frames, all received at `now` (nanoseconds since 1970), and sweeps.
   public func process(_ frames: UnsafePointer<Frame>, count: Int, now: UInt64) {
     var now = now
-    engine.pointee.process(frames, count: count, times: &now, step: 0)
+    countsFaults { engine.pointee.process(frames, count: count, times: &now, step: 0) }
   }
 
   /// Works through at most 32 frames with a time each, and sweeps.
   public func process(_ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>) {
-    engine.pointee.process(frames, count: count, times: times, step: 1)
+    countsFaults { engine.pointee.process(frames, count: count, times: times, step: 1) }
   }
 
   /// Nothing was received until `now`: sweeps.
-  public func idle(now: UInt64) { engine.pointee.idle(now: now) }
+  public func idle(now: UInt64) { countsFaults { engine.pointee.idle(now: now) } }
 
   /// Ends flows because the program ends, as many as `outbox` holds; false when none is left.
-  public func flush() -> Bool { engine.pointee.flush() }
+  public func flush() -> Bool { countsFaults { engine.pointee.flush() } }
 
   /// As `flush`, at the end of a capture: the flows leave in order of their start. Until it has given false only
   /// `recycle` may be called.
-  public func flushInOrder() -> Bool { engine.pointee.flushInOrder() }
+  public func flushInOrder() -> Bool { countsFaults { engine.pointee.flushInOrder() } }
 
   /// Takes back `count` records that were exported.
   public func recycle(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
+    countsFaults { takeBack(records, count) }
+  }
+
+  /// Does `work`, whose parser faults are counted in this worker's counters; what the thread does later is not.
+  @inline(__always)
+  private func countsFaults<Result>(_ work: () -> Result) -> Result {
+    martlet_trace_faults(engine.pointee.faults)
+    defer { martlet_trace_faults(nil) }
+    return work()
+  }
+
+  @inline(__always)
+  private func takeBack(_ records: UnsafePointer<UnsafeMutableRawPointer?>, _ count: Int) {
     // What is needed of a record is in its cold line, and the export lcore has it; its first block was written long ago.
     var index = 0
     while index < min(8, count) {

@@ -2,6 +2,7 @@
 // goes through it.
 import CIntrinsics
 import IPFIX
+import Synchronization
 import Wire
 
 /// The enabled plugins' fields and the slabs that finished records refer to. Shared by all workers and the export lcore.
@@ -10,7 +11,10 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   let readers: UnsafeMutablePointer<SlabReader?>
   let slots: UnsafeMutablePointer<PluginSlot>
   let precision: TimestampPrecision
+  /// As many as DPDK has lcores at most.
   private static var maximumWorkers: Int { 1024 }
+  /// The numbers of the workers that exist.
+  private let workers = Mutex<Set<Int>>([])
   /// How many columns of a table belong to each plugin.
   let columnCounts: UnsafeMutablePointer<Int>
 
@@ -31,9 +35,23 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     for (slot, count) in columnsAndCounts().counts.enumerated() { columnCounts[slot] = count }
   }
 
-  func register(_ reader: SlabReader, worker: Int) {
-    precondition(worker < Self.maximumWorkers, "more workers than DPDK has lcores")
+  /// Has the blocks of this worker's records read from `reader`'s slab.
+  ///
+  /// - Throws: a worker that exists has the number, or there is no such number.
+  func register(_ reader: SlabReader, worker: Int) throws(FlowSetupError) {
+    guard worker >= 0, worker < Self.maximumWorkers,
+      workers.withLock({ $0.insert(worker).inserted })
+    else { throw .workerNumber(worker, most: Self.maximumWorkers) }
     readers[worker] = reader
+  }
+
+  /// As `register`, for a worker that is registered.
+  func replace(_ reader: SlabReader, worker: Int) { readers[worker] = reader }
+
+  /// The worker's records are no longer read.
+  func unregister(worker: Int) {
+    readers[worker] = nil
+    workers.withLock { _ = $0.remove(worker) }
   }
 
   /// Bytes of memory for one flow: its record with the plugins' states, and its share of the table.

@@ -34,6 +34,8 @@ public enum FlowSetupError: Error, CustomStringConvertible {
   case noSlabMemory(bytes: Int)
   /// A plugin's name, option or value is not known.
   case plugin(String)
+  /// Another worker has this number, or it is not below `most`.
+  case workerNumber(Int, most: Int)
 
   /// Bytes in MiB, rounded up.
   private static func mebibytes(_ bytes: Int) -> Int {
@@ -49,6 +51,8 @@ public enum FlowSetupError: Error, CustomStringConvertible {
     case .noSlabMemory(let bytes):
       "the plugins need \(Self.mebibytes(bytes)) MiB for each worker, which this machine cannot give; use a smaller --flows, or reserve more with hugepages-setup.sh"
     case .plugin(let line): line
+    case .workerNumber(let number, let most):
+      "worker \(number) cannot be made: give each worker of a schema a number of its own from 0 to \(most - 1)"
     }
   }
 }

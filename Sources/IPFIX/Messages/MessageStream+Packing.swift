@@ -140,9 +140,11 @@ extension MessageStream {
   private mutating func extend(to length: Int) {
     limit = messageStart + length
     guard limit > capacity else { return }
+    // The room for the next message's header, which `position` is behind, may lie outside of the memory that there is.
+    let written = min(position, capacity)
     capacity = limit + configuration.largestLength
     let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 64)
-    larger.copyMemory(from: memory, byteCount: position)
+    larger.copyMemory(from: memory, byteCount: written)
     memory.deallocate()
     memory = larger
   }

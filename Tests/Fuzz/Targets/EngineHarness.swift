@@ -4,6 +4,7 @@ import Glibc
 import IPFIX
 import IPFIXDecoding
 import Rendering
+import Synchronization
 
 /// Fresh pages for each engine: most of a table is never touched, and zeroing all of it would take longer than the input.
 struct FreshMemory: FlowMemory {
@@ -15,10 +16,19 @@ struct FreshMemory: FlowMemory {
   func free(_ memory: UnsafeMutableRawPointer, _ bytes: Int) { munmap(memory, max(bytes, 1)) }
 }
 
+/// Gives each engine of a schema a number of its own: tests run side by side.
+final class WorkerNumbers: Sendable {
+  private let given = Atomic<UInt16>(0)
+
+  /// The next number, after 1023 again 0: by then its engine is gone.
+  func next() -> Int { Int(given.wrappingAdd(1, ordering: .relaxed).oldValue & 1023) }
+}
+
 /// What all engines of a target share.
 struct EngineHarness: @unchecked Sendable {
   let schema: BuiltInSchema
   let columns: [InformationElement]
+  let numbers = WorkerNumbers()
 
   /// No plugins.
   static let plain = EngineHarness(plugins: [])
@@ -77,7 +87,8 @@ struct EngineRun: ~Copyable {
     configuration.isOffline = !sharesTime
     do {
       worker = try FlowWorker(
-        configuration: configuration, schema: harness.schema, number: 0, memory: FreshMemory())
+        configuration: configuration, schema: harness.schema, number: harness.numbers.next(),
+        memory: FreshMemory())
     } catch {
       fatalError("the fuzzer's engine: \(error)")
     }
