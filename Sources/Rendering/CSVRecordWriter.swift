@@ -12,13 +12,17 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
   /// Fields that had no column.
   public private(set) var misplaced: UInt64 = 0
   private let codes: [UInt32]
+  private let escapesFormulas: Bool
   /// The first column that may still be filled.
   private var next = 0
   /// Commas written in this row.
   private var commas = 0
 
   /// A writer for these columns with the header row in its buffer.
-  public init(columns: [InformationElement], capacity: Int = 1 << 17) {
+  ///
+  /// - Parameter escapesFormulas: whether a string that a spreadsheet would take for a formula gets an apostrophe before it.
+  public init(columns: [InformationElement], escapesFormulas: Bool = true, capacity: Int = 1 << 17) {
+    self.escapesFormulas = escapesFormulas
     output = OutputBuffer(capacity: capacity)
     codes = columns.map(\.code)
     output.append(text: columns.map(\.key).joined(separator: ",") + "\n")
@@ -88,10 +92,24 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
     bytes.withUnsafeBytes { source in
       // Nothing but the padding that a string has on the wire (JA4 without a ClientHello).
       if source.allSatisfy({ $0 == 0 }) { return }
+      if escapesFormulas, Self.startsFormula(source.first ?? 0) {
+        return output.quote {
+          $0.append(UInt8(ascii: "'"))
+          $0.append(source, escaping: .csv)
+        }
+      }
       // Blanks at either end are quoted too: some readers strip them otherwise.
       let plain = source.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x2C }
       if plain { return output.append(source) }
       output.quote { $0.append(source, escaping: .csv) }
+    }
+  }
+  /// Whether a cell that begins with this byte is a formula to spreadsheets, or can become one: they skip tabs and line
+  /// ends (OWASP, "CSV Injection").
+  private static func startsFormula(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "="), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "@"), 0x09, 0x0A, 0x0D: true
+    default: false
     }
   }
   public mutating func numbers(

@@ -1,5 +1,7 @@
-// Strings from the wire as valid text: hosts put anything into an SNI, and the output must still parse.
+// Strings from the wire as valid text: hosts put anything into an SNI, and the output must still parse, and do nothing to
+// the terminal or the spreadsheet that shows it.
 import IPFIX
+import Wire
 
 extension OutputBuffer {
   /// Puts quotes around what `write` appends.
@@ -12,84 +14,122 @@ extension OutputBuffer {
 
   /// How a string's special characters are escaped.
   enum Escaping {
-    /// JSON (RFC 8259 section 7): quote, backslash and control characters.
+    /// JSON (RFC 8259 section 7): quote, backslash, control characters, and what `isInvisible` names.
     case json
     /// A quoted CSV cell (RFC 4180 section 2): a quote is doubled. NUL, which breaks most readers, becomes U+FFFD.
     case csv
   }
 
-  /// A JSON string with its quotes; always valid: bytes that are no UTF-8 become U+FFFD.
+  /// A JSON string with its quotes; always valid: bytes that are no UTF-8 become U+FFFD. O(bytes).
   public mutating func append(json bytes: UnsafeRawBufferPointer) {
     quote { $0.append(bytes, escaping: .json) }
   }
 
   /// Appends valid UTF-8, escaped. Invalid bytes become U+FFFD, one for each maximal part of a sequence, as the
   /// Unicode standard recommends (chapter 3, table 3-8) and Swift's String does. O(bytes).
-  mutating func append(_ bytes: UnsafeRawBufferPointer, escaping: Escaping) {
+  mutating func append(_ source: UnsafeRawBufferPointer, escaping: Escaping) {
+    guard let base = source.baseAddress else { return }
+    let bytes = Bytes(base, count: source.count)
     var index = 0
+    // What goes as it is, and is not appended yet, begins here.
     var run = 0
     while index < bytes.count {
-      let byte = bytes[index]
-      if byte < 0x80 {
-        let special = byte < 0x20 || byte == 0x22 || byte == 0x5C || byte == 0x7F
-        if special && (escaping == .json || byte == 0x22 || byte == 0) {
-          append(UnsafeRawBufferPointer(rebasing: bytes[run..<index]))
-          append(special: byte, escaping)
-          run = index + 1
-        }
-        index += 1
+      let character = CharacterFromTheWire(bytes, at: index)
+      if character.isOrdinary(escaping) {
+        index &+= character.length
         continue
       }
-      let (length, valid) = Self.sequence(bytes, at: index)
-      if !valid {
-        append(UnsafeRawBufferPointer(rebasing: bytes[run..<index]))
-        append("\u{FFFD}")
-        run = index + length
-      }
-      index += length
+      append(bytes.slice(run, index &- run))
+      append(special: character.scalar, escaping)
+      index &+= character.length
+      run = index
     }
-    append(UnsafeRawBufferPointer(rebasing: bytes[run..<index]))
+    append(bytes.dropFirst(run))
   }
 
-  private mutating func append(special byte: UInt8, _ escaping: Escaping) {
-    switch (byte, escaping) {
+  private mutating func append(_ bytes: Bytes) {
+    append(UnsafeRawBufferPointer(start: bytes.base, count: bytes.count))
+  }
+
+  /// Appends what stands for a character that is not ordinary; nil is one that is no UTF-8.
+  private mutating func append(special scalar: UInt32?, _ escaping: Escaping) {
+    switch (scalar, escaping) {
     case (0x22, .csv): append("\"\"")
-    case (_, .csv): append("\u{FFFD}")
+    case (nil, _), (_, .csv): append("\u{FFFD}")
     case (0x22, .json): append("\\\"")
     case (0x5C, .json): append("\\\\")
     case (0x0A, .json): append("\\n")
     case (0x0D, .json): append("\\r")
     case (0x09, .json): append("\\t")
-    case (_, .json):
-      append("\\u00")
-      appendHexadecimal(byte)
+    case (let scalar?, .json):
+      append("\\u")
+      appendHexadecimal(UInt8(truncatingIfNeeded: scalar >> 8))
+      appendHexadecimal(UInt8(truncatingIfNeeded: scalar))
+    }
+  }
+}
+
+/// The character that begins at a byte of a string from the wire.
+private struct CharacterFromTheWire {
+  /// Its code point; nil where the bytes are no UTF-8.
+  private(set) var scalar: UInt32?
+  /// Its bytes; of what is no UTF-8, those that one U+FFFD replaces. At least 1.
+  private(set) var length = 1
+
+  /// Decodes at `start`, which is inside of `bytes` (Unicode table 3-7 gives the second byte's range).
+  @inline(__always)
+  init(_ bytes: Bytes, at start: Int) {
+    let first = bytes[start]
+    scalar = UInt32(first)
+    if first >= 0x80 { decode(bytes, at: start, first) }
+  }
+
+  @inline(never)
+  private mutating func decode(_ bytes: Bytes, at start: Int, _ first: UInt8) {
+    scalar = nil
+    let expected: Int
+    var (least, most): (UInt8, UInt8) = (0x80, 0xBF)
+    switch first {
+    case 0xC2...0xDF: expected = 2
+    case 0xE0: (expected, least) = (3, 0xA0)
+    case 0xED: (expected, most) = (3, 0x9F)
+    case 0xE1...0xEF: expected = 3
+    case 0xF0: (expected, least) = (4, 0x90)
+    case 0xF4: (expected, most) = (4, 0x8F)
+    case 0xF1...0xF3: expected = 4
+    default: return
+    }
+    var value = UInt32(first) & (0x7F &>> UInt32(truncatingIfNeeded: expected))
+    while length < expected {
+      guard start &+ length < bytes.count else { return }
+      let next = bytes[start &+ length]
+      guard next >= least, next <= most else { return }
+      (least, most) = (0x80, 0xBF)
+      value = value &<< 6 | UInt32(next & 0x3F)
+      length &+= 1
+    }
+    scalar = value
+  }
+
+  /// Whether the character goes as it is.
+  @inline(__always)
+  func isOrdinary(_ escaping: OutputBuffer.Escaping) -> Bool {
+    guard let scalar else { return false }
+    switch escaping {
+    case .csv: return scalar != 0x22 && scalar != 0
+    case .json:
+      guard scalar < 0x80 else { return !isInvisible(scalar) }
+      return scalar >= 0x20 && scalar < 0x7F && scalar != 0x22 && scalar != 0x5C
     }
   }
 
-  /// The length of the UTF-8 sequence that starts with a byte of at least 0x80, and whether it is valid; when it is
-  /// not, the length of what one U+FFFD replaces (Unicode table 3-7 gives the second byte's range).
-  static func sequence(_ bytes: UnsafeRawBufferPointer, at start: Int) -> (length: Int, valid: Bool) {
-    let first = bytes[start]
-    let expected: Int
-    var range: ClosedRange<UInt8> = 0x80...0xBF
-    switch first {
-    case 0xC2...0xDF: expected = 2
-    case 0xE0: (expected, range) = (3, 0xA0...0xBF)
-    case 0xED: (expected, range) = (3, 0x80...0x9F)
-    case 0xE1...0xEF: expected = 3
-    case 0xF0: (expected, range) = (4, 0x90...0xBF)
-    case 0xF4: (expected, range) = (4, 0x80...0x8F)
-    case 0xF1...0xF3: expected = 4
-    default: return (1, false)
+  /// Characters that change how a terminal or an editor shows what follows: the C1 controls, of which U+009B begins an
+  /// escape sequence as ESC [ does; marks that turn the direction of writing (Unicode annex 9, section 2); and the
+  /// separators of lines and paragraphs.
+  private func isInvisible(_ scalar: UInt32) -> Bool {
+    switch scalar {
+    case 0x80...0x9F, 0x061C, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
+    default: false
     }
-    var length = 1
-    while length < expected {
-      guard start + length < bytes.count, range.contains(bytes[start + length]) else {
-        return (length, false)
-      }
-      range = 0x80...0xBF
-      length += 1
-    }
-    return (length, true)
   }
 }

@@ -1,5 +1,6 @@
 """Captures: every record accounted for, the same on every run, and a clear word about what cannot be read."""
 
+import csv
 import hashlib
 import json
 import os
@@ -378,3 +379,21 @@ def test_stats_lines_appear(mixed):
     err = run("--stats", "0.001", "--pcap", *[mixed] * 3, "--export", "json:/dev/null").err.decode()
     assert stats_lines(err)
     assert stats_lines(err)[-1]["received"] <= totals(err)["received"]
+
+
+def test_names_of_hosts_move_no_terminal_and_no_spreadsheet(tmp_path):
+    """Server names with ESC and C1 controls, bidirectional marks, formulas (the names are the packets' own, as hex dumps show)."""
+    capture = CORPUS and CORPUS / "hostile/sni-c1.pcap"
+    if not capture or not capture.exists():
+        pytest.skip("no ../shared/corpus/hostile")
+    text = offline(capture, export="text:-", options=["--plugins", "tls"]).out.decode()
+    shown = re.findall(r"TLSSNI=(\S+)", text)
+    assert shown == ['"\\u009b31mred\\u009b0m"', '"\\u001b[31mred"', "=cmd|calc!A1", '"a\\u202eb"', "@SUM(1+1)"]
+    names = ["\x9b31mred\x9b0m", "\x1b[31mred", "=cmd|calc!A1", "a\u202eb", "@SUM(1+1)"]
+    records = offline(capture, options=["--plugins", "tls"]).records
+    assert [record["cesnet:TLSSNI"] for record in records] == names
+    for escape, cells in [("formulas", names[:2] + ["'=cmd|calc!A1", "a\u202eb", "'@SUM(1+1)"]), ("none", names)]:
+        table = tmp_path / f"{escape}.csv"
+        offline(capture, export=f"csv:{table}", options=["--plugins", "tls", "--csv-escape", escape])
+        with open(table, newline="", encoding="utf-8") as rows:
+            assert [row["cesnet:TLSSNI"] for row in csv.DictReader(rows)] == cells

@@ -134,6 +134,46 @@ import Testing
     }
   }
 
+  @Test("JSON and text write what changes how a terminal shows the rest as an escape")
+  func invisibleCharacters() {
+    // The ranges of Unicode's Bidi_Control property, the C1 controls, the two separators, and their neighbours.
+    let cases: [(name: String, escaped: String)] = [
+      ("a\u{9B}31mb", #""a\u009b31mb""#), ("\u{80}\u{9F}\u{A0}", "\"\\u0080\\u009f\u{A0}\""),
+      ("\u{202E}moc.elgoog", #""\u202emoc.elgoog""#),
+      ("\u{2066}a\u{2069}\u{206A}", "\"\\u2066a\\u2069\u{206A}\""),
+      ("\u{200D}\u{200E}\u{200F}\u{2010}", "\"\u{200D}\\u200e\\u200f\u{2010}\""),
+      ("\u{61B}\u{61C}\u{61D}", "\"\u{61B}\\u061c\u{61D}\""),
+      ("\u{2027}\u{2028}\u{2029}\u{202A}\u{202F}", "\"\u{2027}\\u2028\\u2029\\u202a\u{202F}\""),
+    ]
+    for (name, escaped) in cases {
+      let line = json([.string(Sample.serverName, Array(name.utf8))])
+      #expect(line == #"{"cesnet:TLSSNI":"# + escaped + "}\n")
+      var writer = TextRecordWriter()
+      writer.begin()
+      writer.string(Sample.serverName, Array(name.utf8).span.bytes)
+      writer.end()
+      #expect(String(decoding: writer.output.bytes, as: UTF8.self).hasSuffix("  TLSSNI=" + escaped + "\n"))
+    }
+  }
+
+  @Test("CSV: what a spreadsheet would run begins with an apostrophe, where it is not asked to stay")
+  func formulas() {
+    let cells = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "a=1", "", "'=1"]
+    let plain = ["=1+1", "+1", "-1", "@SUM(A1)", "\"\t=1\"", "\"\r=1\"", "\"\n=1\"", "a=1", "", "'=1"]
+    let escaped = cells[..<7].map { "\"'\($0)\"" } + ["a=1", "", "'=1"]
+    for (escapes, expected) in [(true, escaped), (false, plain)] {
+      var writer = CSVRecordWriter(columns: [Sample.serverName], escapesFormulas: escapes)
+      writer.output.removeAll()
+      for (cell, line) in zip(cells, expected) {
+        writer.begin()
+        writer.string(Sample.serverName, Array(cell.utf8).span.bytes)
+        writer.end()
+        #expect(String(decoding: writer.output.bytes, as: UTF8.self) == line + "\n")
+        writer.output.removeAll()
+      }
+    }
+  }
+
   @Test("CSV: fixed columns, empty cells for what is absent, quotes where needed")
   func csv() {
     var collector = ColumnCollector()

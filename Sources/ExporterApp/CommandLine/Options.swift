@@ -95,6 +95,12 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "CSV: what becomes of text from the wire that a spreadsheet would run: an apostrophe before it, or nothing.",
+      valueName: "formulas|none"))
+  var csvEscape = CSVEscape.formulas
+
+  @Option(
+    help: ArgumentHelp(
       "A line of counters on standard error every S seconds, 0 never (1 live on a terminal, else 0).",
       valueName: "S"), transform: Seconds.init)
   var stats: Seconds?
@@ -123,6 +129,14 @@ struct BenchmarkOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("End as if interrupted after S seconds.", valueName: "S"), transform: Seconds.init)
   var duration: Seconds?
+}
+
+/// What is escaped in CSV beyond what the format itself asks for.
+enum CSVEscape: String, ExpressibleByArgument {
+  /// Text that begins with `=`, `+`, `-`, `@`, a tab or a line end.
+  case formulas
+  /// Nothing.
+  case none
 }
 
 /// Names and numbers of the program itself.

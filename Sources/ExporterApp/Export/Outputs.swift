@@ -78,9 +78,8 @@ final class Outputs {
     case .file(.json, let path):
       return LineOutput(JSONRecordWriter(), file: try file(path), schema: schema) { $0.render($1, into: &$2) }
     case .file(.csv, let path):
-      return LineOutput(CSVRecordWriter(columns: schema.columns()), file: try file(path), schema: schema) {
-        $0.render($1, into: &$2)
-      }
+      let writer = CSVRecordWriter(columns: schema.columns(), escapesFormulas: options.csvEscape == .formulas)
+      return LineOutput(writer, file: try file(path), schema: schema) { $0.render($1, into: &$2) }
     case .file(.text, let path):
       return LineOutput(TextRecordWriter(), file: try file(path), schema: schema) { $0.render($1, into: &$2) }
     }
