@@ -15,6 +15,7 @@ int martlet_port_info_get(uint16_t port, struct martlet_port_info *info) {
   const struct rte_devargs *arguments = device.device ? rte_dev_devargs(device.device) : NULL;
   info->arguments = arguments && arguments->args ? arguments->args : "";
   info->socket = rte_eth_dev_socket_id(port);
+  info->if_index = device.if_index;
   info->max_rx_queues = device.max_rx_queues;
   info->max_tx_queues = device.max_tx_queues;
   info->min_mtu = device.min_mtu;

@@ -7,7 +7,8 @@ extension BuiltInSchema {
   /// - Throws: a plugin, option or value that does not exist (usage).
   convenience init(_ options: Options) throws(Failure) {
     do {
-      try self.init(plugins: options.plugins.flatMap { $0 }, timestamps: options.timestamps)
+      try self.init(
+        plugins: options.plugins.flatMap { $0 }, timestamps: options.timestamps, isUniflow: options.uniflow)
     } catch {
       throw .usage(error.description)
     }

@@ -44,6 +44,7 @@ enum Live {
       started.append(port)
     }
 
+    try schema.numberInterfaces(ports.map(\.interface), options.ingressInterface)
     let workers = try crew(map, options: options, schema: schema)
     // Last, when nothing else can fail: until here no file was touched.
     let outputs = try Outputs(plan, options, schema: schema, live: true)

@@ -1,5 +1,6 @@
 """What the end-to-end tests share: starting martlet, reading its counters, captures, IPFIX messages."""
 
+import csv
 import json
 import os
 import re
@@ -458,3 +459,36 @@ def nfdump(folder, send):
         env={**os.environ, "TZ": "UTC"})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def nfacctd(folder, send, more):
+    """What pmacct's nfacctd shows, a row for each of its aggregates, of the flows that `send(port)` has sent to it.
+
+    `more` are primitives besides addresses, ports and the protocol.
+    """
+    table, port = folder / "flows.csv", free_port()
+    settings = folder / "nfacctd.conf"
+    settings.write_text(
+        f"daemonize: false\nplugins: print[a]\nprint_output[a]: csv\nprint_refresh_time[a]: 2\nprint_output_file[a]: {table}\n"
+        f"aggregate[a]: src_host, dst_host, src_port, dst_port, proto, {more}\n"
+        f"nfacctd_ip: 127.0.0.1\nnfacctd_port: {port}\ntimestamps_utc: true\n")
+    with subprocess.Popen(["nfacctd", "-f", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          start_new_session=True) as collector:
+        try:
+            # It says nothing when it listens, and what comes before its plugin, a process of its own, is ready is lost.
+            deadline = time.monotonic() + 20
+            while (f":{port:04X} " not in Path("/proc/net/udp").read_text()
+                   or subprocess.run(["pgrep", "-s", str(collector.pid), "-f", "Print Plugin"], capture_output=True).returncode):
+                assert time.monotonic() < deadline and collector.poll() is None, "nfacctd does not listen"
+                time.sleep(0.1)
+            time.sleep(1)
+            assert send(port).status == 0
+            deadline = time.monotonic() + 20
+            while not table.exists() or table.read_text().count("\n") < 2:
+                assert time.monotonic() < deadline, "nfacctd wrote nothing"
+                time.sleep(0.2)
+        finally:
+            # Its plugins are processes of their own.
+            os.killpg(collector.pid, signal.SIGKILL)
+    with open(table, newline="") as rows:
+        return list(csv.DictReader(rows))

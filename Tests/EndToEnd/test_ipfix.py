@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from harness import (
     CAPTURES, MARTLET, Live, Malformed, Session, UDPCollector, file_messages, free_port, have,
-    json_packets_and_octets, nfdump, number, offline, packets_and_octets, read_message, run, tshark)
+    json_packets_and_octets, nfacctd, nfdump, number, offline, packets_and_octets, read_message, run, tshark)
 
 MANY = CAPTURES / "many-flows.pcap"
 
@@ -298,28 +298,8 @@ def test_plugin_fields_only_for_flows_that_have_them(tmp_path, mixed):
 
 @pytest.mark.skipif(not have("nfacctd"), reason="needs pmacct")
 def test_pmacct_shows_the_times(tmp_path, mixed):
-    table, port = tmp_path / "flows.csv", free_port()
-    settings = tmp_path / "nfacctd.conf"
-    settings.write_text(
-        f"daemonize: false\nplugins: print[a]\nprint_output[a]: csv\nprint_refresh_time[a]: 2\nprint_output_file[a]: {table}\n"
-        "aggregate[a]: src_host, dst_host, src_port, dst_port, proto, timestamp_start, timestamp_end\n"
-        f"nfacctd_ip: 127.0.0.1\nnfacctd_port: {port}\ntimestamps_utc: true\n")
-    with subprocess.Popen(["nfacctd", "-f", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                          start_new_session=True) as collector:
-        try:
-            # It says nothing when it listens.
-            deadline = time.monotonic() + 20
-            while f":{port:04X} " not in Path("/proc/net/udp").read_text():
-                assert time.monotonic() < deadline and collector.poll() is None, "nfacctd does not listen"
-                time.sleep(0.1)
-            assert offline(mixed, export=f"udp://127.0.0.1:{port}").status == 0
-            deadline = time.monotonic() + 20
-            while not table.exists() or table.read_text().count("\n") < 2:
-                assert time.monotonic() < deadline, "nfacctd wrote nothing"
-                time.sleep(0.2)
-        finally:
-            # Its plugins are processes of their own.
-            os.killpg(collector.pid, signal.SIGKILL)
-    shown = {line.split(",")[5][:23].replace(" ", "T") for line in table.read_text().splitlines()[1:]}
+    rows = nfacctd(tmp_path, lambda port: offline(mixed, export=f"udp://127.0.0.1:{port}"), "timestamp_start, timestamp_end")
+    shown = {row["TIMESTAMP_START"][:23].replace(" ", "T") for row in rows}
     starts = {r["iana:flowStartMicroseconds"][:23] for r in offline(mixed).records}
     assert shown and shown <= starts
+

@@ -18,7 +18,7 @@ import Testing
   private func json(_ file: FileWriter) -> LineOutput<JSONRecordWriter> {
     // Without plugins there is nothing that could be refused.
     LineOutput(JSONRecordWriter(), file: file, schema: try! BuiltInSchema(plugins: [])) {
-      $0.render($1, into: &$2)
+      $0.render($1, isReverse: $2, into: &$3)
     }
   }
 
@@ -122,7 +122,7 @@ import Testing
     defer { for file in [path, path + ".1", ipfixPath, ipfixPath + ".1"] { unlink(file) } }
     let csv = try LineOutput(
       CSVRecordWriter(columns: [counterElement]), file: writer(path), schema: BuiltInSchema(plugins: [])
-    ) { $0.render($1, into: &$2) }
+    ) { $0.render($1, isReverse: $2, into: &$3) }
     let ipfix = IPFIXOutput(MessageStream.Configuration(), transport: FileTransport(try writer(ipfixPath)))
     func add(_ range: Range<UInt32>) {
       for number in range {

@@ -97,6 +97,7 @@ struct martlet_port_info {
   const char *device;      ///< device name, as net_pcap0 or 0000:03:00.0
   const char *arguments;   ///< device arguments after the name; "" when there are none
   int socket;              ///< NUMA socket, or SOCKET_ID_ANY
+  unsigned if_index;       ///< the kernel's number of the device; 0 when it has none
   uint16_t max_rx_queues;
   uint16_t max_tx_queues;
   uint16_t min_mtu;

@@ -93,6 +93,18 @@ struct Options: ParsableCommand {
       valueName: "ms|us|ns[,…]"))
   var timestamps: TimestampPrecision = [.milliseconds, .microseconds]
 
+  @Flag(
+    help: """
+      A record for each direction of a flow, joined by flowId and flowStart, for collectors that do not know biflows (RFC 5103).
+      """)
+  var uniflow = false
+
+  @Option(
+    help: ArgumentHelp(
+      "ingressInterface of all flows, or of those from one port; repeatable (the device's ifIndex, else the port's number + 1).",
+      valueName: "N|PORT=N"), transform: IngressInterface.init)
+  var ingressInterface: [IngressInterface] = []
+
   @Option(
     help: ArgumentHelp(
       "CSV: what becomes of text from the wire that a spreadsheet would run: an apostrophe before it, or nothing.",

@@ -8,7 +8,7 @@ final class LineOutput<Writer: LineWriter & ~Copyable>: Output {
   private var writer: Writer
   private let file: FileWriter
   private let schema: BuiltInSchema
-  private let render: (BuiltInSchema, UnsafeMutableRawPointer, inout Writer) -> Void
+  private let render: (BuiltInSchema, UnsafeMutableRawPointer, _ isReverse: Bool, inout Writer) -> Void
   private var records: UInt64 = 0
   /// Records whose lines are in the buffer.
   private var buffered = 0
@@ -20,7 +20,7 @@ final class LineOutput<Writer: LineWriter & ~Copyable>: Output {
   /// An output into an opened file; `writer` may have a heading in its buffer.
   init(
     _ writer: consuming Writer, file: FileWriter, schema: BuiltInSchema,
-    render: @escaping (BuiltInSchema, UnsafeMutableRawPointer, inout Writer) -> Void
+    render: @escaping (BuiltInSchema, UnsafeMutableRawPointer, _ isReverse: Bool, inout Writer) -> Void
   ) {
     var writer = writer
     header = Array(writer.output.bytes)
@@ -36,7 +36,10 @@ final class LineOutput<Writer: LineWriter & ~Copyable>: Output {
   func append(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
     var index = 0
     while index < count {
-      if let record = records[index] { append { render(schema, record, &$0) } }
+      if let record = records[index] {
+        append { render(schema, record, false, &$0) }
+        if schema.hasReverseRecord(record) { append { render(schema, record, true, &$0) } }
+      }
       index &+= 1
     }
   }

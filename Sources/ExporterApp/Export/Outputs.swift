@@ -17,6 +17,7 @@ final class Outputs {
   private var complaints: [Complaint]
   private var lastTick: UInt64 = 0
   private let faults = ParserFaults()
+  private let schema: BuiltInSchema
 
   /// Nanoseconds from one look at the outputs to the next.
   private static let interval: UInt64 = 5_000_000
@@ -39,6 +40,7 @@ final class Outputs {
       }
     }
     self.outputs = outputs
+    self.schema = schema
     names = plan.entries.map(\.argument)
     complaints = names.map(Complaint.init)
     published = .allocate(capacity: max(1, outputs.count))
@@ -76,12 +78,18 @@ final class Outputs {
     case .file(.ipfix, let path):
       return IPFIXOutput(configuration, schema: schema, transport: FileTransport(try file(path)))
     case .file(.json, let path):
-      return LineOutput(JSONRecordWriter(), file: try file(path), schema: schema) { $0.render($1, into: &$2) }
+      return LineOutput(JSONRecordWriter(), file: try file(path), schema: schema) {
+        $0.render($1, isReverse: $2, into: &$3)
+      }
     case .file(.csv, let path):
       let writer = CSVRecordWriter(columns: schema.columns(), escapesFormulas: options.csvEscape == .formulas)
-      return LineOutput(writer, file: try file(path), schema: schema) { $0.render($1, into: &$2) }
+      return LineOutput(writer, file: try file(path), schema: schema) {
+        $0.render($1, isReverse: $2, into: &$3)
+      }
     case .file(.text, let path):
-      return LineOutput(TextRecordWriter(), file: try file(path), schema: schema) { $0.render($1, into: &$2) }
+      return LineOutput(TextRecordWriter(), file: try file(path), schema: schema) {
+        $0.render($1, isReverse: $2, into: &$3)
+      }
     }
   }
 
@@ -89,7 +97,7 @@ final class Outputs {
   func export(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
     faults.countHere()
     for output in outputs { output.append(records, count: count) }
-    handedOver.pointee &+= UInt64(clamping: count)
+    handedOver.pointee &+= schema.recordCount(records, count: count)
   }
 
   /// Time passes: sends what waited too long, reconnects, refreshes templates, reopens files after a SIGHUP. Called at

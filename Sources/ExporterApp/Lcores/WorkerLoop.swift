@@ -80,7 +80,10 @@ struct WorkerLoop {
         makeFrames(count)
         link.counters.pointee.receiveCycles &+= cycles() &- start
         let now = clock.now()
-        worker._withUnsafeGuaranteedRef { $0.process(frames, count: count, now: now) }
+        worker._withUnsafeGuaranteedRef {
+          $0.port = queue.port
+          $0.process(frames, count: count, now: now)
+        }
         let end = cycles()
         martlet_mbuf_free_bulk(mbufs, UInt16(truncatingIfNeeded: count))
         handOver()

@@ -15,6 +15,8 @@ enum Offline {
   static func run(_ options: Options) throws(Failure) {
     handleSignals()
     let schema = try BuiltInSchema(options)
+    // All captures together are port 0.
+    try schema.numberInterfaces([PortInterface(port: 0, index: 0)], options.ingressInterface)
     Drain.configure(options.drainTimeout)
     let plan = try OutputPlan(options.export, fallback: "text:-", inputs: options.pcap)
     try checkCaptures(options)

@@ -43,6 +43,9 @@ struct Port {
   /// What the lcore map must know.
   var limits: PortLimits { PortLimits(port: id, name: name, maximumQueues: Int(info.max_rx_queues)) }
 
+  /// The port's number and its device's in the kernel.
+  var interface: PortInterface { PortInterface(port: id, index: info.if_index) }
+
   /// "port 0 (net_pcap0)", for messages.
   var title: String { "port \(id) (\(name))" }
 

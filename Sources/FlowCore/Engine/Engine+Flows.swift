@@ -19,7 +19,7 @@ extension Engine {
     let record = table.record(index)
     record.begin(packet.pointee.key, index: index)
     record.pointee.first = packet.pointee.time
-    record.noteAddresses(UnsafePointer(packet), worker: worker)
+    record.noteAddresses(UnsafePointer(packet), worker: worker, port: port)
     enter(record, at: place, packet, direction: 0, now: now)
   }
 

@@ -28,6 +28,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let stateLines: Int
   let timeouts: Timeouts
   let worker: UInt64
+  /// The number of the port that the packets at hand come from.
+  var port: UInt64 = 0
   /// The cycles of each pass are taken.
   var timesPasses = false
   /// The most groups of buckets that one call of the sweep passes, and the most handfuls that it works on; without limit

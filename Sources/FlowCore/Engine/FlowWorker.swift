@@ -77,6 +77,12 @@ public final class FlowWorker {
     set { engine.pointee.dissector.linkType = newValue }
   }
 
+  /// The number of the port from which the next packets come; 0 for captures.
+  public var port: UInt16 {
+    get { UInt16(truncatingIfNeeded: engine.pointee.port) }
+    set { engine.pointee.port = UInt64(newValue) }
+  }
+
   /// Whether the cycles of each pass are taken, which costs some.
   public var timesPasses: Bool {
     get { engine.pointee.timesPasses }

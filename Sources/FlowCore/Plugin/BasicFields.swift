@@ -73,10 +73,10 @@ enum BasicElements {
 }
 
 extension FlowRecord {
-  /// Writes the basic fields of a finished record.
+  /// Writes the basic fields of a finished record; `interface` is the number of where its first packet came in.
   @inline(__always)
   func exportBasicFields<Writer: FieldWriter & ~Copyable>(
-    _ precision: TimestampPrecision, into writer: inout Writer
+    _ precision: TimestampPrecision, interface: UInt32, into writer: inout Writer
   ) {
     writer.unsigned8(BasicElements.flowEndReason, endReason.rawValue)
     writer.unsigned64(BasicElements.octets, forwardOctets)
@@ -102,7 +102,7 @@ extension FlowRecord {
     writer.unsigned8(BasicElements.reverseTCPControlBits, reverseFlags)
     writer.unsigned16(BasicElements.sourcePort, key.sourcePort)
     writer.unsigned16(BasicElements.destinationPort, key.destinationPort)
-    writer.unsigned32(BasicElements.ingressInterface, 0)
+    writer.unsigned32(BasicElements.ingressInterface, interface)
     if key.isVersion6 {
       writer.ipv6Address(BasicElements.sourceIPv6, high: sourceHigh, low: sourceLow)
       writer.ipv6Address(BasicElements.destinationIPv6, high: destinationHigh, low: destinationLow)

@@ -187,14 +187,7 @@ public struct FinishedFlow {
   @inline(__always) public var vlan: UInt16 { record.pointee.key.vlan }
 
   /// The hash of the flow's key, the same for both directions.
-  public func hash(_ hashing: FlowHash) -> UInt64 {
-    let record = record.pointee
-    return record.key.isVersion6
-      ? hashing.hash(
-        record.key.present, source: (record.sourceHigh, record.sourceLow),
-        destination: (record.destinationHigh, record.destinationLow))
-      : hashing.hash(record.key.present)
-  }
+  public func hash(_ hashing: FlowHash) -> UInt64 { record.pointee.hash(hashing) }
 
   /// The first `length` bytes of a block; empty for no block.
   @inline(__always)

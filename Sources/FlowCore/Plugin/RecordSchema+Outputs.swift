@@ -23,6 +23,10 @@ extension RecordSchema {
       if index &+ Self.recordsAhead < count { prefetch(records[index &+ Self.recordsAhead]) }
       if index &+ Self.blocksAhead < count { prefetchBlocks(records[index &+ Self.blocksAhead]) }
       guard let record = records[index] else { continue }
+      if isUniflow {
+        appendUniflows(record, to: &stream)
+        continue
+      }
       stream.append(
         key: key(record), describe: { write(record, precision, into: &$0) },
         encode: { write(record, precision, into: &$0) })
@@ -59,18 +63,25 @@ extension RecordSchema {
     }
   }
 
-  /// Writes the record's fields as a row of the table whose columns `columns()` gave.
+  /// Writes the record's fields as a row of the table whose columns `columns()` gave; `isReverse` as in `writeUniflow`.
   @inline(__always)
-  func renderRow(_ record: UnsafeMutableRawPointer, into writer: inout CSVRecordWriter) {
+  func renderRow(_ record: UnsafeMutableRawPointer, isReverse: Bool, into writer: inout CSVRecordWriter) {
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
-    head.pointee.exportBasicFields(.microseconds, into: &writer)
+    if isUniflow {
+      writeUniflowBasics(head, isReverse: isReverse, .microseconds, into: &writer)
+    } else {
+      writeBasics(head, .microseconds, into: &writer)
+    }
+    let presence = head.pointee.presence & (isReverse ? reverseSlots : .max)
     var slot = 0
     while slot < pluginCount, slot < StateLayout<Registry>.maximumPlugins {
       defer { slot &+= 1 }
-      if head.pointee.presence >> UInt32(truncatingIfNeeded: slot) & 1 != 0 {
-        writeFields(of: slots[slot], record, into: &writer)
-      } else {
+      if presence >> UInt32(truncatingIfNeeded: slot) & 1 == 0 {
         writer.skip(columns: columnCounts[slot])
+      } else if isUniflow {
+        uniflow(isReverse, &writer) { writeFields(of: slots[slot], record, into: &$0) }
+      } else {
+        writeFields(of: slots[slot], record, into: &writer)
       }
     }
   }
@@ -86,13 +97,26 @@ extension RecordSchema {
         collector.restartBlock()
         let key = Key(
           addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: isVersion6)
-        FlowRecord(key: key).exportBasicFields(.microseconds, into: &collector)
+        let record = FlowRecord(key: key)
+        withUnsafePointer(to: record) { head in
+          if isUniflow {
+            writeUniflowBasics(head, isReverse: false, .microseconds, into: &collector)
+          } else {
+            writeBasics(head, .microseconds, into: &collector)
+          }
+        }
       }
     }
     collector.endBlock()
     var counts: [Int] = []
     for slot in 0..<pluginCount {
-      withEmptyRecord { record, slab in writeFields(of: slots[slot], record, slab, into: &collector) }
+      withEmptyRecord { record, slab in
+        guard isUniflow else { return writeFields(of: slots[slot], record, slab, into: &collector) }
+        for isReverse in [false, true] {
+          collector.restartBlock()
+          uniflow(isReverse, &collector) { writeFields(of: slots[slot], record, slab, into: &$0) }
+        }
+      }
       counts.append(collector.blockCount)
       collector.endBlock()
     }
@@ -109,7 +133,7 @@ extension RecordSchema {
   }
 
   /// Calls `body` with a record whose states are all zero, to learn which fields there are.
-  private func withEmptyRecord(_ body: (UnsafeMutableRawPointer, SlabReader) -> Void) {
+  func withEmptyRecord(_ body: (UnsafeMutableRawPointer, SlabReader) -> Void) {
     let record = UnsafeMutableRawPointer.allocate(byteCount: layout.stride + 64, alignment: 64)
     defer { record.deallocate() }
     record.initializeMemory(as: UInt8.self, repeating: 0, count: layout.stride + 64)

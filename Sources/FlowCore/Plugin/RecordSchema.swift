@@ -17,11 +17,20 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   private let workers = Mutex<Set<Int>>([])
   /// How many columns of a table belong to each plugin.
   let columnCounts: UnsafeMutablePointer<Int>
+  /// The exported number of each port.
+  let interfaces = InterfaceNumbers()
+  /// Whether each direction of a flow is a record of its own; see `RecordSchema+Uniflow.swift`.
+  public let isUniflow: Bool
+  /// Gives the two uniflows of a flow their flowId.
+  let flowHash = FlowIdentifier.identifierHash
+  /// The plugins (bit = slot) that have fields of the reverse direction.
+  private(set) var reverseSlots: UInt32 = 0
 
   /// The schema for `plugins` in this order.
-  public init(plugins: [PluginSelection], timestamps: TimestampPrecision = .microseconds)
-    throws(FlowSetupError)
-  {
+  public init(
+    plugins: [PluginSelection], timestamps: TimestampPrecision = .microseconds, isUniflow: Bool = false
+  ) throws(FlowSetupError) {
+    self.isUniflow = isUniflow
     layout = try StateLayout(plugins)
     try layout.checkDeclarations()
     slots = layout.slots.baseAddress ?? .allocate(capacity: 1)
@@ -31,7 +40,8 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     columnCounts = .allocate(capacity: StateLayout<Registry>.maximumPlugins)
     columnCounts.initialize(repeating: 0, count: StateLayout<Registry>.maximumPlugins)
     Truncated.prepare()
-    // At start, because several threads read it.
+    // At start, because several threads read them.
+    reverseSlots = slotsWithReverseFields()
     for (slot, count) in columnsAndCounts().counts.enumerated() { columnCounts[slot] = count }
   }
 
@@ -53,6 +63,10 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     readers[worker] = nil
     workers.withLock { _ = $0.remove(worker) }
   }
+
+  /// Exports `number` as the ingressInterface of flows whose first packet came from this port. Only before the first
+  /// record; the number of a port is its own plus 1 until then, because 0 is no interface (RFC 2863, ifIndex).
+  public func setInterface(_ number: UInt32, ofPort port: UInt16) { interfaces[Int(port)] = number }
 
   /// Bytes of memory for one flow: its record with the plugins' states, and its share of the table.
   public var bytesPerFlow: Int { layout.stride + FlowTable.bucketSize / 2 }
@@ -77,12 +91,20 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     into writer: inout Writer
   ) {
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
-    head.pointee.exportBasicFields(precision, into: &writer)
+    writeBasics(head, precision, into: &writer)
     var rest = head.pointee.presence
     while rest != 0 {
       writeFields(of: slots[rest.trailingZeroBitCount], record, into: &writer)
       rest &= rest &- 1
     }
+  }
+
+  /// Writes the basic fields.
+  @inline(__always)
+  func writeBasics<Writer: FieldWriter & ~Copyable>(
+    _ head: UnsafePointer<FlowRecord>, _ precision: TimestampPrecision, into writer: inout Writer
+  ) {
+    head.pointee.exportBasicFields(precision, interface: interfaces[head.pointee.port], into: &writer)
   }
 
   @inline(__always)

@@ -11,18 +11,27 @@ extension RecordSchema where Registry == BuiltInPlugins {
     appendAll(records, count: count, to: &stream)
   }
 
-  /// Writes the record's fields as a JSON object.
-  public func render(_ record: UnsafeMutableRawPointer, into writer: inout JSONRecordWriter) {
-    write(record, into: &writer)
+  /// Writes the record's fields as a JSON object. In the next three `isReverse` is true only for the reverse direction of
+  /// a record that has one of its own (`hasReverseRecord`).
+  public func render(
+    _ record: UnsafeMutableRawPointer, isReverse: Bool = false, into writer: inout JSONRecordWriter
+  ) {
+    guard isUniflow else { return write(record, into: &writer) }
+    writeUniflow(record, isReverse: isReverse, into: &writer)
   }
 
   /// Writes the record's fields as a line of text.
-  public func render(_ record: UnsafeMutableRawPointer, into writer: inout TextRecordWriter) {
-    write(record, into: &writer)
+  public func render(
+    _ record: UnsafeMutableRawPointer, isReverse: Bool = false, into writer: inout TextRecordWriter
+  ) {
+    guard isUniflow else { return write(record, into: &writer) }
+    writeUniflow(record, isReverse: isReverse, into: &writer)
   }
 
   /// Writes the record's fields as a row of the table whose columns `columns()` gave.
-  public func render(_ record: UnsafeMutableRawPointer, into writer: inout CSVRecordWriter) {
-    renderRow(record, into: &writer)
+  public func render(
+    _ record: UnsafeMutableRawPointer, isReverse: Bool = false, into writer: inout CSVRecordWriter
+  ) {
+    renderRow(record, isReverse: isReverse, into: &writer)
   }
 }

@@ -10,7 +10,10 @@ struct FlowIdentifier: FlowPlugin {
 
   // Not the table's hash: its seed must stay secret, and differs from run to run. This one is computed when the record
   // is exported, so it costs neither packets nor memory.
-  private let hashing = FlowHash(seed: 0)
+  private let hashing = FlowIdentifier.identifierHash
+
+  /// What every run and every probe hashes a key with.
+  static var identifierHash: FlowHash { FlowHash(seed: 0) }
 
   init(options: borrowing PluginOptions) {}
 

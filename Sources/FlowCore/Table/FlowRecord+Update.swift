@@ -16,26 +16,27 @@ extension UnsafeMutablePointer<FlowRecord> {
     pointee.index = index
   }
 
-  /// Notes the addresses of the flow's first packet.
+  /// Notes the addresses of the flow's first packet, and who received it where.
   @inline(__always)
-  func noteAddresses(_ packet: UnsafePointer<Packet>, worker: UInt64) {
+  func noteAddresses(_ packet: UnsafePointer<Packet>, worker: UInt64, port: UInt64) {
     if pointee.key.isVersion6 {
       (pointee.sourceHigh, pointee.sourceLow) = packet.pointee.sourceAddress6
       (pointee.destinationHigh, pointee.destinationLow) = packet.pointee.destinationAddress6
     }
     let frame = Bytes(packet.pointee.frame, count: Int(packet.pointee.captured))
     let link = Int(packet.pointee.linkOffset)
-    var source: UInt64 = 0
+    var (source, destination): (UInt64, UInt64) = (0, 0)
     // Two octets more than an address are there in each case: the next address, the type, the field's padding.
     switch packet.pointee.macAddresses {
     case .none: break
     case .ethernet:
-      pointee.destinationMAC = frame.load(UInt64.self, at: link) >> 16
+      destination = frame.load(UInt64.self, at: link) >> 16
       source = frame.load(UInt64.self, at: link &+ 6) >> 16
     case .sourceOnly:
       source = frame.load(UInt64.self, at: link) >> 16
     }
     pointee.sourceMACAndWorker = worker << 48 | source
+    pointee.destinationMACAndPort = port << 48 | destination
   }
 
   /// Takes over whose flow `other` is.
@@ -45,7 +46,7 @@ extension UnsafeMutablePointer<FlowRecord> {
     pointee.destinationHigh = other.pointee.destinationHigh
     pointee.destinationLow = other.pointee.destinationLow
     pointee.sourceMACAndWorker = other.pointee.sourceMACAndWorker
-    pointee.destinationMAC = other.pointee.destinationMAC
+    pointee.destinationMACAndPort = other.pointee.destinationMACAndPort
   }
 
   // MARK: Counting

@@ -5,7 +5,7 @@ import Wire
 /// The head of a flow record; the states of the enabled plugins follow it at offsets computed once at start.
 ///
 ///      0  key 16 | last 8 | first 8 | packets 4+4 | octets 8+8 | TCP flags 1+1 | marks 1 | reason 1 | interest 4   hot line
-///     64  source 16 | destination 16 | worker 2, source MAC 6 | destination MAC 8 | index 4 | blocks 4 | presence 4 | lag 4
+///     64  source 16 | destination 16 | worker 2, source MAC 6 | port 2, destination MAC 6 | index 4 | blocks 4 | presence 4 | lag 4
 ///     128 plugin states | their trailing bytes …
 ///
 /// The hot line is read and written by every packet. The cold line is written when the flow is made, and read for IPv6
@@ -37,7 +37,8 @@ struct FlowRecord: BitwiseCopyable {
   var destinationLow: UInt64 = 0
   /// The source MAC address in the low 48 bits; above it the worker's number.
   var sourceMACAndWorker: UInt64 = 0
-  var destinationMAC: UInt64 = 0
+  /// The destination MAC address in the low 48 bits; above it the port that the first packet came from.
+  var destinationMACAndPort: UInt64 = 0
   /// The record's number in its pool.
   var index: UInt32 = 0
   /// The first of the slab blocks that the flow holds, or 0.
@@ -70,9 +71,20 @@ struct FlowRecord: BitwiseCopyable {
   }
 
   @inline(__always) var sourceMAC: UInt64 { sourceMACAndWorker & 0xFFFF_FFFF_FFFF }
+  @inline(__always) var destinationMAC: UInt64 { destinationMACAndPort & 0xFFFF_FFFF_FFFF }
+  /// The number of the port that the first packet came from.
+  @inline(__always) var port: Int { Int(truncatingIfNeeded: destinationMACAndPort >> 48) }
   /// When the record has to leave the table on the worker's clock, if `deadline` is that on the clock of its packets.
   @inline(__always)
   func dueTime(_ deadline: UInt64) -> UInt64 { deadline &+ UInt64(lag) << 29 }
+
+  /// The hash of the flow's key, the same for both directions.
+  func hash(_ hashing: FlowHash) -> UInt64 {
+    key.isVersion6
+      ? hashing.hash(
+        key.present, source: (sourceHigh, sourceLow), destination: (destinationHigh, destinationLow))
+      : hashing.hash(key.present)
+  }
 
   @inline(__always) var worker: Int { Int(truncatingIfNeeded: sourceMACAndWorker >> 48) }
 }

@@ -102,4 +102,10 @@ public struct InformationElement: Sendable {
   public var reversed: InformationElement {
     InformationElement(scope, identifier, name, type, semantics: semantics, units: units, isReverse: true)
   }
+
+  /// The element for the forward direction of a biflow.
+  @inlinable
+  public var forward: InformationElement {
+    InformationElement(scope, identifier, name, type, semantics: semantics, units: units)
+  }
 }

@@ -104,7 +104,7 @@ extension Dissected {
     mplsEntry = packet.mplsEntry
     var record = FlowRecord(key: packet.key)
     withUnsafePointer(to: packet) { packet in
-      withUnsafeMutablePointer(to: &record) { $0.noteAddresses(packet, worker: 0) }
+      withUnsafeMutablePointer(to: &record) { $0.noteAddresses(packet, worker: 0, port: 0) }
     }
     sourceMAC = record.sourceMAC
     destinationMAC = record.destinationMAC
