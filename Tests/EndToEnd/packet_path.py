@@ -33,7 +33,7 @@ WORKER = (
     "FlowWorker.idle(now:)", "FlowWorker.recycle(_:count:)", "FlowWorker.flush()")
 #: What the export lcore runs. Its outputs are called through tables, so that all that they are asked for is named here.
 EXPORT = (
-    "ExportLoop.main()", "RecordSchema<>.append(_:count:to:)", "RecordSchema<>.render(_:into:)", "Outputs.export(_:count:)",
+    "ExportLoop.main()", "RecordSchema<>.append(_:count:to:)", "RecordSchema<>.render(_:isReverse:into:)", "Outputs.export(_:count:)",
     re.compile(r"^protocol witness for (?:Output|MessageTransport|ByteConnection)\."),
     re.compile(r"^(?:specialized )?(?:Outputs|\w+Output(?:<.*>)?|\w+Transport|\w+Connection|FileWriter|MessageQueue)\."
                r"(?!init|deinit|__|description|open\(|.*\.(?:modify|setter|read)$)"))
