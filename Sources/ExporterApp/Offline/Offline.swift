@@ -15,6 +15,8 @@ enum Offline {
   static func run(_ options: Options) throws(Failure) {
     handleSignals()
     let schema = try BuiltInSchema(options)
+    try CrashReport.prepare(directory: options.crashDir, plugins: schema.pluginNames)
+    CrashReport.lcore(0, "offline")
     Drain.configure(options.drainTimeout)
     let plan = try OutputPlan(options.export, fallback: "text:-", inputs: options.pcap)
     try checkCaptures(options)
@@ -121,6 +123,7 @@ struct OfflineReader: ~Copyable {
   /// - Throws: the damage, after everything before it was processed.
   mutating func read(_ capture: consuming Capture, until stop: borrowing Atomic<Bool>) throws(Failure) {
     worker.linkType = capture.linkType
+    CrashReport.linkType(capture.linkTypeNumber)
     let before = counters.received
     defer { process() }
     while !stop.load(ordering: .relaxed) {

@@ -62,6 +62,7 @@ extension RecordSchema {
   /// Writes the record's fields as a row of the table whose columns `columns()` gave.
   @inline(__always)
   func renderRow(_ record: UnsafeMutableRawPointer, into writer: inout CSVRecordWriter) {
+    martlet_trace_record(record)
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
     head.pointee.exportBasicFields(.microseconds, into: &writer)
     var slot = 0
