@@ -3,7 +3,6 @@
 // ends the process: its signal is blocked by then, and the system's answer to that is the default action.
 #define _GNU_SOURCE
 #include "CCrash.h"
-#include "CrashLine.h"
 #include <CIntrinsics.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +45,10 @@ static _Atomic uint32_t link_type = 1;
 static pthread_key_t stack_key;
 static int has_stack_key;
 static _Thread_local char thread_name[NAME_SIZE] __attribute__((tls_model("initial-exec")));
-static atomic_flag reporting = ATOMIC_FLAG_INIT;
+static _Atomic int reporting = 0;
+/// The thread that waits for signals, and the one that wakes it; 0 for none.
+static _Atomic int waiting_thread = 0;
+static int wake_signal = 0;
 
 /// Copies up to 64 bytes from an address that may be wrong; 0 when it is.
 static int read_memory(void *to, const void *from, size_t count) {
@@ -288,12 +290,14 @@ static void limit_time(void) {
 
 static void handle(int number, siginfo_t *info, void *context) {
   (void)context;
-  if (atomic_flag_test_and_set(&reporting)) {
+  if (atomic_exchange(&reporting, 1)) {
     // Another thread is at it, and the process ends with it.
     struct timespec patience = {LONGEST_REPORT, 0};
     nanosleep(&patience, NULL);
   } else {
     limit_time();
+    int waiting = atomic_load(&waiting_thread);
+    if (waiting != 0) syscall(SYS_tgkill, getpid(), waiting, wake_signal);
     report(number, info);
     alarm(0);
   }
@@ -355,6 +359,13 @@ void martlet_crash_plugin(uint32_t slot, const char *name) {
 }
 
 void martlet_crash_link_type(uint32_t number) { atomic_store(&link_type, number); }
+
+void martlet_crash_wake(int number) {
+  wake_signal = number;
+  atomic_store(&waiting_thread, (int)syscall(SYS_gettid));
+}
+
+int martlet_crash_has_begun(void) { return atomic_load(&reporting); }
 
 void martlet_crash_thread(const char *name) {
   strncpy(thread_name, name, NAME_SIZE - 1);

@@ -2,6 +2,7 @@
 // because a signal handler may only call what is async-signal-safe, which Swift does not promise of anything.
 #ifndef CCRASH_H
 #define CCRASH_H
+#include "CrashLine.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,11 @@ int martlet_crash_directory(const char *path);
 void martlet_crash_plugin(uint32_t slot, const char *name);
 /// The LINKTYPE_ number of the frames that are looked at from now on; 1 (Ethernet) until told otherwise.
 void martlet_crash_link_type(uint32_t number);
+/// Has the calling thread, which waits for signals, get `number` when a report begins: a backtrace of Swift's runtime stops
+/// the other threads by signals, which a thread must not take away.
+void martlet_crash_wake(int number);
+/// Whether a report has begun, after which the process ends.
+int martlet_crash_has_begun(void);
 /// Tells the handler what the calling thread is ("lcore 2 (worker)"; at most 63 bytes are kept) and gives it a stack to
 /// handle signals on, so that a stack that overflowed is told as well.
 void martlet_crash_thread(const char *name);

@@ -34,6 +34,12 @@ enum CrashReport {
   /// Says that the calling thread is that of an lcore.
   static func lcore(_ lcore: UInt32, _ role: String) { martlet_crash_lcore(lcore, role) }
 
+  /// Has the calling thread get `signal` when a report begins.
+  static func wake(by signal: Int32) { martlet_crash_wake(signal) }
+
+  /// Whether a report has begun, after which the process ends.
+  static var hasBegun: Bool { martlet_crash_has_begun() != 0 }
+
   /// Says how frames begin from now on.
   static func linkType(_ type: UInt32) { martlet_crash_link_type(type) }
 }
