@@ -112,7 +112,9 @@ let package = Package(
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "ExporterAppTests",
-      dependencies: ["ExporterApp", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire"],
+      dependencies: [
+        "ExporterApp", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CCrash", "CIntrinsics",
+      ],
       swiftSettings: strict + [withFlags(clangFlags)]),
   ],
   swiftLanguageModes: [.v6]
