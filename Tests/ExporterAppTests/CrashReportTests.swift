@@ -90,13 +90,15 @@ private func frame(_ payload: UInt8, isVersion6: Bool = false, vlan: UInt8? = ni
   return macs + [8, 0, 0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2] + udp
 }
 
-/// The child's part: a thread as the program has it, with a folder for captures.
-private func prepare() -> String {
+/// The child's part: a thread as the program has it, with a folder for captures; where that is.
+@discardableResult
+private func prepare(keepsCaptures: Bool = true) -> String {
   setenv("SWIFT_BACKTRACE", "enable=no", 1)
   let folder = FileManager.default.temporaryDirectory.appendingPathComponent("crash-\(getpid())").path
-  mkdir(folder, 0o700)
+  if keepsCaptures { mkdir(folder, 0o700) }
   CrashReport.install()
-  try? CrashReport.prepare(directory: folder, plugins: ["phists", StumblingPlugin.name])
+  try? CrashReport.prepare(
+    directory: keepsCaptures ? folder : nil, plugins: ["phists", StumblingPlugin.name])
   CrashReport.lcore(7, "worker")
   return folder
 }
@@ -197,7 +199,7 @@ private func report(_ result: ExitTest.Result?) throws -> (line: String, frames:
 
   @Test func wrongPointersEndNothing() async throws {
     let result = await #expect(processExitsWith: .signal(SIGILL), observing: [\.standardErrorContent]) {
-      _ = prepare()
+      prepare()
       let bytes: [UInt8] = frame(1)
       bytes.withUnsafeBufferPointer { bytes in
         let frames = [
@@ -224,7 +226,7 @@ private func report(_ result: ExitTest.Result?) throws -> (line: String, frames:
 
   @Test func framesThatAreNotThereEndNothing() async throws {
     let result = await #expect(processExitsWith: .signal(SIGBUS), observing: [\.standardErrorContent]) {
-      _ = prepare()
+      prepare()
       martlet_trace_burst(UnsafeRawPointer(bitPattern: 4096), .max)
       martlet_trace_record(UnsafeRawPointer(bitPattern: 8))
       raise(SIGBUS)
@@ -236,7 +238,7 @@ private func report(_ result: ExitTest.Result?) throws -> (line: String, frames:
 
   @Test func aStackThatOverflowsIsTold() async throws {
     let result = await #expect(processExitsWith: .signal(SIGSEGV), observing: [\.standardErrorContent]) {
-      _ = prepare()
+      prepare(keepsCaptures: false)
       @inline(never) func dig(_ depth: Int) -> Int { depth < 0 ? 0 : dig(depth + 1) + Int(blackHole) }
       _ = dig(0)
     }
