@@ -51,6 +51,7 @@ let package = Package(
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
     .systemLibrary(name: "CDigest", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CSockets"),
+    .target(name: "CCrash", dependencies: ["CIntrinsics"], cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
     .target(
       name: "Wire", dependencies: ["CIntrinsics"],
@@ -66,7 +67,7 @@ let package = Package(
     .executableTarget(
       name: "ExporterApp",
       dependencies: [
-        "FlowCore", "Rendering", "IPFIX", "Wire", "CDPDK", "CPcap", "CSockets",
+        "FlowCore", "Rendering", "IPFIX", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets", "CCrash",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict + [withFlags(clangFlags), crossModule],
@@ -111,7 +112,9 @@ let package = Package(
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "ExporterAppTests",
-      dependencies: ["ExporterApp", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire"],
+      dependencies: [
+        "ExporterApp", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CCrash", "CIntrinsics",
+      ],
       swiftSettings: strict + [withFlags(clangFlags)]),
   ],
   swiftLanguageModes: [.v6]

@@ -12,6 +12,7 @@ enum Live {
     // First, because every thread that starts later (EAL's, the exporters') inherits the mask.
     let signals = Signals()
     let schema = try BuiltInSchema(options)
+    try CrashReport.prepare(directory: options.crashDir, plugins: schema.pluginNames)
     Drain.configure(options.drainTimeout)
     let plan = try OutputPlan(options.export, fallback: nil, inputs: EALArguments(arguments).replayedCaptures)
     let eal = try EAL(arguments)

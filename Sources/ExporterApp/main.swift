@@ -4,6 +4,7 @@ import Glibc
 do throws(Failure) {
   Signals.ignoreUseless()
   try StandardDescriptors.prepare()
+  CrashReport.install()
   switch try Invocation(Array(CommandLine.arguments.dropFirst())) {
   case .answer(let text): try Console.answer(text)
   case .offline(let options): try Offline.run(options)

@@ -37,6 +37,7 @@ NOT_RUN = [
     (r"docs/examples/train\.py", "test_dataset.py runs it"),
     (r"^(sudo )?(modprobe|dpdk-devbind\.py)", "changes drivers, or looks for NICs"),
     (r"^sudo .*martlet", "needs a NIC, or makes an interface"),
+    (r"^sudo (install|systemctl) |^journalctl ", "installs a service, or asks for one"),
     (r"martlet-fuzz", "is made by Tests/Fuzz/fuzz.sh, which test.sh runs"),
     (r"^strip |^valgrind |^callgrind_annotate |make-mix\.py", "measures, with a build of its own"),
 ]

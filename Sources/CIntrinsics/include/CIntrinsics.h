@@ -7,12 +7,21 @@
 
 // What this thread is working on.
 
-/// Whose mistake it is when a thread that handles packets or records reads outside of its bytes, and where it is counted.
+/// What a thread that handles packets or records is at: whose mistake it is when it reads outside of its bytes, and what a
+/// process that is killed says last (CCrash). The pointers are only compared and read by who expects them to be wrong.
 typedef struct {
   /// 1 + the slot of the plugin that runs; 0 for the engine itself.
   uint32_t slot;
+  /// How many frames there are at `frames`.
+  uint32_t frame_count;
   /// MARTLET_TRACE_SLOTS counters of parser faults, index `slot`; NULL before the first burst.
   uint64_t *faults;
+  /// The last burst: FlowCore's `Frame`s. They stay named when the burst is done.
+  const void *frames;
+  /// FlowCore's `Packet` that is being counted; NULL where there is none.
+  const void *packet;
+  /// FlowCore's `FlowRecord` that is being ended, exported or given back; NULL where there is none.
+  const void *record;
 } martlet_trace;
 
 /// The engine itself and at most 32 plugins.
@@ -24,6 +33,17 @@ extern _Thread_local martlet_trace martlet_trace_here __attribute__((tls_model("
 static inline void martlet_trace_slot(uint32_t slot) { martlet_trace_here.slot = slot; }
 /// Says where this thread's faults are counted.
 static inline void martlet_trace_faults(uint64_t *faults) { martlet_trace_here.faults = faults; }
+/// Says which frames this thread works on next.
+static inline void martlet_trace_burst(const void *frames, uint32_t count) {
+  martlet_trace_here.frames = frames;
+  martlet_trace_here.frame_count = count;
+}
+/// Says that the frames named last are no longer as they were.
+static inline void martlet_trace_no_burst(void) { martlet_trace_here.frame_count = 0; }
+/// Says which packet is being counted.
+static inline void martlet_trace_packet(const void *packet) { martlet_trace_here.packet = packet; }
+/// Says which record is being ended, exported or given back.
+static inline void martlet_trace_record(const void *record) { martlet_trace_here.record = record; }
 /// This thread's trace.
 static inline martlet_trace *martlet_trace_current(void) { return &martlet_trace_here; }
 

@@ -123,6 +123,11 @@ struct Options: ParsableCommand {
     transform: Seconds.init)
   var drainTimeout = Seconds(nanoseconds: 10_000_000_000)
 
+  @Option(
+    help: ArgumentHelp(
+      "Where a killed process leaves a capture of its last burst (nowhere).", valueName: "FOLDER"))
+  var crashDir: String?
+
   @Flag(help: "List the plugins with their options, fields and bytes per flow.")
   var listPlugins = false
 

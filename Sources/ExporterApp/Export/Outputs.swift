@@ -1,4 +1,5 @@
 // All outputs of a run: each `--export` gets every record, through the schema's code for its kind.
+import CIntrinsics
 import FlowCore
 import IPFIX
 import Rendering
@@ -97,6 +98,7 @@ final class Outputs {
   func export(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
     faults.countHere()
     for output in outputs { output.append(records, count: count) }
+    martlet_trace_record(nil)
     handedOver.pointee &+= schema.recordCount(records, count: count)
   }
 

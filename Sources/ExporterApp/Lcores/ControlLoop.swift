@@ -23,14 +23,17 @@ struct ControlLoop {
 
   /// Starts the export lcore, then the workers.
   func launch() throws(Failure) {
+    CrashReport.lcore(Lcore.main, "control")
     var status = rte_eal_remote_launch(
       { argument in
+        CrashReport.lcore(rte_lcore_id(), "export")
         argument!.assumingMemoryBound(to: ExportLoop.self).pointee.main()
         return 0
       }, export, exportLcore)
     for worker in workers where status == 0 {
       status = rte_eal_remote_launch(
         { argument in
+          CrashReport.lcore(rte_lcore_id(), "worker")
           argument!.assumingMemoryBound(to: WorkerLoop.self).pointee.main()
           return 0
         }, worker.loop, worker.lcore)

@@ -11,6 +11,7 @@ struct Signals {
     sigemptyset(&set)
     for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] { sigaddset(&set, signal) }
     pthread_sigmask(SIG_BLOCK, &set, nil)
+    CrashReport.wake(by: SIGUSR1)
   }
 
   /// Sleeps for at most `nanoseconds`; the signal that came, or nil.
@@ -19,6 +20,8 @@ struct Signals {
       tv_sec: Int(clamping: nanoseconds / 1_000_000_000), tv_nsec: Int(clamping: nanoseconds % 1_000_000_000))
     var signals = set
     let signal = sigtimedwait(&signals, nil, &time)
+    // The process ends. Until it does nothing is done here, nor are signals taken that are meant to stop this thread.
+    while CrashReport.hasBegun { pause() }
     return signal > 0 ? signal : nil
   }
 

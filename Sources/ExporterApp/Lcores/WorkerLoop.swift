@@ -1,6 +1,7 @@
 // A worker lcore: receives bursts from its RX queues, runs the engine over them, hands finished records over.
 // Nothing here allocates, locks or counts references; the engine is reached through Unmanaged.
 import CDPDK
+import CIntrinsics
 import FlowCore
 import Synchronization
 
@@ -77,6 +78,7 @@ struct WorkerLoop {
         let count = Int(martlet_rx_burst(queue.port, queue.queue, mbufs, Self.burst))
         if count == 0 { continue }
         received &+= count
+        martlet_trace_no_burst()
         makeFrames(count)
         link.counters.pointee.receiveCycles &+= cycles() &- start
         let now = clock.now()

@@ -10,6 +10,8 @@ struct Capture: ~Copyable {
   let name: String
   /// How its frames begin.
   let linkType: LinkType
+  /// The LINKTYPE_ number of such frames in a capture file.
+  let linkTypeNumber: UInt32
   /// The file is pcap, not pcapng.
   private let isClassic: Bool
 
@@ -52,6 +54,8 @@ struct Capture: ~Copyable {
     // pcapng's own version is 1.0, that of pcap 2.4; libpcap refuses others but 543.0, an old Alpha's pcap.
     isClassic = pcap_major_version(handle) >= 2
     self.linkType = linkType
+    // libpcap has numbers of its own for raw IP, which differ between systems; files have 101.
+    linkTypeNumber = linkType == .rawIP && number < 100 ? 101 : UInt32(clamping: number)
   }
 
   deinit { pcap_close(handle) }

@@ -1,4 +1,5 @@
 // Packets of a capture, copied into a burst's slots: libpcap's buffer holds only one.
+import CIntrinsics
 import FlowCore
 import Glibc
 
@@ -30,6 +31,7 @@ struct CaptureBurst: ~Copyable {
   }
 
   deinit {
+    martlet_trace_no_burst()
     for slot in 0..<Self.capacity { buffers[slot].deallocate() }
     frames.deallocate()
     times.deallocate()
@@ -45,6 +47,8 @@ struct CaptureBurst: ~Copyable {
   /// Copies a packet into the next slot; there must be one.
   mutating func append(_ packet: Capture.Packet) {
     precondition(!isFull)
+    // The slot's packet of the burst before is gone.
+    trace()
     let kept = min(packet.captured, Self.longestPacket)
     if buffers[count].count < kept {
       buffers[count].deallocate()
@@ -55,7 +59,11 @@ struct CaptureBurst: ~Copyable {
     frames[count] = Frame(bytes: destination, captured: UInt32(kept), wire: packet.wire)
     times[count] = packet.time
     count += 1
+    trace()
   }
+
+  /// Names the packets as what a crash leaves.
+  private func trace() { martlet_trace_burst(frames, UInt32(truncatingIfNeeded: count)) }
 
   /// Forgets the packets.
   mutating func removeAll() { count = 0 }

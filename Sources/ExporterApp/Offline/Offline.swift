@@ -17,6 +17,8 @@ enum Offline {
     let schema = try BuiltInSchema(options)
     // All captures together are port 0.
     try schema.numberInterfaces([PortInterface(port: 0, index: 0)], options.ingressInterface)
+    try CrashReport.prepare(directory: options.crashDir, plugins: schema.pluginNames)
+    CrashReport.lcore(0, "offline")
     Drain.configure(options.drainTimeout)
     let plan = try OutputPlan(options.export, fallback: "text:-", inputs: options.pcap)
     try checkCaptures(options)
@@ -123,6 +125,7 @@ struct OfflineReader: ~Copyable {
   /// - Throws: the damage, after everything before it was processed.
   mutating func read(_ capture: consuming Capture, until stop: borrowing Atomic<Bool>) throws(Failure) {
     worker.linkType = capture.linkType
+    CrashReport.linkType(capture.linkTypeNumber)
     let before = counters.received
     defer { process() }
     while !stop.load(ordering: .relaxed) {

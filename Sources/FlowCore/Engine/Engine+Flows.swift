@@ -207,7 +207,9 @@ extension Engine {
     record.pointee.endReason = reason
     // No packet can match a key with this mark, should its number still stand in a packet as candidate.
     record.pointee.key.rest |= Key.departed
+    martlet_trace_record(record)
     record.pointee.presence |= stage.finish(mask: allSlots, blocks(of: record))
+    martlet_trace_record(nil)
     counters.pointee.ended[total: Int(reason.rawValue)] &+= 1
     counters.pointee.endedPackets &+=
       UInt64(record.pointee.forwardPackets) &+ UInt64(record.pointee.reversePackets)

@@ -125,6 +125,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     finished = 0
     var timer = PassTimer(isOn: timesPasses)
     if count > 0 {
+      martlet_trace_burst(frames, UInt32(truncatingIfNeeded: count))
       // Safe: the caller has as many times as frames, or one and no step.
       lastTime = times[(count &- 1) &* step]
       // Two copies of the pass, so that the live one does not look at the time again for each frame.
@@ -236,6 +237,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     while next != end {
       let packet = next
       next += 1
+      martlet_trace_packet(packet)
       let now = packet.pointee.clock
       let key = packet.pointee.key
       var record = packet.pointee.candidateRecord ?? noRecord
@@ -266,6 +268,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       noteLag(packet, record, now: now)
       if counted >= 1 << 31 { endFullRecord(packet, record) }
     }
+    martlet_trace_packet(nil)
   }
 
   /// The packet's flow, when it is in the table, and the packet's direction. It is asked for IPv6, whose full addresses

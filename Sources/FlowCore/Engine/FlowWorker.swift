@@ -143,9 +143,13 @@ public final class FlowWorker {
     while index < count {
       if index &+ 8 < count, let ahead = records[index &+ 8] { martlet_prefetch(ahead + 64) }
       if index &+ 4 < count, let ahead = records[index &+ 4] { engine.pointee.prefetchBlock(ahead) }
-      if let record = records[index] { engine.pointee.recycle(record) }
+      if let record = records[index] {
+        martlet_trace_record(record)
+        engine.pointee.recycle(record)
+      }
       index &+= 1
     }
+    martlet_trace_record(nil)
   }
 
   /// The counters; other threads may read them while the worker runs, and see values of different packets.

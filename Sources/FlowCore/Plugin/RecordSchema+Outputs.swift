@@ -66,6 +66,7 @@ extension RecordSchema {
   /// Writes the record's fields as a row of the table whose columns `columns()` gave; `isReverse` as in `writeUniflow`.
   @inline(__always)
   func renderRow(_ record: UnsafeMutableRawPointer, isReverse: Bool, into writer: inout CSVRecordWriter) {
+    martlet_trace_record(record)
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
     if isUniflow {
       writeUniflowBasics(head, isReverse: isReverse, .microseconds, into: &writer)

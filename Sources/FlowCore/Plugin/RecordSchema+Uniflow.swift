@@ -7,6 +7,7 @@
 //
 // What a plugin says of the whole conversation (a server's name, the lists of pstats) is in the forward record, once. A
 // flow without a reverse packet has no reverse record. Both have the times of the flow.
+import CIntrinsics
 import IPFIX
 
 extension BasicElements {
@@ -140,6 +141,7 @@ extension RecordSchema {
     _ record: UnsafeMutableRawPointer, isReverse: Bool, _ precision: TimestampPrecision = .microseconds,
     into writer: inout Writer
   ) {
+    martlet_trace_record(record)
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
     writeUniflowBasics(head, isReverse: isReverse, precision, into: &writer)
     let presence = head.pointee.presence & (isReverse ? reverseSlots : .max)

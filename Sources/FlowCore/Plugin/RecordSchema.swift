@@ -90,6 +90,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     _ record: UnsafeMutableRawPointer, _ precision: TimestampPrecision = .microseconds,
     into writer: inout Writer
   ) {
+    martlet_trace_record(record)
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
     writeBasics(head, precision, into: &writer)
     var rest = head.pointee.presence

@@ -71,7 +71,10 @@ final class FileWriter: @unchecked Sendable {
     progress = .allocate(capacity: 1)
     sem_init(work, 0, 0)
     sem_init(progress, 0, 0)
-    let code = Self.start { [self] in run() }
+    let code = Self.start { [self] in
+      CrashReport.thread("the writer of \(self.path)")
+      run()
+    }
     guard code == 0 else { throw .cannotOpen(path: file.path, code: code) }
   }
 

@@ -73,6 +73,7 @@ final class HostResolver: Sendable {
         { context in
           guard let context else { return nil }
           let resolver = Unmanaged<HostResolver>.fromOpaque(context).takeRetainedValue()
+          CrashReport.thread("the thread that looks names up")
           let (addresses, reason) = resolver.lookUp(numericOnly: false)
           resolver.state.withLock { $0 = .done(addresses, reason: reason) }
           return nil

@@ -1,0 +1,39 @@
+"""The unit for systemd is valid, restarts what was killed, and names options that exist."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from harness import MARTLET, ROOT, have, run
+
+UNIT = ROOT / "packaging/martlet.service"
+
+
+def settings(name):
+    return re.findall(rf"(?m)^{name}=(.*)$", UNIT.read_text())
+
+
+@pytest.mark.skipif(not have("systemd-analyze"), reason="needs systemd-analyze")
+def test_the_unit_is_valid(tmp_path):
+    # The command has to be there, which is all that verifying it says about it.
+    unit = tmp_path / "martlet.service"
+    unit.write_text(UNIT.read_text().replace("/usr/local/bin/martlet", str(Path(MARTLET).resolve())))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stderr + done.stdout == "", done.stderr
+
+
+def test_the_unit_restarts_what_was_killed_and_not_what_is_wrong():
+    assert settings("Restart") == ["on-failure"] and settings("RestartPreventExitStatus") == ["64"]
+    assert float(settings("RestartSec")[0].rstrip("s")) > 0
+    # A service that is killed each time is given up only when it cannot be told from one that never works.
+    assert settings("StartLimitIntervalSec") and int(settings("StartLimitBurst")[0]) > 1
+    assert UNIT.read_text().index("StartLimitBurst") < UNIT.read_text().index("[Service]")
+
+
+def test_the_units_options_exist():
+    command, = settings("ExecStart")
+    shown = run("--help").out.decode()
+    for option in re.findall(r"--[a-z-]+\b", command.split(" -- ", 1)[1]):
+        assert option in shown
+    assert float(settings("TimeoutStopSec")[0].rstrip("s")) > 10  # --drain-timeout's default
