@@ -34,10 +34,13 @@ struct EngineHarness: @unchecked Sendable {
   static let plain = EngineHarness(plugins: [])
   /// All plugins.
   static let full = EngineHarness(plugins: PluginCatalogue.all.map { PluginSelection($0.name) })
+  /// All plugins, and a record for each direction.
+  static let uniflow = EngineHarness(
+    plugins: PluginCatalogue.all.map { PluginSelection($0.name) }, isUniflow: true)
 
-  init(plugins: [PluginSelection]) {
+  init(plugins: [PluginSelection], isUniflow: Bool = false) {
     do {
-      schema = try BuiltInSchema(plugins: plugins)
+      schema = try BuiltInSchema(plugins: plugins, isUniflow: isUniflow)
     } catch {
       fatalError("the fuzzer's plugins: \(error)")
     }
@@ -45,7 +48,11 @@ struct EngineHarness: @unchecked Sendable {
   }
 
   /// An engine with a table of a few flows: small, so that eviction and used-up slabs are ordinary.
-  func makeRun(_ shape: UInt8) -> EngineRun { EngineRun(self, shape) }
+  ///
+  /// `shape`: see `EngineRun.init`; bit 6 asks for a record for each direction where there are plugins.
+  func makeRun(_ shape: UInt8) -> EngineRun {
+    EngineRun(shape & 64 != 0 && schema.pluginCount > 0 ? .uniflow : self, shape)
+  }
 }
 
 /// A frame to be handed to the engine.
@@ -69,7 +76,9 @@ struct EngineRun: ~Copyable {
   private var csv: CSVRecordWriter
   private var text = TextRecordWriter(capacity: 1 << 14)
   private var decoder = MessageDecoder()
+  /// Flows that ended, and what was written of them.
   private var records: UInt64 = 0
+  private var lines: UInt64 = 0
   private var decoded: UInt64 = 0
   private var frames: UInt64 = 0
   private var problem: String?
@@ -143,27 +152,34 @@ struct EngineRun: ~Copyable {
     harness.schema.append(worker.outbox, count: count, to: &stream)
     for index in 0..<count {
       guard let record = worker.outbox[index] else { continue }
-      json.begin()
-      harness.schema.render(record, into: &json)
-      json.end()
-      csv.begin()
-      harness.schema.render(record, into: &csv)
-      csv.end()
-      text.begin()
-      harness.schema.render(record, into: &text)
-      text.end()
+      render(record, isReverse: false)
+      if harness.schema.hasReverseRecord(record) { render(record, isReverse: true) }
     }
+    let exported = harness.schema.recordCount(worker.outbox, count: count)
     records += UInt64(count)
+    lines += exported
     worker.recycle(worker.outbox, count: count)
-    check(json.output.bytes, "JSON", lines: count)
+    check(json.output.bytes, "JSON", lines: exported)
     json.output.removeAll()
     csv.output.removeAll()
     text.output.removeAll()
     if stream.isBatchFull { decode() }
   }
 
-  private mutating func check(_ bytes: UnsafeRawBufferPointer, _ name: String, lines: Int) {
-    let found = bytes.reduce(0) { $0 + ($1 == 10 ? 1 : 0) }
+  private mutating func render(_ record: UnsafeMutableRawPointer, isReverse: Bool) {
+    json.begin()
+    harness.schema.render(record, isReverse: isReverse, into: &json)
+    json.end()
+    csv.begin()
+    harness.schema.render(record, isReverse: isReverse, into: &csv)
+    csv.end()
+    text.begin()
+    harness.schema.render(record, isReverse: isReverse, into: &text)
+    text.end()
+  }
+
+  private mutating func check(_ bytes: UnsafeRawBufferPointer, _ name: String, lines: UInt64) {
+    let found: UInt64 = bytes.reduce(0) { $0 + ($1 == 10 ? 1 : 0) }
     if found != lines { problem = problem ?? "\(name): \(found) lines for \(lines) records" }
   }
 
@@ -201,7 +217,7 @@ struct EngineRun: ~Copyable {
     if known != frames { return "\(frames) frames received, \(known) accounted for" }
     if counters.inTable != 0 { return "\(counters.inTable) flows left in the table" }
     if counters.flowsMade != records { return "\(counters.flowsMade) flows made, \(records) exported" }
-    if decoded + stream.counters.dropped != records { return "IPFIX: \(decoded) of \(records) records" }
+    if decoded + stream.counters.dropped != lines { return "IPFIX: \(decoded) of \(lines) records" }
     return csv.misplaced > 0 ? "CSV: \(csv.misplaced) fields outside of their columns" : nil
   }
 }
