@@ -47,8 +47,8 @@ enum SHA256: DigestAlgorithm {
 /// Writes ASCII text into a digest: numbers with what separates them.
 struct DigestText<Algorithm: DigestAlgorithm> {
   private var context = Algorithm.begin()
-  // Two blocks of a digest, which takes whole ones fastest.
-  private var buffer = InlineArray<128, UInt8>(repeating: 0)
+  // Two blocks of a digest, which takes whole ones fastest, and room for a store that reaches beyond them.
+  private var buffer = InlineArray<136, UInt8>(repeating: 0)
   private var used = 0
   /// Whether nothing was written yet.
   private(set) var isEmpty = true
@@ -60,22 +60,29 @@ struct DigestText<Algorithm: DigestAlgorithm> {
   }
 
   /// A number in decimal.
+  @inline(__always)
   mutating func appendDecimal(_ number: UInt16) {
     makeRoom(for: 5)
-    if number >= 10000 { put(0x30 &+ UInt8(truncatingIfNeeded: number / 10000)) }
-    if number >= 1000 { put(0x30 &+ UInt8(truncatingIfNeeded: number / 1000 % 10)) }
-    if number >= 100 { put(0x30 &+ UInt8(truncatingIfNeeded: number / 100 % 10)) }
-    if number >= 10 { put(0x30 &+ UInt8(truncatingIfNeeded: number / 10 % 10)) }
-    put(0x30 &+ UInt8(truncatingIfNeeded: number % 10))
+    // The first digit is the lowest octet, because it comes first in memory; then the leading zeros are shifted out.
+    let number = UInt64(number)
+    let digits =
+      number / 10000 | (number / 1000 % 10) &<< 8 | (number / 100 % 10) &<< 16
+      | (number / 10 % 10) &<< 24 | (number % 10) &<< 32 | 0x30_3030_3030
+    var zeros = number < 10 ? 4 : 3
+    if number >= 100 { zeros = number < 1000 ? 2 : number < 10000 ? 1 : 0 }
+    put(digits &>> UInt64(truncatingIfNeeded: 8 &* zeros), length: 5 &- zeros)
   }
 
   /// A number in four hexadecimal digits.
+  @inline(__always)
   mutating func appendHexadecimal(_ number: UInt16) {
     makeRoom(for: 4)
-    put(hexadecimalDigit(UInt8(truncatingIfNeeded: number >> 12)))
-    put(hexadecimalDigit(UInt8(truncatingIfNeeded: number >> 8)))
-    put(hexadecimalDigit(UInt8(truncatingIfNeeded: number >> 4)))
-    put(hexadecimalDigit(UInt8(truncatingIfNeeded: number)))
+    let number = UInt64(number)
+    let nibbles =
+      number &>> 12 | (number &>> 8 & 0xF) &<< 8 | (number &>> 4 & 0xF) &<< 16 | (number & 0xF) &<< 24
+    // 6 more reach 16 where a nibble is a letter; a letter is 0x27 further than a digit would be.
+    let letters = (nibbles &+ 0x0606_0606) &>> 4 & 0x0101_0101
+    put(nibbles &+ 0x3030_3030 &+ letters &* 0x27, length: 4)
   }
 
   @inline(__always)
@@ -88,6 +95,18 @@ struct DigestText<Algorithm: DigestAlgorithm> {
   private mutating func put(_ character: UInt8) {
     buffer[total: used] = character
     used &+= 1
+  }
+
+  /// Appends the `length` lowest octets of `characters`, lowest first.
+  @inline(__always)
+  private mutating func put(_ characters: UInt64, length: Int) {
+    guard used >= 0, used <= 128 else { return noteFault() }
+    let end = used
+    withUnsafeMutableBytes(of: &buffer) {
+      // Safe: the line above leaves room for eight octets. What is beyond `length` is written over.
+      $0.storeBytes(of: characters.littleEndian, toByteOffset: end, as: UInt64.self)
+    }
+    used &+= length
   }
 
   private mutating func flush() {

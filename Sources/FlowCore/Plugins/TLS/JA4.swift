@@ -6,6 +6,8 @@ import Wire
 /// A place of 128 numbers is what nearly every hello needs; to clear and read more would cost more than the rest.
 struct SortedNumbers<let capacity: Int>: ~Copyable {
   private var numbers = InlineArray<capacity, UInt16>(repeating: 0)
+  /// The numbers half sorted.
+  private var others = InlineArray<capacity, UInt16>(repeating: 0)
   private(set) var count = 0
 
   /// Adds a number; false when there is no room.
@@ -19,23 +21,67 @@ struct SortedNumbers<let capacity: Int>: ~Copyable {
 
   subscript(index: Int) -> UInt16 { numbers[total: index] }
 
-  /// Sorts in place (Shell, with Ciura's gaps): short code, no recursion, no second array, and some 5000 steps for 384
-  /// numbers.
+  /// Sorts: by insertion where there are few, as nearly always, else by both octets (radix), so that the most there can be
+  /// cost as many steps as they are.
   mutating func sort() {
-    let gaps: InlineArray<7, Int> = [301, 132, 57, 23, 10, 4, 1]
-    var step = 0
-    while step < 7 {
-      let gap = gaps[total: step]
-      step &+= 1
-      var index = gap
+    guard count > 48 else { return insertionSort() }
+    let count = count
+    // By views of the arrays' memory: an array that is handed to a function would be copied for each number.
+    withUnsafeMutableBytes(of: &numbers) { numbers in
+      withUnsafeMutableBytes(of: &others) { others in
+        guard let first = numbers.baseAddress, let second = others.baseAddress else { return }
+        let numbers = MutableBytes(first, count: numbers.count)
+        let others = MutableBytes(second, count: others.count)
+        Self.distribute(numbers, to: others, count: count, shift: 0)
+        Self.distribute(others, to: numbers, count: count, shift: 8)
+      }
+    }
+  }
+
+  private mutating func insertionSort() {
+    var index = 1
+    while index < count {
+      let number = numbers[total: index]
+      var place = index
+      while place >= 1, numbers[total: place &- 1] > number {
+        numbers[total: place] = numbers[total: place &- 1]
+        place &-= 1
+      }
+      numbers[total: place] = number
+      index &+= 1
+    }
+  }
+
+  /// Puts numbers in order of one of their octets; equal ones stay in the order that they had.
+  private static func distribute(
+    _ numbers: MutableBytes, to sorted: MutableBytes, count: Int, shift: UInt16
+  ) {
+    // First how many have each octet, then where the next one with it goes.
+    var places = InlineArray<256, UInt16>(repeating: 0)
+    withUnsafeMutableBytes(of: &places) { memory in
+      guard let base = memory.baseAddress else { return }
+      let places = MutableBytes(base, count: memory.count)
+      var index = 0
       while index < count {
-        let number = numbers[total: index]
-        var place = index
-        while place >= gap, numbers[total: place &- gap] > number {
-          numbers[total: place] = numbers[total: place &- gap]
-          place &-= gap
-        }
-        numbers[total: place] = number
+        let place = 2 &* Int(numbers.load(UInt16.self, at: 2 &* index) &>> shift & 0xFF)
+        places.store(places.load(UInt16.self, at: place) &+ 1, at: place)
+        index &+= 1
+      }
+      var sum: UInt16 = 0
+      index = 0
+      while index < 256 {
+        let number = places.load(UInt16.self, at: 2 &* index)
+        places.store(sum, at: 2 &* index)
+        sum &+= number
+        index &+= 1
+      }
+      index = 0
+      while index < count {
+        let number = numbers.load(UInt16.self, at: 2 &* index)
+        let octet = 2 &* Int(number &>> shift & 0xFF)
+        let place = places.load(UInt16.self, at: octet)
+        sorted.store(number, at: 2 &* Int(place))
+        places.store(place &+ 1, at: octet)
         index &+= 1
       }
     }
