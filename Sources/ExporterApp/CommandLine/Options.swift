@@ -12,7 +12,7 @@ struct Options: ParsableCommand {
       martlet [options] --pcap FILE [FILE …]
       """,
     discussion: """
-      EAL options choose cores and ports: -l 0-3, --lcores '0@0,1@1,2@0', -a 0000:03:00.0, \
+      EAL options choose cores and ports: -l 0-3, --lcores '0@0,1@0,2@1', -a 0000:03:00.0, \
       --vdev=net_pcap0,rx_pcap=FILE. The first lcore controls, the second exports, the others receive, one RX \
       queue each. A capture needs no EAL options, no hugepages and no root.
       """,
@@ -105,6 +105,14 @@ struct Options: ParsableCommand {
     transform: Seconds.init)
   var drainTimeout = Seconds(nanoseconds: 10_000_000_000)
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Packets' times live: the device's where it gives any (auto), the device's or none, also a replayed file's \
+      (device), or always the lcore's time stamp counter (tsc).
+      """, valueName: "auto|device|tsc"))
+  var clock = ClockChoice.auto
+
   @Flag(help: "List the plugins with their options, fields and bytes per flow.")
   var listPlugins = false
 
@@ -129,6 +137,8 @@ struct BenchmarkOptions: ParsableArguments {
 enum Product {
   static let version = "0.1.0"
 }
+
+extension ClockChoice: ExpressibleByArgument {}
 
 extension TimestampPrecision: ExpressibleByArgument {
   public init?(argument: String) { self.init(words: argument) }

@@ -4,10 +4,19 @@ import CDPDK
 import FlowCore
 import Synchronization
 
-/// One RX queue, as the driver call wants it.
+/// One RX queue, as the driver call wants it, and how its packets are timed.
 struct PolledQueue: BitwiseCopyable {
   var port: UInt16
   var queue: UInt16
+  /// Where packets' times come from.
+  var source: TimeSource
+  /// What the control lcore knows about the port's times.
+  var shared: UnsafePointer<PortClock>
+  /// The lcore's copy of the device's clock, and which version it is.
+  var clock: DeviceClock
+  var version: UInt64 = 0
+  /// When the queue was polled last, nanoseconds since 1970.
+  var polled: UInt64 = 0
 }
 
 /// A worker lcore's loop with all that it owns.
@@ -26,29 +35,39 @@ struct WorkerLoop {
   private var idle: Idle
   private let mbufs: UnsafeMutablePointer<OpaquePointer?>
   private let frames: UnsafeMutablePointer<Frame>
+  private let arrival: ArrivalTimes
+  /// The engine was told this time; what is found later cannot have come before.
+  private var latest: UInt64 = 0
+  /// By how much the engine's clock is behind the lcore's while nothing is received.
+  private var behind: UInt64
   private let linear: Lineariser
   private let returned: UnsafeMutablePointer<Record>
+
+  /// How long a packet that its device timed may be on its way to the lcore without finding the engine's clock ahead of it,
+  /// in nanoseconds.
+  private static let deviceDelay: UInt64 = 2_000_000
 
   /// Empty records taken back in one go.
   private static let returnBurst = 512
 
   /// Takes `worker` over for the rest of the process.
   init(
-    run: UnsafeMutablePointer<RunState>, worker: FlowWorker, link: WorkerLink, queues: [QueueID],
-    shared: Bool,
-    hertz: UInt64, benchmarks: BenchmarkOptions
+    run: UnsafeMutablePointer<RunState>, worker: FlowWorker, link: WorkerLink, queues: [PolledQueue],
+    shared: Bool, hertz: UInt64, field: TimestampField?, benchmarks: BenchmarkOptions
   ) {
     self.run = run
     self.worker = .passRetained(worker)
     self.link = link
     self.queues = .allocate(capacity: queues.count)
     for (index, queue) in queues.enumerated() {
-      (self.queues + index).initialize(to: PolledQueue(port: queue.port, queue: queue.queue))
+      (self.queues + index).initialize(to: queue)
     }
     queueCount = queues.count
     receiveOnly = benchmarks.receiveOnly
     takesCycles = benchmarks.cycles
     clock = Clock(hertz: hertz)
+    behind = queues.contains { $0.source != .lcore } ? Self.deviceDelay : 0
+    arrival = ArrivalTimes(burst: Int(Self.burst), field: field)
     idle = Idle(shared: shared)
     mbufs = .allocate(capacity: Int(Self.burst))
     frames = .allocate(capacity: Int(Self.burst))
@@ -69,26 +88,31 @@ struct WorkerLoop {
   private mutating func loop() {
     while !run.pointee.stop.load(ordering: .relaxed) {
       var received = 0
+      var now: UInt64 = 0
       var index = 0
       while index < queueCount {
-        let queue = queues[index]
+        let queue = queues + index
         index &+= 1
         let start = cycles()
-        let count = Int(martlet_rx_burst(queue.port, queue.queue, mbufs, Self.burst))
-        if count == 0 { continue }
+        let count = Int(martlet_rx_burst(queue.pointee.port, queue.pointee.queue, mbufs, Self.burst))
+        now = clock.now()
+        if count == 0 {
+          queue.pointee.polled = now
+          continue
+        }
         received &+= count
         makeFrames(count)
+        takeTimes(count, queue, now: now)
         link.counters.pointee.receiveCycles &+= cycles() &- start
-        let now = clock.now()
-        worker._withUnsafeGuaranteedRef { $0.process(frames, count: count, now: now) }
+        worker._withUnsafeGuaranteedRef { $0.process(frames, count: count, times: arrival.times) }
         let end = cycles()
         martlet_mbuf_free_bulk(mbufs, UInt16(truncatingIfNeeded: count))
         handOver()
         link.counters.pointee.releaseCycles &+= cycles() &- end
       }
       if received == 0 {
-        let now = clock.now()
-        worker._withUnsafeGuaranteedRef { $0.idle(now: now) }
+        worker._withUnsafeGuaranteedRef { $0.idle(now: now &- behind) }
+        latest = now
         handOver()
         idle.wait()
       } else {
@@ -121,6 +145,57 @@ struct WorkerLoop {
     }
     link.counters.pointee.received &+= UInt64(count)
     link.counters.pointee.bytes &+= bytes
+  }
+
+  /// The times of the burst in `frames`, which was found at `now`.
+  @inline(__always)
+  private mutating func takeTimes(_ count: Int, _ queue: UnsafeMutablePointer<PolledQueue>, now: UInt64) {
+    let shared = queue.pointee.shared
+    // The clock may have been set back; then what came before does not count.
+    let floor = min(now, max(latest, queue.pointee.polled))
+    latest = now
+    queue.pointee.polled = now
+    var unknown = count
+    switch queue.pointee.source {
+    case .lcore: break
+    case .device:
+      if shared.pointee.version.load(ordering: .relaxed) != queue.pointee.version { refresh(queue) }
+      unknown = arrival.read(mbufs, count: count, now: now, clock: queue.pointee.clock)
+      if unknown != 0 { complete(count, unknown, queue, now: now, floor: floor) }
+      return
+    case .file:
+      unknown = arrival.readFile(mbufs, count: count, clock: queue.pointee.clock)
+      complete(count, unknown, queue, now: now &- behind, floor: 0)
+      // The file's time passes at its own pace, and goes on while nothing is received.
+      behind = now &- arrival.times[count &- 1]
+      return
+    }
+    arrival.spread(
+      frames, count: count, now: now, floor: floor,
+      octetPrice: shared.pointee.octetPrice.load(ordering: .relaxed))
+  }
+
+  /// Gives times to the packets of a burst for which the device had none, `unknown` of them.
+  @inline(never)
+  private func complete(
+    _ count: Int, _ unknown: Int, _ queue: UnsafeMutablePointer<PolledQueue>, now: UInt64, floor: UInt64
+  ) {
+    guard unknown > 0 else { return }
+    link.counters.pointee.timesRefused &+= UInt64(truncatingIfNeeded: unknown)
+    let octetPrice = queue.pointee.shared.pointee.octetPrice.load(ordering: .relaxed)
+    if unknown == count {
+      arrival.spread(frames, count: count, now: now, floor: floor, octetPrice: octetPrice)
+    } else {
+      arrival.fill(frames, count: count, now: now, floor: floor, octetPrice: octetPrice)
+    }
+  }
+
+  /// Takes over what the control lcore found out about the device's clock, once a second.
+  @inline(never)
+  private func refresh(_ queue: UnsafeMutablePointer<PolledQueue>) {
+    guard let (clock, version) = queue.pointee.shared.pointee.read() else { return }
+    queue.pointee.clock = clock
+    queue.pointee.version = version
   }
 
   /// Gives the records that the last call of the engine finished to the export lcore and takes empty ones back.

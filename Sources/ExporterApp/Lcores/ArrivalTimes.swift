@@ -1,0 +1,140 @@
+// When the packets of one burst arrived. A burst is found when it is polled for, and its packets came before that: where the
+// device does not say when, they are put apart by at least the time that they took on the wire, because the gaps between
+// packets are what models learn from.
+import CDPDK
+import FlowCore
+
+/// The times of a burst's packets.
+struct ArrivalTimes: BitwiseCopyable {
+  /// Nanoseconds since 1970, one for each packet of the burst.
+  let times: UnsafeMutablePointer<UInt64>
+  /// Where drivers put a packet's time in the mbuf, and the flag of those that have one.
+  private let offset: Int32
+  private let flag: UInt64
+
+  /// Octets on the wire around each frame: check sequence, preamble and gap (IEEE 802.3).
+  static let overhead: UInt64 = 24
+  /// Octets on the wire of the shortest frame with what is around it: 64 + 20.
+  static let least: UInt64 = 84
+
+  /// Room for `burst` packets; lives until the process ends.
+  init(burst: Int, field: TimestampField? = nil) {
+    times = .allocate(capacity: burst)
+    times.initialize(repeating: 0, count: burst)
+    offset = field?.offset ?? 0
+    flag = field?.flag ?? 0
+  }
+
+  /// The last packet came at `now`, the others earlier by the time on the wire of those behind them. Where that would lead
+  /// beyond `floor` (not after `now`), all gaps shrink alike.
+  ///
+  /// - Parameter octetPrice: nanoseconds for each octet, as 48.16 fixed point.
+  @inline(__always)
+  func spread(_ frames: UnsafePointer<Frame>, count: Int, now: UInt64, floor: UInt64, octetPrice: UInt64) {
+    var behind: UInt64 = 0
+    var index = count &- 1
+    while index >= 0 {
+      times[index] = now &- behind &>> 16
+      behind &+= Self.octets(frames[index]) &* octetPrice
+      index &-= 1
+    }
+    let whole = now &- times[0]
+    if whole > now &- floor { squeeze(count, now: now, from: whole, to: now &- floor) }
+  }
+
+  /// What the frame takes on the wire, in octets.
+  @inline(__always)
+  private static func octets(_ frame: Frame) -> UInt64 { max(least, UInt64(frame.wire) &+ overhead) }
+
+  /// Shrinks the time from the first packet to `now` from `whole` to `room` nanoseconds, which is less.
+  @inline(never)
+  private func squeeze(_ count: Int, now: UInt64, from whole: UInt64, to room: UInt64) {
+    // `whole` is at most 32 frames of 2^32 octets at 800 ns, or 47 bits.
+    let ratio = room &<< 16 / max(1, whole)
+    var index = 0
+    while index < count {
+      times[index] = now &- ((now &- times[index]) &* ratio) &>> 16
+      index &+= 1
+    }
+  }
+
+  /// Takes the times that the device gave, `unknown` for those that cannot be when the lcore's clock shows `now`; returns
+  /// how many these are.
+  @inline(__always)
+  func read(_ mbufs: UnsafePointer<OpaquePointer?>, count: Int, now: UInt64, clock: DeviceClock) -> Int {
+    var unknown = 0
+    var index = 0
+    while index < count {
+      let mbuf = mbufs[index]
+      var time = DeviceClock.unknown
+      if martlet_mbuf_flags(mbuf) & flag != 0 {
+        time = clock.believed(martlet_mbuf_field(mbuf, offset), now: now)
+      }
+      times[index] = time
+      if time == DeviceClock.unknown { unknown &+= 1 }
+      index &+= 1
+    }
+    return unknown
+  }
+
+  /// The same for a file's times.
+  @inline(never)
+  func readFile(_ mbufs: UnsafePointer<OpaquePointer?>, count: Int, clock: DeviceClock) -> Int {
+    var unknown = 0
+    var index = 0
+    while index < count {
+      let mbuf = mbufs[index]
+      let isTimed = martlet_mbuf_flags(mbuf) & flag != 0
+      times[index] = isTimed ? clock.ofFile(martlet_mbuf_field(mbuf, offset)) : DeviceClock.unknown
+      if times[index] == DeviceClock.unknown { unknown &+= 1 }
+      index &+= 1
+    }
+    return unknown
+  }
+
+  /// Gives packets without a time one: before the packet behind by the time which that took on the wire (the last at `now`),
+  /// but not before the packet in front, nor before `floor`.
+  @inline(never)
+  func fill(_ frames: UnsafePointer<Frame>, count: Int, now: UInt64, floor: UInt64, octetPrice: UInt64) {
+    var front = floor
+    var index = 0
+    while index < count {
+      if times[index] == DeviceClock.unknown {
+        times[index] = max(front, bound(frames, index, count: count, now: now, octetPrice: octetPrice))
+      }
+      front = times[index]
+      index &+= 1
+    }
+  }
+
+  /// The latest time that packet `index` can have come: counted back from the next one that has a time.
+  private func bound(
+    _ frames: UnsafePointer<Frame>, _ index: Int, count: Int, now: UInt64, octetPrice: UInt64
+  ) -> UInt64 {
+    var behind: UInt64 = 0
+    var next = index &+ 1
+    while next < count {
+      behind &+= Self.octets(frames[next]) &* octetPrice
+      if times[next] != DeviceClock.unknown { return times[next] &- behind &>> 16 }
+      next &+= 1
+    }
+    return now &- behind &>> 16
+  }
+}
+
+/// Where drivers put packets' times.
+struct TimestampField: BitwiseCopyable {
+  /// Bytes from the mbuf's start.
+  let offset: Int32
+  /// The bit of packets that have a time.
+  let flag: UInt64
+
+  /// The field that every driver uses; nil where mbufs have no room for it.
+  init?() {
+    var offset: Int32 = 0
+    var flag: UInt64 = 0
+    guard martlet_timestamp_register(&offset, &flag) else { return nil }
+    self.offset = offset
+    self.flag = flag
+  }
+}
