@@ -34,17 +34,19 @@ struct ArrivalTimes: BitwiseCopyable {
     var behind: UInt64 = 0
     var index = count &- 1
     while index >= 0 {
-      times[index] = now &- behind &>> 16
-      behind &+= Self.octets(frames[index]) &* octetPrice
+      times[index] = now &- behind
+      behind &+= Self.duration(frames[index], octetPrice)
       index &-= 1
     }
     let whole = now &- times[0]
     if whole > now &- floor { squeeze(count, now: now, from: whole, to: now &- floor) }
   }
 
-  /// What the frame takes on the wire, in octets.
+  /// How long the frame takes on the wire: nanoseconds, rounded up.
   @inline(__always)
-  private static func octets(_ frame: Frame) -> UInt64 { max(least, UInt64(frame.wire) &+ overhead) }
+  private static func duration(_ frame: Frame, _ octetPrice: UInt64) -> UInt64 {
+    (max(least, UInt64(frame.wire) &+ overhead) &* octetPrice &+ 0xffff) &>> 16
+  }
 
   /// Shrinks the time from the first packet to `now` from `whole` to `room` nanoseconds, which is less.
   @inline(never)
@@ -114,11 +116,11 @@ struct ArrivalTimes: BitwiseCopyable {
     var behind: UInt64 = 0
     var next = index &+ 1
     while next < count {
-      behind &+= Self.octets(frames[next]) &* octetPrice
-      if times[next] != DeviceClock.unknown { return times[next] &- behind &>> 16 }
+      behind &+= Self.duration(frames[next], octetPrice)
+      if times[next] != DeviceClock.unknown { return times[next] &- behind }
       next &+= 1
     }
-    return now &- behind &>> 16
+    return now &- behind
   }
 }
 

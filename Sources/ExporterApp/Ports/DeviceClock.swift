@@ -137,9 +137,10 @@ struct PortClock: ~Copyable {
   /// Mb/s of a link that does not say: what DPDK's own virtual devices claim.
   static let unknownSpeed: UInt32 = 10_000
 
-  /// The price of an octet at `megabits` per second (at least 10), 0 where that is not known.
+  /// The price of an octet at `megabits` per second (at least 10), 0 where that is not known; rounded up.
   static func price(megabits: UInt32) -> UInt64 {
-    8_000 * 65_536 / UInt64(megabits == 0 ? unknownSpeed : max(10, megabits))
+    let speed = UInt64(megabits == 0 ? unknownSpeed : max(10, megabits))
+    return (8_000 * 65_536 + speed - 1) / speed
   }
 
   /// Tells the workers; only the control lcore does.
