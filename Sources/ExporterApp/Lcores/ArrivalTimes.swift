@@ -26,11 +26,20 @@ struct ArrivalTimes: BitwiseCopyable {
   }
 
   /// The last packet came at `now`, the others earlier by the time on the wire of those behind them. Where that would lead
-  /// beyond `floor` (not after `now`), all gaps shrink alike.
+  /// beyond `floor` (not after `now`), they share the time since then.
   ///
-  /// - Parameter octetPrice: nanoseconds for each octet, as 48.16 fixed point.
+  /// - Parameters:
+  ///   - octets: what all frames together have at least on the wire, or 0.
+  ///   - octetPrice: nanoseconds for each octet, as 48.16 fixed point.
   @inline(__always)
-  func spread(_ frames: UnsafePointer<Frame>, count: Int, now: UInt64, floor: UInt64, octetPrice: UInt64) {
+  func spread(
+    _ frames: UnsafePointer<Frame>, count: Int, octets: UInt64, now: UInt64, floor: UInt64, octetPrice: UInt64
+  ) {
+    // A worker with much to do polls more often than the burst is long: that is known without a look at each frame.
+    let front = UInt64(frames[0].wire) &+ Self.overhead
+    if octets > front, ((octets &- front) &* octetPrice) &>> 16 > now &- floor {
+      return share(count, now: now, room: now &- floor)
+    }
     var behind: UInt64 = 0
     var index = count &- 1
     while index >= 0 {
@@ -38,8 +47,7 @@ struct ArrivalTimes: BitwiseCopyable {
       behind &+= Self.duration(frames[index], octetPrice)
       index &-= 1
     }
-    let whole = now &- times[0]
-    if whole > now &- floor { squeeze(count, now: now, from: whole, to: now &- floor) }
+    if now &- times[0] > now &- floor { share(count, now: now, room: now &- floor) }
   }
 
   /// How long the frame takes on the wire: nanoseconds, rounded up.
@@ -48,38 +56,38 @@ struct ArrivalTimes: BitwiseCopyable {
     (max(least, UInt64(frame.wire) &+ overhead) &* octetPrice &+ 0xffff) &>> 16
   }
 
-  /// Shrinks the time from the first packet to `now` from `whole` to `room` nanoseconds, which is less.
+  /// Puts the packets into the last `room` nanoseconds before `now`, equally far apart.
   @inline(never)
-  private func squeeze(_ count: Int, now: UInt64, from whole: UInt64, to room: UInt64) {
-    // `whole` is at most 32 frames of 2^32 octets at 800 ns, or 47 bits.
-    let ratio = room &<< 16 / max(1, whole)
+  private func share(_ count: Int, now: UInt64, room: UInt64) {
+    let step = room / UInt64(truncatingIfNeeded: max(1, count))
+    var time = now &- step &* UInt64(truncatingIfNeeded: count &- 1)
     var index = 0
     while index < count {
-      times[index] = now &- ((now &- times[index]) &* ratio) &>> 16
-      index &+= 1
-    }
-  }
-
-  /// Takes the times that the device gave, `unknown` for those that cannot be when the lcore's clock shows `now`; returns
-  /// how many these are.
-  @inline(__always)
-  func read(_ mbufs: UnsafePointer<OpaquePointer?>, count: Int, now: UInt64, clock: DeviceClock) -> Int {
-    var unknown = 0
-    var index = 0
-    while index < count {
-      let mbuf = mbufs[index]
-      var time = DeviceClock.unknown
-      if martlet_mbuf_flags(mbuf) & flag != 0 {
-        time = clock.believed(martlet_mbuf_field(mbuf, offset), now: now)
-      }
       times[index] = time
-      if time == DeviceClock.unknown { unknown &+= 1 }
+      time &+= step
       index &+= 1
     }
-    return unknown
   }
 
-  /// The same for a file's times.
+  /// Takes the time that the device gave to the packet `index` of the burst; false where it gave none, or one that cannot be
+  /// when the lcore's clock shows `now`: it is `unknown` then.
+  @inline(__always)
+  func read(_ mbuf: OpaquePointer?, _ index: Int, now: UInt64, clock: DeviceClock) -> Bool {
+    if martlet_mbuf_flags(mbuf) & flag != 0 {
+      let ticks = martlet_mbuf_field(mbuf, offset)
+      let time = clock.time(at: ticks)
+      if now &- time < DeviceClock.longestDelay {
+        times[index] = time
+        return true
+      }
+      times[index] = clock.doubted(ticks, time, now: now)
+    } else {
+      times[index] = DeviceClock.unknown
+    }
+    return times[index] != DeviceClock.unknown
+  }
+
+  /// Takes the times that the device read from a file, `unknown` for those that cannot be; returns how many these are.
   @inline(never)
   func readFile(_ mbufs: UnsafePointer<OpaquePointer?>, count: Int, clock: DeviceClock) -> Int {
     var unknown = 0

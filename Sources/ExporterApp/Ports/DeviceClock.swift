@@ -43,7 +43,7 @@ struct DeviceClock: BitwiseCopyable, Equatable {
   /// A time that is not in the second before `now`: a little ahead, it is now, because clocks differ; some devices give
   /// nanoseconds since 1970 although their clock counts ticks (mlx5 with real-time stamps).
   @inline(never)
-  private func doubted(_ ticks: UInt64, _ time: UInt64, now: UInt64) -> UInt64 {
+  func doubted(_ ticks: UInt64, _ time: UInt64, now: UInt64) -> UInt64 {
     if time &- now < Self.tolerance { return now }
     if now &- ticks < Self.longestDelay { return ticks }
     return ticks &- now < Self.tolerance ? now : Self.unknown

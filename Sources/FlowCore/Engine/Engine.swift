@@ -155,6 +155,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     // the frames behind it in the burst.
     var time = times[0]
     var now = hasOwnTimes ? 0 : clock.advance(to: time)
+    var pace = Pace(clock)
     let isEthernet = dissector.linkType == .ethernet
     var packet = packets
     var bytes: UInt64 = 0
@@ -164,7 +165,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       bytes &+= UInt64(frame.wire)
       if hasOwnTimes {
         time = times[index]
-        now = clock.advance(to: time)
+        now = pace.isNext(time) ? pace.clock(at: time) : advance(to: time, &pace)
       }
       packet.pointee.clock = now
       if let reason = dissector.dissect(frame, time: time, isEthernet: isEthernet, into: &packet.pointee) {
@@ -175,9 +176,19 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       }
       index &+= 1
     }
+    if hasOwnTimes { pace.catchUp(&clock) }
     counters.pointee.packets &+= UInt64(truncatingIfNeeded: count)
     counters.pointee.bytes &+= bytes
     return packet
+  }
+
+  /// Moves the clock to a packet whose time is not a next one.
+  @inline(never)
+  private mutating func advance(to time: UInt64, _ pace: inout Pace) -> UInt64 {
+    pace.catchUp(&clock)
+    let now = clock.advance(to: time)
+    pace = Pace(clock)
+    return now
   }
 
   // MARK: Second pass

@@ -10,7 +10,7 @@ struct WorkerClock: BitwiseCopyable {
   /// Never goes back, nanoseconds.
   private(set) var now: UInt64 = 0
   /// The packet time that `now` stands for.
-  private var reference: UInt64 = 0
+  private(set) var reference: UInt64 = 0
   /// Packets in a row that were behind, or far ahead.
   private var strangers: UInt32 = 0
   static let patience: UInt32 = 64
@@ -30,6 +30,19 @@ struct WorkerClock: BitwiseCopyable {
     }
     if time > reference || reference &- time > WorkerClock.farthestStep { meetStranger(time) }
     return now
+  }
+
+  /// While packets come in order the clock is this far ahead of them, so that whoever has many need not keep it up to date:
+  /// nil where each must be told to `advance`.
+  @inline(__always)
+  var lead: UInt64? { strangers == 0 ? now &- reference : nil }
+
+  /// As `advance` for the last of several packets, each less than `farthestJump` after the one before, the first after
+  /// `reference`; the clock had a lead.
+  @inline(__always)
+  mutating func follow(to time: UInt64) {
+    now = now &+ (time &- reference)
+    reference = time
   }
 
   @inline(never)
