@@ -69,22 +69,43 @@ struct ArrivalTimes: BitwiseCopyable {
     }
   }
 
-  /// Takes the time that the device gave to the packet `index` of the burst; false where it gave none, or one that cannot be
-  /// when the lcore's clock shows `now`: it is `unknown` then.
-  @inline(__always)
-  func read(_ mbuf: OpaquePointer?, _ index: Int, now: UInt64, clock: DeviceClock) -> Bool {
-    if martlet_mbuf_flags(mbuf) & flag != 0 {
-      let ticks = martlet_mbuf_field(mbuf, offset)
-      let time = clock.time(at: ticks)
-      if now &- time < DeviceClock.longestDelay {
-        times[index] = time
-        return true
-      }
-      times[index] = clock.doubted(ticks, time, now: now)
-    } else {
-      times[index] = DeviceClock.unknown
+  /// Takes the times that the device gave; returns for how many packets it gave none, or one that cannot be when the lcore's
+  /// clock shows `now`: they are `unknown` then.
+  ///
+  /// That all are there and near `now` is assumed, and checked for all at once.
+  @inline(never)
+  func read(_ mbufs: UnsafePointer<OpaquePointer?>, count: Int, now: UInt64, clock: DeviceClock) -> Int {
+    let latest = now &+ DeviceClock.tolerance
+    var flags = flag
+    var delays: UInt64 = 0
+    var index = 0
+    while index < count {
+      let mbuf = mbufs[index]
+      flags &= martlet_mbuf_flags(mbuf)
+      let time = clock.time(at: martlet_mbuf_field(mbuf, offset))
+      delays |= latest &- time
+      times[index] = time
+      index &+= 1
     }
-    return times[index] != DeviceClock.unknown
+    if flags != 0, delays < DeviceClock.longestDelay { return 0 }
+    return readEach(mbufs, count: count, now: now, clock: clock)
+  }
+
+  @inline(never)
+  private func readEach(_ mbufs: UnsafePointer<OpaquePointer?>, count: Int, now: UInt64, clock: DeviceClock)
+    -> Int
+  {
+    var unknown = 0
+    var index = 0
+    while index < count {
+      let mbuf = mbufs[index]
+      let isTimed = martlet_mbuf_flags(mbuf) & flag != 0
+      times[index] =
+        isTimed ? clock.believed(martlet_mbuf_field(mbuf, offset), now: now) : DeviceClock.unknown
+      if times[index] == DeviceClock.unknown { unknown &+= 1 }
+      index &+= 1
+    }
+    return unknown
   }
 
   /// Takes the times that the device read from a file, `unknown` for those that cannot be; returns how many these are.

@@ -18,8 +18,8 @@ struct DeviceClock: BitwiseCopyable, Equatable {
 
   /// The time of a packet that has none.
   static let unknown = UInt64.max
-  /// The longest time in nanoseconds that a packet takes from the device to the lcore.
-  static let longestDelay: UInt64 = 1_000_000_000
+  /// The longest time in nanoseconds that a packet takes from the device to the lcore: a second, as a power of two.
+  static let longestDelay: UInt64 = 1 << 30
   /// By how much two clocks of one machine may differ, in nanoseconds.
   static let tolerance: UInt64 = 1_000_000
   /// The last time of a capture that is taken, in nanoseconds: 2540, as when captures are read offline.
@@ -28,23 +28,18 @@ struct DeviceClock: BitwiseCopyable, Equatable {
   /// Nanoseconds since 1970 when the device's clock showed `ticks`, which may be before the anchor.
   @inline(__always)
   func time(at ticks: UInt64) -> UInt64 {
-    let product = Int64(bitPattern: ticks &- anchorTicks).multipliedFullWidth(by: scale)
-    return anchor &+ (UInt64(bitPattern: product.high) &<< 32 | product.low &>> 32)
+    let product = Int128(Int64(bitPattern: ticks &- anchorTicks)) &* Int128(scale)
+    return anchor &+ UInt64(truncatingIfNeeded: product &>> 32)
   }
 
   /// The time of a packet to which the device gave `ticks`, where the lcore's clock shows `now`; `unknown` where that
   /// cannot be.
-  @inline(__always)
   func believed(_ ticks: UInt64, now: UInt64) -> UInt64 {
     let time = time(at: ticks)
-    return now &- time < Self.longestDelay ? time : doubted(ticks, time, now: now)
-  }
-
-  /// A time that is not in the second before `now`: a little ahead, it is now, because clocks differ; some devices give
-  /// nanoseconds since 1970 although their clock counts ticks (mlx5 with real-time stamps).
-  @inline(never)
-  func doubted(_ ticks: UInt64, _ time: UInt64, now: UInt64) -> UInt64 {
+    if now &- time < Self.longestDelay { return time }
+    // A little ahead, it is now, because clocks differ.
     if time &- now < Self.tolerance { return now }
+    // Some devices give nanoseconds since 1970 although their clock counts ticks (mlx5 with real-time stamps).
     if now &- ticks < Self.longestDelay { return ticks }
     return ticks &- now < Self.tolerance ? now : Self.unknown
   }

@@ -36,6 +36,10 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let handfulLimit: Int
   var clock = WorkerClock()
   let packets: UnsafeMutablePointer<Packet>
+  /// What the clock shows at each frame of the burst, where that is not the frame's time.
+  private let clocks: UnsafeMutablePointer<UInt64>
+  /// The times of frames that have one together.
+  private let sameTimes: UnsafeMutablePointer<UInt64>
   /// Records that ended: valid from 0 to `finished`, until the next call.
   let outbox: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   var finished = 0
@@ -88,6 +92,10 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     // Eight groups are looked at in one step; in a small table that would take too much time to be exact.
     sweepDelay = (sweepStep &* (self.table.groupCount >= 512 ? 8 : 1)) >> 20
     packets = .allocate(capacity: Self.burstSize)
+    clocks = .allocate(capacity: Self.burstSize)
+    clocks.initialize(repeating: 0, count: Self.burstSize)
+    sameTimes = .allocate(capacity: Self.burstSize)
+    sameTimes.initialize(repeating: 0, count: Self.burstSize)
     outbox = .allocate(capacity: Self.outboxCapacity)
     outbox.initialize(repeating: nil, count: Self.outboxCapacity)
     counters = .allocate(capacity: 1)
@@ -111,25 +119,39 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     slab.deinitialize(count: 1)
     slab.deallocate()
     packets.deallocate()
+    clocks.deallocate()
+    sameTimes.deallocate()
     outbox.deallocate()
     counters.deallocate()
     faults.deallocate()
     noRecord.deallocate()
   }
 
-  /// Works through one burst: `count` frames, received at `times[0]`, `times[step]`, `times[2 * step]`, …
+  /// Works through one burst: `count` frames, received at `times` (step 1), or all at `times[0]` (step 0).
+  @inline(__always)
   mutating func process(_ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>, step: Int) {
+    guard step == 0 else { return process(frames, count: count, each: times) }
+    var index = 0
+    while index < Self.burstSize {
+      sameTimes[index] = times[0]
+      index &+= 1
+    }
+    process(frames, count: count, each: sameTimes)
+  }
+
+  @inline(never)
+  private mutating func process(_ frames: UnsafePointer<Frame>, count: Int, each times: UnsafePointer<UInt64>)
+  {
     let count = min(max(0, count), Self.burstSize)
     finished = 0
     var timer = PassTimer(isOn: timesPasses)
     if count > 0 {
-      // Safe: the caller has as many times as frames, or one and no step.
-      lastTime = times[(count &- 1) &* step]
-      // Two copies of the pass, so that the live one does not look at the time again for each frame.
-      let end =
-        step == 0
-        ? dissectAll(frames, count, times, hasOwnTimes: false)
-        : dissectAll(frames, count, times, hasOwnTimes: true)
+      // Safe: the caller has as many times as frames.
+      lastTime = times[count &- 1]
+      // Every frame moves the clock, in order, also those that belong to no flow: what a packet ends must not depend on the
+      // frames behind it in the burst.
+      let clocks = clock.advance(along: times, count: count, into: clocks)
+      let end = dissectAll(frames, count, times: times, clocks: clocks)
       timer.end(.dissect, counters)
       findCandidates(to: end)
       timer.end(.find, counters)
@@ -149,13 +171,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   /// Dissects and hashes the frames and prefetches their buckets; returns the end of those that are packets of flows.
   @inline(__always)
   private mutating func dissectAll(
-    _ frames: UnsafePointer<Frame>, _ count: Int, _ times: UnsafePointer<UInt64>, hasOwnTimes: Bool
+    _ frames: UnsafePointer<Frame>, _ count: Int, times: UnsafePointer<UInt64>, clocks: UnsafePointer<UInt64>
   ) -> UnsafeMutablePointer<Packet> {
-    // Every frame moves the clock, in order, also those that belong to no flow: what a packet ends must not depend on
-    // the frames behind it in the burst.
-    var time = times[0]
-    var now = hasOwnTimes ? 0 : clock.advance(to: time)
-    var pace = Pace(clock)
     let isEthernet = dissector.linkType == .ethernet
     var packet = packets
     var bytes: UInt64 = 0
@@ -163,12 +180,10 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     while index < count {
       let frame = frames[index]
       bytes &+= UInt64(frame.wire)
-      if hasOwnTimes {
-        time = times[index]
-        now = pace.isNext(time) ? pace.clock(at: time) : advance(to: time, &pace)
-      }
-      packet.pointee.clock = now
-      if let reason = dissector.dissect(frame, time: time, isEthernet: isEthernet, into: &packet.pointee) {
+      packet.pointee.clock = clocks[index]
+      if let reason = dissector.dissect(
+        frame, time: times[index], isEthernet: isEthernet, into: &packet.pointee)
+      {
         counters.pointee.discarded[total: Int(reason.rawValue)] &+= 1
       } else {
         table.bucket(table.bucketIndex(packet.pointee.hash)).prefetch()
@@ -176,19 +191,9 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       }
       index &+= 1
     }
-    if hasOwnTimes { pace.catchUp(&clock) }
     counters.pointee.packets &+= UInt64(truncatingIfNeeded: count)
     counters.pointee.bytes &+= bytes
     return packet
-  }
-
-  /// Moves the clock to a packet whose time is not a next one.
-  @inline(never)
-  private mutating func advance(to time: UInt64, _ pace: inout Pace) -> UInt64 {
-    pace.catchUp(&clock)
-    let now = clock.advance(to: time)
-    pace = Pace(clock)
-    return now
   }
 
   // MARK: Second pass
