@@ -69,28 +69,42 @@ struct ArrivalTimes: BitwiseCopyable {
     }
   }
 
-  /// Takes the times that the device gave; returns for how many packets it gave none, or one that cannot be when the lcore's
-  /// clock shows `now`: they are `unknown` then.
-  ///
-  /// That all are there and near `now` is assumed, and checked for all at once.
-  @inline(never)
-  func read(_ mbufs: UnsafePointer<OpaquePointer?>, count: Int, now: UInt64, clock: DeviceClock) -> Int {
-    let latest = now &+ DeviceClock.tolerance
-    var flags = flag
-    var delays: UInt64 = 0
-    var index = 0
-    while index < count {
-      let mbuf = mbufs[index]
-      flags &= martlet_mbuf_flags(mbuf)
-      let time = clock.time(at: martlet_mbuf_field(mbuf, offset))
-      delays |= latest &- time
-      times[index] = time
-      index &+= 1
-    }
-    if flags != 0, delays < DeviceClock.longestDelay { return 0 }
-    return readEach(mbufs, count: count, now: now, clock: clock)
+  /// What is known of the device's times of a burst that is being read: whether all are there and near the lcore's time is
+  /// found out for all at once.
+  struct Reading: BitwiseCopyable {
+    /// The device's clock.
+    let clock: DeviceClock
+    /// The latest time that can be.
+    let latest: UInt64
+    /// The flag, as long as all packets have it.
+    fileprivate var flag: UInt64
+    /// All bits of how much earlier than `latest` they came.
+    fileprivate var delays: UInt64 = 0
   }
 
+  /// Begins a burst that was found when the lcore's clock showed `now`.
+  @inline(__always)
+  func reading(now: UInt64, clock: DeviceClock) -> Reading {
+    Reading(clock: clock, latest: now &+ DeviceClock.tolerance, flag: flag)
+  }
+
+  /// Takes the time that the device gave to the packet `index` of the burst, whether it can be or not.
+  @inline(__always)
+  func read(_ mbuf: OpaquePointer?, _ index: Int, _ reading: inout Reading) {
+    reading.flag &= martlet_mbuf_flags(mbuf)
+    let time = reading.clock.time(at: martlet_mbuf_field(mbuf, offset))
+    reading.delays |= reading.latest &- time
+    times[index] = time
+  }
+
+  /// Ends a burst; returns for how many packets the device gave no time, or one that cannot be: they are `unknown` then.
+  @inline(__always)
+  func finish(_ reading: Reading, _ mbufs: UnsafePointer<OpaquePointer?>, count: Int) -> Int {
+    if reading.flag != 0, reading.delays < DeviceClock.longestDelay { return 0 }
+    return readEach(mbufs, count: count, now: reading.latest &- DeviceClock.tolerance, clock: reading.clock)
+  }
+
+  /// Looks at each packet of a burst that has something the matter.
   @inline(never)
   private func readEach(_ mbufs: UnsafePointer<OpaquePointer?>, count: Int, now: UInt64, clock: DeviceClock)
     -> Int

@@ -101,8 +101,7 @@ struct WorkerLoop {
           continue
         }
         received &+= count
-        let octets = makeFrames(count)
-        takeTimes(count, queue, now: now, octets: octets)
+        describe(count, queue, now: now)
         link.counters.pointee.receiveCycles &+= cycles() &- start
         worker._withUnsafeGuaranteedRef { $0.process(frames, count: count, times: arrival.times) }
         let end = cycles()
@@ -125,10 +124,10 @@ struct WorkerLoop {
   @inline(__always)
   private func cycles() -> UInt64 { takesCycles ? martlet_tsc() : 0 }
 
-  /// Describes the burst in `mbufs` to the engine, asking for the first line of every packet on the way; returns
-  /// what they have on the wire at least, in octets.
+  /// Describes the burst in `mbufs` to the engine, asking for the first line of every packet on the way, and calls
+  /// `look` for each mbuf; returns what they have on the wire at least, in octets.
   @inline(__always)
-  private func makeFrames(_ count: Int) -> UInt64 {
+  private func makeFrames(_ count: Int, _ look: (OpaquePointer?, Int) -> Void) -> UInt64 {
     var bytes: UInt64 = 0
     for index in 0..<count {
       let mbuf = mbufs[index]
@@ -143,17 +142,29 @@ struct WorkerLoop {
         frames[index] = linear.frame(mbuf, slot: index)
         link.counters.pointee.linearised &+= 1
       }
+      look(mbuf, index)
     }
     link.counters.pointee.received &+= UInt64(count)
     link.counters.pointee.bytes &+= bytes
     return bytes &+ ArrivalTimes.overhead &* UInt64(truncatingIfNeeded: count)
   }
 
-  /// The times of the burst in `frames`, which was found at `now` and has `octets` on the wire.
+  /// Makes frames of the burst in `mbufs`; a function of its own, because the loop has no registers to spare.
+  @inline(never)
+  private func makeFrames(_ count: Int) -> UInt64 { makeFrames(count) { _, _ in } }
+
+  /// Makes frames of the burst in `mbufs` and takes the device's times; returns how many are `unknown`.
+  @inline(never)
+  private func makeTimedFrames(_ count: Int, now: UInt64, clock: DeviceClock) -> Int {
+    let arrival = arrival
+    var reading = arrival.reading(now: now, clock: clock)
+    _ = makeFrames(count) { mbuf, index in arrival.read(mbuf, index, &reading) }
+    return arrival.finish(reading, mbufs, count: count)
+  }
+
+  /// Makes frames and times of the burst in `mbufs`, which was found at `now`.
   @inline(__always)
-  private mutating func takeTimes(
-    _ count: Int, _ queue: UnsafeMutablePointer<PolledQueue>, now: UInt64, octets: UInt64
-  ) {
+  private mutating func describe(_ count: Int, _ queue: UnsafeMutablePointer<PolledQueue>, now: UInt64) {
     let shared = queue.pointee.shared
     // The clock may have been set back; then what came before does not count.
     let floor = min(now, max(latest, queue.pointee.polled))
@@ -161,14 +172,16 @@ struct WorkerLoop {
     queue.pointee.polled = now
     switch queue.pointee.source {
     case .lcore:
+      let octets = makeFrames(count)
       arrival.spread(
         frames, count: count, octets: octets, now: now, floor: floor,
         octetPrice: shared.pointee.octetPrice.load(ordering: .relaxed))
     case .device:
       if shared.pointee.version.load(ordering: .relaxed) != queue.pointee.version { refresh(queue) }
-      let unknown = arrival.read(mbufs, count: count, now: now, clock: queue.pointee.clock)
+      let unknown = makeTimedFrames(count, now: now, clock: queue.pointee.clock)
       if unknown != 0 { complete(count, unknown, queue, now: now, floor: floor) }
     case .file:
+      _ = makeFrames(count)
       let unknown = arrival.readFile(mbufs, count: count, clock: queue.pointee.clock)
       complete(count, unknown, queue, now: now &- behind, floor: 0)
       // The file's time passes at its own pace, and goes on while nothing is received.

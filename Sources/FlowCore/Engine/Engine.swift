@@ -130,27 +130,34 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   /// Works through one burst: `count` frames, received at `times` (step 1), or all at `times[0]` (step 0).
   @inline(__always)
   mutating func process(_ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>, step: Int) {
-    guard step == 0 else { return process(frames, count: count, each: times) }
+    let count = min(max(0, count), Self.burstSize)
+    guard count > 0 else { return process(frames, count: 0, times: times, clocks: clocks) }
+    // Every frame moves the clock, in order, also those that belong to no flow: what a packet ends must not depend on the
+    // frames behind it in the burst.
+    if step != 0 {
+      let clocks = clock.advance(along: times, count: count, into: clocks)
+      return process(frames, count: count, times: times, clocks: clocks)
+    }
+    let now = clock.advance(to: times[0])
     var index = 0
     while index < Self.burstSize {
       sameTimes[index] = times[0]
+      clocks[index] = now
       index &+= 1
     }
-    process(frames, count: count, each: sameTimes)
+    process(frames, count: count, times: sameTimes, clocks: clocks)
   }
 
+  /// The same, when the clock shows `clocks` at each frame.
   @inline(never)
-  private mutating func process(_ frames: UnsafePointer<Frame>, count: Int, each times: UnsafePointer<UInt64>)
-  {
-    let count = min(max(0, count), Self.burstSize)
+  private mutating func process(
+    _ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>, clocks: UnsafePointer<UInt64>
+  ) {
     finished = 0
     var timer = PassTimer(isOn: timesPasses)
     if count > 0 {
       // Safe: the caller has as many times as frames.
       lastTime = times[count &- 1]
-      // Every frame moves the clock, in order, also those that belong to no flow: what a packet ends must not depend on the
-      // frames behind it in the burst.
-      let clocks = clock.advance(along: times, count: count, into: clocks)
       let end = dissectAll(frames, count, times: times, clocks: clocks)
       timer.end(.dissect, counters)
       findCandidates(to: end)
