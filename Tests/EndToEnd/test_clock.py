@@ -11,7 +11,7 @@ import time
 
 import pytest
 from harness import (
-    CAPTURES, NO_HUGE, Live, file_prefix, have, is_root, offline, read_pcap, run, tshark, write_pcap)
+    CAPTURES, NO_HUGE, ONE_QUEUE, Live, file_prefix, have, is_root, offline, read_pcap, run, tshark, write_pcap)
 from test_live import KEY, NO_TIMEOUTS, load, namespace, packets_in, pcap_device
 
 pytestmark = [
@@ -20,8 +20,6 @@ pytestmark = [
 ]
 
 HTTP, DNS = CAPTURES / "http.pcap", CAPTURES / "dns.pcap"
-#: Control and export share a CPU, the worker has one of its own.
-OWN_CPU = ["--lcores", "0@0,1@0,2@1"]
 TIMES = ["iana:flowStartMicroseconds", "iana:flowEndMicroseconds"]
 
 
@@ -85,7 +83,7 @@ def handshakes(tmp_path, count):
             # The machine may be busy otherwise; the worker's CPU is the worker's.
             with Live(["--vdev=net_af_packet0,iface=vb"],
                       ["--plugins", "pstats:includezeroes,time=us", "--export", f"json:{out}", "--stats", "0.1", *NO_TIMEOUTS],
-                      lcores=OWN_CPU, prefix=["ip", "netns", "exec", b, "nice", "-n", "-20"]) as live:
+                      lcores=ONE_QUEUE, prefix=["ip", "netns", "exec", b, "nice", "-n", "-20"]) as live:
                 live.wait_for("times of the lcore's clock")
                 time.sleep(0.5)
                 subprocess.run(
@@ -209,7 +207,7 @@ def test_packets_of_a_burst_are_apart_by_their_time_on_the_wire(tmp_path):
 
 # Who says so.
 
-def start(*options, device="net_null0", lcores=OWN_CPU):
+def start(*options, device="net_null0", lcores=ONE_QUEUE):
     return run("--file-prefix", file_prefix(), "--no-pci", *NO_HUGE, *lcores, f"--vdev={device}", "--", *options,
                "--export", "json:/dev/null", "--duration", "0.2", timeout=30)
 

@@ -149,13 +149,13 @@ struct WorkerLoop {
     return bytes &+ ArrivalTimes.overhead &* UInt64(truncatingIfNeeded: count)
   }
 
-  /// Makes frames of the burst in `mbufs`; a function of its own, because the loop has no registers to spare.
+  /// Makes frames of the burst in `mbufs`; a function of its own, because the loop has no registers to spare (mutating, or it would copy all of this).
   @inline(never)
-  private func makeFrames(_ count: Int) -> UInt64 { makeFrames(count) { _, _ in } }
+  private mutating func makeFrames(_ count: Int) -> UInt64 { makeFrames(count) { _, _ in } }
 
   /// Makes frames of the burst in `mbufs` and takes the device's times; returns how many are `unknown`.
   @inline(never)
-  private func makeTimedFrames(_ count: Int, now: UInt64, clock: DeviceClock) -> Int {
+  private mutating func makeTimedFrames(_ count: Int, now: UInt64, clock: DeviceClock) -> Int {
     let arrival = arrival
     var reading = arrival.reading(now: now, clock: clock)
     _ = makeFrames(count) { mbuf, index in arrival.read(mbuf, index, &reading) }
@@ -191,7 +191,7 @@ struct WorkerLoop {
 
   /// Gives times to the packets of a burst for which the device had none, `unknown` of them.
   @inline(never)
-  private func complete(
+  private mutating func complete(
     _ count: Int, _ unknown: Int, _ queue: UnsafeMutablePointer<PolledQueue>, now: UInt64, floor: UInt64
   ) {
     guard unknown > 0 else { return }
@@ -206,7 +206,7 @@ struct WorkerLoop {
 
   /// Takes over what the control lcore found out about the device's clock, once a second.
   @inline(never)
-  private func refresh(_ queue: UnsafeMutablePointer<PolledQueue>) {
+  private mutating func refresh(_ queue: UnsafeMutablePointer<PolledQueue>) {
     guard let (clock, version) = queue.pointee.shared.pointee.read() else { return }
     queue.pointee.clock = clock
     queue.pointee.version = version
