@@ -129,7 +129,8 @@ struct WorkerLoop {
   @inline(__always)
   private func makeFrames(_ count: Int, _ look: (OpaquePointer?, Int) -> Void) -> UInt64 {
     var bytes: UInt64 = 0
-    for index in 0..<count {
+    var index = 0
+    while index < count {
       let mbuf = mbufs[index]
       let data = martlet_mbuf_data(mbuf).unsafelyUnwrapped
       martlet_prefetch_read(data)
@@ -143,6 +144,7 @@ struct WorkerLoop {
         link.counters.pointee.linearised &+= 1
       }
       look(mbuf, index)
+      index &+= 1
     }
     link.counters.pointee.received &+= UInt64(count)
     link.counters.pointee.bytes &+= bytes
