@@ -146,12 +146,13 @@ struct WorkerLoop {
       look(mbuf, index)
       index &+= 1
     }
-    link.counters.pointee.received &+= UInt64(count)
+    link.counters.pointee.received &+= UInt64(truncatingIfNeeded: count)
     link.counters.pointee.bytes &+= bytes
     return bytes &+ ArrivalTimes.overhead &* UInt64(truncatingIfNeeded: count)
   }
 
-  /// Makes frames of the burst in `mbufs`; a function of its own, because the loop has no registers to spare (mutating, or it would copy all of this).
+  /// Makes frames of the burst in `mbufs`; a function of its own, because the loop has no registers to spare, and mutating,
+  /// because else it would get a copy of all this.
   @inline(never)
   private mutating func makeFrames(_ count: Int) -> UInt64 { makeFrames(count) { _, _ in } }
 
