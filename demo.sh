@@ -54,14 +54,14 @@ offline() {
 live() {
   local port=14739
   mkdir "$out/flows"
-  say "nfcapd on 127.0.0.1:$port; martlet with two RX queues, one worker lcore each"
+  say "nfcapd on 127.0.0.1:$port; martlet with two RX queues, one worker lcore for both"
   nfcapd -b 127.0.0.1 -p "$port" -l "$out/flows" -t 3600 >"$out/nfcapd.log" 2>&1 &
   collector=$!
   sleep 1
-  # Two CPUs are enough: the control lcore sleeps, the others yield while they are idle.
-  "$martlet" --lcores '0@0,1@1,2@0,3@1' --no-pci --no-huge -m 256 --file-prefix "martlet-demo-$$" \
+  # Two CPUs are enough: control and export share one, the worker polls both queues on its own.
+  "$martlet" --lcores '0@0,1@0,2@1' --no-pci --no-huge -m 256 --file-prefix "martlet-demo-$$" \
     --vdev=net_pcap0,rx_pcap=Tests/Captures/demo.pcap,rx_pcap=Tests/Captures/many-flows.pcap \
-    -- --export "udp://127.0.0.1:$port" --stats 1 --duration 3
+    -- --config '(0,0,2),(0,1,2)' --export "udp://127.0.0.1:$port" --stats 1 --duration 3
   sleep 1
   kill "$collector"
   wait "$collector" 2>/dev/null || true

@@ -1,4 +1,6 @@
-// The accessors that run once at start: structs with bit-fields, filled field by field.
+// The accessors that run once at start, or once a second: structs with bit-fields, filled field by field.
+// For rte_eth_read_clock, which left the experimental state after 22.11.
+#define ALLOW_EXPERIMENTAL_API 1
 #include "CDPDK.h"
 
 struct rte_ring *martlet_ring_create(const char *name, unsigned count, int socket) {
@@ -27,6 +29,7 @@ int martlet_port_info_get(uint16_t port, struct martlet_port_info *info) {
   info->hash_key_size = device.hash_key_size;
   info->rss_functions = device.flow_type_rss_offloads;
   info->can_scatter = (device.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
+  info->can_timestamp = (device.rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP) != 0;
   return 0;
 }
 
@@ -35,6 +38,7 @@ int martlet_port_configure(uint16_t port, const struct martlet_port_setup *setup
   memset(&conf, 0, sizeof(conf));
   conf.rxmode.mtu = setup->mtu;
   if (setup->scatter) conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_SCATTER;
+  if (setup->timestamp) conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_TIMESTAMP;
   if (setup->rss_functions != 0) {
     conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
     conf.rx_adv_conf.rss_conf.rss_hf = setup->rss_functions;
@@ -44,18 +48,35 @@ int martlet_port_configure(uint16_t port, const struct martlet_port_setup *setup
   return rte_eth_dev_configure(port, setup->rx_queues, setup->tx_queues, &conf);
 }
 
-int martlet_rx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, int socket, bool scatter,
+int martlet_rx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, int socket, bool scatter, bool timestamp,
                            struct rte_mempool *pool) {
   struct rte_eth_dev_info device;
   int status = rte_eth_dev_info_get(port, &device);
   if (status != 0) return status;
   struct rte_eth_rxconf conf = device.default_rxconf;
   conf.offloads = scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0;
+  if (timestamp) conf.offloads |= RTE_ETH_RX_OFFLOAD_TIMESTAMP;
   return rte_eth_rx_queue_setup(port, queue, descriptors, (unsigned)socket, &conf, pool);
 }
 
 int martlet_tx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, int socket) {
   return rte_eth_tx_queue_setup(port, queue, descriptors, (unsigned)socket, NULL);
+}
+
+bool martlet_timestamp_register(int32_t *offset, uint64_t *flag) {
+  int place = -1;
+  if (rte_mbuf_dyn_rx_timestamp_register(&place, flag) != 0) return false;
+  *offset = place;
+  return true;
+}
+
+int martlet_port_clock(uint16_t port, uint64_t *ticks) { return rte_eth_read_clock(port, ticks); }
+
+uint32_t martlet_port_speed(uint16_t port) {
+  struct rte_eth_link link;
+  memset(&link, 0, sizeof(link));
+  if (rte_eth_link_get_nowait(port, &link) != 0 || link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN) return 0;
+  return link.link_speed;
 }
 
 uint16_t martlet_next_port(uint16_t port) {

@@ -35,22 +35,35 @@ enum Live {
 
     let map = try LcoreMap(
       main: Lcore.main, others: Lcore.others, ports: ports.map(\.limits), queues: options.queues,
-      config: options.config)
+      config: options.config, cpus: Machine.onlineCPUs)
     for warning in map.warnings { Console.warning(warning) }
-    var started: [Port] = []
-    defer { for port in started { port.close() } }
-    for port in ports {
-      let sockets = map.sockets(of: port)
-      for warning in try port.start(sockets: sockets) { Console.warning(warning) }
-      started.append(port)
+    var sources: [TimeSource] = []
+    for port in ports { sources.append(try port.times.source(options.clock, title: port.title)) }
+    // Before the first port starts, because drivers fill the field only where it is known then.
+    let field = sources.contains { $0 != .lcore } ? TimestampField() : nil
+    var started: [(port: Port, source: TimeSource)] = []
+    defer { for (port, _) in started { port.close() } }
+    for (port, source) in zip(ports, sources) {
+      var timestamps = source != .lcore && field != nil
+      for warning in try port.start(sockets: map.sockets(of: port), timestamps: &timestamps) {
+        Console.warning(warning)
+      }
+      started.append((port, timestamps ? source : .lcore))
+      if options.clock == .device, !timestamps {
+        throw .general("\(port.title) refused to give its packets times: give --clock auto or --clock tsc")
+      }
     }
 
     try schema.numberInterfaces(ports.map(\.interface), options.ingressInterface)
-    let workers = try crew(map, options: options, schema: schema)
+    let timekeeper = Timekeeper(started)
+    let workers = try crew(map, timekeeper: timekeeper, field: field, options: options, schema: schema)
     // Last, when nothing else can fail: until here no file was touched.
     let outputs = try Outputs(plan, options, schema: schema, live: true)
-    let control = control(map, ports: ports, workers: workers, outputs: outputs, signals: signals)
+    let control = control(
+      map, ports: ports, timekeeper: timekeeper, workers: workers, outputs: outputs, signals: signals)
     map.announce(ports: ports)
+    for line in timekeeper.lines { Console.line(line) }
+    for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
     try control.launch()
     let stats = options.stats ?? (isatty(STDERR_FILENO) == 1 ? Seconds(nanoseconds: 1_000_000_000) : nil)
     control.sleep(stats: stats, duration: options.benchmarks.duration)
@@ -61,9 +74,9 @@ enum Live {
   }
 
   /// The loops of all worker lcores with their engines and rings.
-  private static func crew(_ map: LcoreMap, options: Options, schema: BuiltInSchema) throws(Failure)
-    -> (run: UnsafeMutablePointer<RunState>, views: [ControlLoop.WorkerView])
-  {
+  private static func crew(
+    _ map: LcoreMap, timekeeper: Timekeeper, field: TimestampField?, options: Options, schema: BuiltInSchema
+  ) throws(Failure) -> (run: UnsafeMutablePointer<RunState>, views: [ControlLoop.WorkerView]) {
     let run = UnsafeMutablePointer<RunState>.allocate(capacity: 1)
     run.initialize(to: RunState())
     let hertz = rte_get_tsc_hz()
@@ -77,8 +90,8 @@ enum Live {
       loop.initialize(
         to: WorkerLoop(
           run: run, worker: engine, link: try WorkerLink(lcore: worker.lcore, socket: socket),
-          queues: worker.queues,
-          shared: map.shares(worker.lcore), hertz: hertz, benchmarks: options.benchmarks))
+          queues: worker.queues.map(timekeeper.polled),
+          shared: map.shares(worker.lcore), hertz: hertz, field: field, benchmarks: options.benchmarks))
       workers.append(.init(lcore: worker.lcore, loop: loop, worker: engine))
       memories.append(memory)
     }
@@ -92,7 +105,7 @@ enum Live {
 
   /// The control lcore's view of all of them, with the export lcore's loop.
   private static func control(
-    _ map: LcoreMap, ports: [Port],
+    _ map: LcoreMap, ports: [Port], timekeeper: Timekeeper,
     workers: (run: UnsafeMutablePointer<RunState>, views: [ControlLoop.WorkerView]), outputs: Outputs,
     signals: Signals
   ) -> ControlLoop {
@@ -103,7 +116,7 @@ enum Live {
         shared: map.shares(map.export), hertz: rte_get_tsc_hz()))
     return ControlLoop(
       run: workers.run, signals: signals, workers: workers.views, exportLcore: map.export, export: export,
-      outputs: outputs, ports: ports.map(\.id))
+      outputs: outputs, ports: ports.map(\.id), timekeeper: timekeeper)
   }
 }
 
@@ -113,6 +126,19 @@ extension LcoreMap {
 
   /// Whether an lcore with a role must leave its CPU to another one when idle.
   func shares(_ lcore: UInt32) -> Bool { Lcore.shares(lcore, with: active) }
+
+  /// Which workers make packets' times late although there are CPUs for all of them.
+  func timeWarnings(_ timekeeper: Timekeeper) -> [String] {
+    let cpus = Machine.onlineCPUs
+    guard cpus.count > workers.count else { return [] }
+    let late = workers.filter { worker in
+      shares(worker.lcore) && worker.queues.contains { timekeeper.polled($0).source == .lcore }
+    }
+    return late.map { worker in
+      "lcore \(worker.lcore) (worker) shares its CPU and sleeps when idle, so that packets' times are up to 0.1 ms late: give "
+        + "it a CPU of its own, as in \(Self.suggestion(workers: workers.count, cpus: cpus))"
+    }
+  }
 
   /// The NUMA socket of the lcore behind each of the port's queues.
   func sockets(of port: Port) -> [Int32] {

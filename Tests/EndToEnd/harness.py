@@ -134,8 +134,8 @@ def file_prefix():
     return f"mt{os.getpid()}-{_prefixes}"
 
 
-ONE_QUEUE = ["--lcores", "0@0,1@1,2@0"]
-TWO_QUEUES = ["--lcores", "0@0,1@1,2@0,3@1"]
+ONE_QUEUE = ["--lcores", "0@0,1@0,2@1"]
+TWO_QUEUES = ["--lcores", "0@0,1@0,2@1,3@0"]
 NO_HUGE = ["--no-huge", "-m", "256"]
 
 

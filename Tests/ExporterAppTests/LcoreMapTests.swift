@@ -4,6 +4,7 @@ import Testing
 @testable import ExporterApp
 
 @Suite struct LcoreMapTests {
+  let cpus: [UInt32] = [0, 1]
   let one = [PortLimits(port: 0, name: "net_null0", maximumQueues: 16)]
   let two = [
     PortLimits(port: 0, name: "net_null0", maximumQueues: 16),
@@ -11,7 +12,7 @@ import Testing
   ]
 
   @Test func mainControlsTheNextExportsTheRestReceive() throws {
-    let map = try LcoreMap(main: 0, others: [1, 2, 3], ports: one, queues: nil, config: nil)
+    let map = try LcoreMap(main: 0, others: [1, 2, 3], ports: one, queues: nil, config: nil, cpus: cpus)
     #expect(map.control == 0)
     #expect(map.export == 1)
     #expect(
@@ -23,14 +24,15 @@ import Testing
   }
 
   @Test func aDeviceWithFewQueuesLeavesItsShareToOthers() throws {
-    let map = try LcoreMap(main: 0, others: [1, 2, 3, 4, 5], ports: two, queues: nil, config: nil)
+    let map = try LcoreMap(
+      main: 0, others: [1, 2, 3, 4, 5], ports: two, queues: nil, config: nil, cpus: cpus)
     #expect(map.queueCount(port: 0) == 3)
     #expect(map.queueCount(port: 1) == 1)
     #expect(map.workers.last?.queues == [.init(port: 1, queue: 0)])
   }
 
   @Test func lcoresWithoutAQueueStayUnused() throws {
-    let map = try LcoreMap(main: 0, others: [1, 2, 3], ports: [two[1]], queues: 2, config: nil)
+    let map = try LcoreMap(main: 0, others: [1, 2, 3], ports: [two[1]], queues: 2, config: nil, cpus: cpus)
     #expect(map.workers.count == 1)
     #expect(map.unused == [3])
     #expect(map.warnings.count == 1)
@@ -39,26 +41,50 @@ import Testing
   @Test(arguments: [[], [1]] as [[UInt32]])
   func tooFewLcoresIsAUsageFailure(others: [UInt32]) {
     let failure = #expect(throws: Failure.self) {
-      try LcoreMap(main: 0, others: others, ports: one, queues: nil, config: nil)
+      try LcoreMap(main: 0, others: others, ports: one, queues: nil, config: nil, cpus: cpus)
     }
     #expect(failure?.status == 64)
-    #expect(failure?.description.contains("--lcores '0@0,1@1,2@0'") == true)
+    #expect(failure?.description.contains("--lcores '0@0,1@0,2@1'") == true)
   }
 
   @Test func tooManyQueuesNameTheLcoresNeeded() {
     let failure = #expect(throws: Failure.self) {
-      try LcoreMap(main: 0, others: [1, 2], ports: one, queues: 2, config: nil)
+      try LcoreMap(main: 0, others: [1, 2], ports: one, queues: 2, config: nil, cpus: [0, 1, 2, 3])
     }
     #expect(failure?.status == 64)
     #expect(failure?.description.contains("-l 0-3") == true)
-    #expect(throws: Failure.self) {
-      try LcoreMap(main: 0, others: [1, 2], ports: two, queues: nil, config: nil)
+    // On two CPUs one worker that polls both queues is better than two that share CPUs.
+    let small = #expect(throws: Failure.self) {
+      try LcoreMap(main: 0, others: [1, 2], ports: one, queues: 2, config: nil, cpus: cpus)
     }
+    #expect(small?.description.contains("--config '(0,0,2),(0,1,2)'") == true)
+    #expect(small?.description.contains("0@") == false)
+    #expect(throws: Failure.self) {
+      try LcoreMap(main: 0, others: [1, 2], ports: two, queues: nil, config: nil, cpus: cpus)
+    }
+  }
+
+  /// Control and export share a CPU before a worker shares its own.
+  @Test(
+    arguments: [
+      (1, [0], "--lcores '0@0,1@0,2@0'"), (1, [0, 1], "--lcores '0@0,1@0,2@1'"), (1, [0, 1, 2, 3], "-l 0-2"),
+      (2, [0, 1], "--lcores '0@0,1@0,2@1,3@0'"), (2, [0, 1, 2], "--lcores '0@0,1@0,2@1,3@2'"),
+      (2, [4, 6, 8, 10], "-l 4,6,8,10"), (1, [], "--lcores '0@0,1@0,2@0'"),
+    ] as [(Int, [UInt32], String)])
+  func workersGetCPUsOfTheirOwn(workers: Int, cpus: [UInt32], option: String) {
+    #expect(LcoreMap.suggestion(workers: workers, cpus: cpus) == option)
+  }
+
+  @Test func theKernelsListsOfCPUsAreRead() {
+    #expect(Machine.numbers("0-3,8\n") == [0, 1, 2, 3, 8])
+    #expect(Machine.numbers("0\n") == [0])
+    #expect(Machine.numbers("") == [] && Machine.numbers("3-1") == [])
   }
 
   @Test func anExplicitMapGivesOneLcoreSeveralQueues() throws {
     let map = try LcoreMap(
-      main: 0, others: [1, 2, 3], ports: two, queues: nil, config: QueueMap("(0,1,2), (1,0,2),(0,0,2)"))
+      main: 0, others: [1, 2, 3], ports: two, queues: nil, config: QueueMap("(0,1,2), (1,0,2),(0,0,2)"),
+      cpus: cpus)
     #expect(
       map.workers == [
         .init(
@@ -73,7 +99,7 @@ import Testing
   func anExplicitMapThatCannotBeIsRefused(text: String) throws {
     let config = try QueueMap(text)
     let failure = #expect(throws: Failure.self) {
-      try LcoreMap(main: 0, others: [1, 2, 3], ports: two, queues: nil, config: config)
+      try LcoreMap(main: 0, others: [1, 2, 3], ports: two, queues: nil, config: config, cpus: cpus)
     }
     #expect(failure?.status == 64)
   }

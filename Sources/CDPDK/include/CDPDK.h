@@ -2,7 +2,8 @@
 // (over-aligned structs, macros, bit-fields, inline driver calls). No logic lives here.
 //
 // Hot calls are static inline, so that they inline into Swift's loops; what runs once at start is in
-// CDPDK.c. Only stable API is used, which 22.11, 23.11 and 24.11 have alike.
+// CDPDK.c. Only stable API is used, which 22.11, 23.11 and 24.11 have alike, but for rte_eth_read_clock, which 22.11 marks as
+// experimental.
 #ifndef CDPDK_H
 #define CDPDK_H
 // cpu_set_t, which DPDK's rte_cpuset_t is; Swift's importer defines this itself.
@@ -26,6 +27,7 @@
 #include <rte_log.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_dyn.h>
 #include <rte_pause.h>
 #include <rte_prefetch.h>
 #include <rte_ring.h>
@@ -49,6 +51,12 @@ static inline uint32_t martlet_mbuf_packet_length(const struct rte_mbuf *mbuf) {
 static inline uint16_t martlet_mbuf_segments(const struct rte_mbuf *mbuf) { return mbuf->nb_segs; }
 /// The next segment, or NULL.
 static inline struct rte_mbuf *martlet_mbuf_next(const struct rte_mbuf *mbuf) { return mbuf->next; }
+/// What the driver says about the packet: bits, some of them given out at run time.
+static inline uint64_t martlet_mbuf_flags(const struct rte_mbuf *mbuf) { return mbuf->ol_flags; }
+/// The 64-bit field at `offset`, as `martlet_timestamp_register` gave it.
+static inline uint64_t martlet_mbuf_field(const struct rte_mbuf *mbuf, int32_t offset) {
+  return *RTE_MBUF_DYNFIELD(mbuf, offset, const uint64_t *);
+}
 /// Gives `count` packets back to their pools, all segments of each.
 static inline void martlet_mbuf_free_bulk(struct rte_mbuf **mbufs, uint16_t count) {
   rte_pktmbuf_free_bulk(mbufs, count);
@@ -109,6 +117,7 @@ struct martlet_port_info {
   uint8_t hash_key_size;   ///< bytes; 0 when the device does not say
   uint64_t rss_functions;  ///< RTE_ETH_RSS_ bits that the device can hash
   bool can_scatter;        ///< a packet may span several mbufs
+  bool can_timestamp;      ///< RTE_ETH_RX_OFFLOAD_TIMESTAMP: packets can carry the device's time
 };
 /// Fills `info`; 0, or a negative errno.
 int martlet_port_info_get(uint16_t port, struct martlet_port_info *info);
@@ -119,6 +128,7 @@ struct martlet_port_setup {
   uint16_t tx_queues;
   uint16_t mtu;            ///< 0: the device's default
   bool scatter;
+  bool timestamp;          ///< packets shall carry the device's time
   uint64_t rss_functions;  ///< 0: no RSS
   uint8_t *rss_key;        ///< NULL: the device's key
   uint8_t rss_key_length;  ///< bytes
@@ -126,10 +136,17 @@ struct martlet_port_setup {
 /// rte_eth_dev_configure from plain fields; 0, or a negative errno.
 int martlet_port_configure(uint16_t port, const struct martlet_port_setup *setup);
 /// rte_eth_rx_queue_setup with the device's default thresholds; 0, or a negative errno.
-int martlet_rx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, int socket, bool scatter,
+int martlet_rx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, int socket, bool scatter, bool timestamp,
                            struct rte_mempool *pool);
 /// rte_eth_tx_queue_setup with the device's defaults; 0, or a negative errno.
 int martlet_tx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, int socket);
+/// Where packets' times are: the field's offset in an mbuf and the flag of packets that have one, registered on the first
+/// call. False when mbufs have no room for it.
+bool martlet_timestamp_register(int32_t *offset, uint64_t *flag);
+/// The device's clock in its own ticks; 0, or a negative errno.
+int martlet_port_clock(uint16_t port, uint64_t *ticks);
+/// The link's speed in Mb/s; 0 when the device does not say or has no link.
+uint32_t martlet_port_speed(uint16_t port);
 /// The first port at or after `port` that nobody owns (RTE_ETH_FOREACH_DEV); RTE_MAX_ETHPORTS at the end.
 uint16_t martlet_next_port(uint16_t port);
 /// RTE_MAX_ETHPORTS.

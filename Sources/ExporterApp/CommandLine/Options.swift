@@ -12,7 +12,7 @@ struct Options: ParsableCommand {
       martlet [options] --pcap FILE [FILE …]
       """,
     discussion: """
-      EAL options choose cores and ports: -l 0-3, --lcores '0@0,1@1,2@0', -a 0000:03:00.0, \
+      EAL options choose cores and ports: -l 0-3, --lcores '0@0,1@0,2@1', -a 0000:03:00.0, \
       --vdev=net_pcap0,rx_pcap=FILE. The first lcore controls, the second exports, the others receive, one RX \
       queue each. A capture needs no EAL options, no hugepages and no root.
       """,
@@ -128,6 +128,14 @@ struct Options: ParsableCommand {
       "Where a killed process leaves a capture of its last burst (nowhere).", valueName: "FOLDER"))
   var crashDir: String?
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Packets' times live: the device's where it gives any (auto), the device's or none, also a replayed file's \
+      (device), or always the lcore's time stamp counter (tsc).
+      """, valueName: "auto|device|tsc"))
+  var clock = ClockChoice.auto
+
   @Flag(help: "List the plugins with their options, fields and bytes per flow.")
   var listPlugins = false
 
@@ -160,6 +168,8 @@ enum CSVEscape: String, ExpressibleByArgument {
 enum Product {
   static let version = "0.1.0"
 }
+
+extension ClockChoice: ExpressibleByArgument {}
 
 extension TimestampPrecision: ExpressibleByArgument {
   public init?(argument: String) { self.init(words: argument) }

@@ -67,6 +67,13 @@ enum CounterReport {
         "plugins had to do without \(missing) blocks of memory (counter 'slab full'), so some records lack fields: "
           + "use a larger --flows, with which this memory grows")
     }
+    let received = snapshot.workers.reduce(0) { $0 &+ $1.loop.received }
+    let refused = snapshot.workers.reduce(0) { $0 &+ $1.loop.timesRefused }
+    if refused > received / 100 {
+      warnings.append(
+        "\(refused) of \(received) packets came without a time of their device, or with one that cannot be (counter 'times "
+          + "refused'), and have the lcore's: --clock tsc gives all packets the same clock")
+    }
     for (name, count) in snapshot.faults {
       warnings.append(
         "the \(name) looked \(count) times outside of its bytes (counter 'parser faults'), so some fields are missing "

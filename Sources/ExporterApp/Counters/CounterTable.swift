@@ -52,6 +52,10 @@ enum CounterTable {
       name: "linearised", help: "packets of several mbufs, copied together (slow)",
       source: .lcore { $0.linearised }),
     Counter(
+      name: "times refused",
+      help: "packets whose device gave no time, or one that cannot be: they got the lcore's",
+      source: .lcore { $0.timesRefused }),
+    Counter(
       name: "missed", help: "packets that found no free RX descriptor (imissed): the worker is too slow",
       source: .port { $0.missed }),
     Counter(

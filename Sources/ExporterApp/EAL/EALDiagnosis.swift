@@ -37,11 +37,11 @@ struct EALDiagnosis {
       }
       let number = line.split(separator: " ")[1]
       return .usage(
-        "lcore \(number) has no CPU here (CPUs: \(machine.cpus)): choose lcores from these, or let lcores share "
-          + "a CPU as in --lcores '0@0,1@1,2@0'")
+        "lcore \(number) has no CPU here (CPUs: \(machine.cpus)): choose lcores from these, as in "
+          + "\(LcoreMap.suggestion(workers: 1, cpus: Machine.numbers(machine.cpus)))")
     }
     if has("invalid core list") || has("invalid coremask") || has("invalid parameter for --lcores") {
-      return .usage("EAL cannot read the lcore list: give -l 0-3 or --lcores '0@0,1@1,2@0'")
+      return .usage("EAL cannot read the lcore list: give -l 0-3 or --lcores '0@0,1@0,2@1'")
     }
     return nil
   }

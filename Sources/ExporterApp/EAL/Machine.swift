@@ -40,6 +40,18 @@ struct Machine {
     }
   }
 
+  /// The CPUs that are on.
+  static var onlineCPUs: [UInt32] { numbers(SystemFiles.text("/sys/devices/system/cpu/online")) }
+
+  /// The numbers in one of the kernel's lists, as "0-3,8"; what is none is passed over.
+  static func numbers(_ list: String) -> [UInt32] {
+    list.split(separator: ",").flatMap { part -> [UInt32] in
+      let ends = part.split(separator: "-").compactMap { UInt32($0.filter(\.isNumber)) }
+      guard let first = ends.first, let last = ends.last, first <= last, last < 1 << 16 else { return [] }
+      return Array(first...last)
+    }
+  }
+
   /// The machine this runs on.
   static var current: Machine {
     var machine = Machine()

@@ -53,10 +53,15 @@ struct Clock: BitwiseCopyable {
       return
     }
     anchor = own
+    scale = UInt64(bitPattern: Self.corrected(Int64(bitPattern: nominal), by: difference))
+  }
+
+  /// The scale that works `difference` nanoseconds off in a second, but at most 50 ms of them; `nominal` is that of a clock of
+  /// at least 1 MHz.
+  static func corrected(_ nominal: Int64, by difference: Int64) -> Int64 {
     let correction = max(-50_000_000, min(50_000_000, difference))
     // At most 5 % of a number that fits 63 bits: in whole numbers, which cannot fail.
-    let change = Int64(truncatingIfNeeded: nominal >> 10) &* correction / (1_000_000_000 >> 10)
-    scale = UInt64(bitPattern: Int64(bitPattern: nominal) &+ change)
+    return nominal &+ (nominal &>> 10) &* correction / (1_000_000_000 >> 10)
   }
 
   /// CLOCK_REALTIME in nanoseconds.

@@ -20,6 +20,7 @@ struct ControlLoop {
   let export: UnsafeMutablePointer<ExportLoop>
   let outputs: Outputs
   let ports: [UInt16]
+  let timekeeper: Timekeeper
 
   /// Starts the export lcore, then the workers.
   func launch() throws(Failure) {
@@ -47,10 +48,15 @@ struct ControlLoop {
     let end = duration.map { start + $0.nanoseconds } ?? UInt64.max
     let interval = stats.flatMap { $0.nanoseconds == 0 ? nil : $0.nanoseconds }
     var previous = (time: start, counters: snapshot())
+    var nextLook = start + Timekeeper.interval
     var nextLine = interval.map { start + $0 } ?? UInt64.max
     while true {
       let now = Clock.monotonic()
       if now >= end { return }
+      if now >= nextLook {
+        timekeeper.look()
+        nextLook = now + Timekeeper.interval
+      }
       if now >= nextLine, let interval {
         let counters = snapshot()
         let seconds = Double(now - previous.time) / 1e9
@@ -58,7 +64,7 @@ struct ControlLoop {
         previous = (now, counters)
         nextLine = max(nextLine + interval, now)
       }
-      let wake = min(end, nextLine, now + 60_000_000_000)
+      let wake = min(end, nextLine, nextLook)
       switch signals.wait(nanoseconds: wake - min(now, wake)) {
       case SIGINT, SIGTERM: return
       case let other?: heed(other)

@@ -44,12 +44,15 @@ struct LcoreMap: Equatable, Sendable {
   ///   - ports: every port, at least one.
   ///   - queues: RX queues per port, nil for as many as there are workers.
   ///   - config: an explicit map, which wins.
+  ///   - cpus: the machine's CPUs, for what messages suggest.
   /// - Throws: a usage failure that says which lcores are missing.
-  init(main: UInt32, others: [UInt32], ports: [PortLimits], queues: Int?, config: QueueMap?) throws(Failure) {
+  init(
+    main: UInt32, others: [UInt32], ports: [PortLimits], queues: Int?, config: QueueMap?, cpus: [UInt32]
+  ) throws(Failure) {
     guard others.count >= 2 else {
       throw .usage(
         "\(others.count + 1) lcore\(others.isEmpty ? " is" : "s are") too few: the first controls, the second "
-          + "exports, the others receive; give -l 0-2, or on fewer CPUs --lcores '0@0,1@1,2@0'")
+          + "exports, the others receive; give \(Self.suggestion(workers: 1, cpus: cpus))")
     }
     control = main
     export = others[0]
@@ -61,7 +64,8 @@ struct LcoreMap: Equatable, Sendable {
         config, control: main, export: others[0], workers: workerLcores, ports: ports)
       if queues != nil { notes.append("--config gives the queues, --queues is not used") }
     } else {
-      let counts = try Self.counts(ports: ports, workers: workerLcores.count, queues: queues, notes: &notes)
+      let counts = try Self.counts(
+        ports: ports, workers: workerLcores, cpus: cpus, queues: queues, notes: &notes)
       let all = zip(ports, counts).flatMap { port, count in
         (0..<count).map { QueueID(port: port.port, queue: UInt16($0)) }
       }
@@ -77,10 +81,24 @@ struct LcoreMap: Equatable, Sendable {
     workers.reduce(0) { $0 + $1.queues.count { $0.port == port } }
   }
 
+  /// EAL's option for so many workers: a CPU for each lcore where there are enough, else one for each worker, since its times
+  /// are those of its polls, while control and export share the first; else workers share, too.
+  static func suggestion(workers: Int, cpus: [UInt32]) -> String {
+    let cpus = cpus.isEmpty ? [0] : cpus
+    if cpus.count >= workers + 2 {
+      let chosen = cpus.prefix(workers + 2)
+      let isRun = zip(chosen, chosen.dropFirst()).allSatisfy { $0 + 1 == $1 }
+      return isRun
+        ? "-l \(chosen[0])-\(chosen[workers + 1])" : "-l " + chosen.map(String.init).joined(separator: ",")
+    }
+    let map = (0..<workers + 2).map { "\($0)@\(cpus[$0 < 2 ? 0 : ($0 - 1) % cpus.count])" }
+    return "--lcores '\(map.joined(separator: ","))'"
+  }
+
   /// Queues per port: one queue at a time to each port in turn until workers or devices are exhausted.
-  private static func counts(ports: [PortLimits], workers: Int, queues: Int?, notes: inout [String])
-    throws(Failure) -> [Int]
-  {
+  private static func counts(
+    ports: [PortLimits], workers: [UInt32], cpus: [UInt32], queues: Int?, notes: inout [String]
+  ) throws(Failure) -> [Int] {
     var counts = ports.map { _ in 0 }
     if let queues {
       for (index, port) in ports.enumerated() {
@@ -92,7 +110,7 @@ struct LcoreMap: Equatable, Sendable {
         }
       }
     } else {
-      var left = max(workers, ports.count)
+      var left = max(workers.count, ports.count)
       var given = true
       while left > 0, given {
         given = false
@@ -104,11 +122,19 @@ struct LcoreMap: Equatable, Sendable {
       }
     }
     let total = counts.reduce(0, +)
-    guard total <= workers else {
+    guard total <= workers.count else {
+      let places = zip(ports, counts).flatMap { port, count in
+        (0..<count).map { "(\(port.port),\($0),\(workers[0]))" }
+      }
+      let one = "let one lcore poll several, as with --config '\(places.joined(separator: ","))'"
+      // Workers that share CPUs with each other are slower than one that polls all queues, and their times are worse.
+      let remedy =
+        cpus.count > total
+        ? "give EAL \(total + 2) lcores (\(suggestion(workers: total, cpus: cpus))), lower --queues, or \(one)"
+        : "\(one), or lower --queues"
       throw .usage(
         "\(total) RX queue\(total == 1 ? "" : "s") on \(ports.count) port\(ports.count == 1 ? "" : "s") need "
-          + "\(total) worker lcores, there \(workers == 1 ? "is 1" : "are \(workers)"): give EAL \(total + 2) lcores "
-          + "(as -l 0-\(total + 1)), lower --queues, or let an lcore poll several with --config '(port,queue,lcore),…'"
+          + "\(total) worker lcores, there \(workers.count == 1 ? "is 1" : "are \(workers.count)"): \(remedy)"
       )
     }
     return counts

@@ -15,6 +15,8 @@ struct LcoreCounters: BitwiseCopyable, Sendable {
   var bytes: UInt64 = 0
   /// Packets of several mbufs, which were copied together.
   var linearised: UInt64 = 0
+  /// Packets whose device gave no time, or one that cannot be: they got the lcore's.
+  var timesRefused: UInt64 = 0
   /// Records lost because the export lcore did not keep up.
   var ringFull: UInt64 = 0
   /// CPU time of the loop in nanoseconds, polling included; written when it ends.

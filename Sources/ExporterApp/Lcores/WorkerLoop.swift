@@ -5,10 +5,19 @@ import CIntrinsics
 import FlowCore
 import Synchronization
 
-/// One RX queue, as the driver call wants it.
+/// One RX queue, as the driver call wants it, and how its packets are timed.
 struct PolledQueue: BitwiseCopyable {
   var port: UInt16
   var queue: UInt16
+  /// Where packets' times come from.
+  var source: TimeSource
+  /// What the control lcore knows about the port's times.
+  var shared: UnsafePointer<PortClock>
+  /// The lcore's copy of the device's clock, and which version it is.
+  var clock: DeviceClock
+  var version: UInt64 = 0
+  /// When the queue was polled last, nanoseconds since 1970.
+  var polled: UInt64 = 0
 }
 
 /// A worker lcore's loop with all that it owns.
@@ -27,29 +36,39 @@ struct WorkerLoop {
   private var idle: Idle
   private let mbufs: UnsafeMutablePointer<OpaquePointer?>
   private let frames: UnsafeMutablePointer<Frame>
+  private let arrival: ArrivalTimes
+  /// The engine was told this time; what is found later cannot have come before.
+  private var latest: UInt64 = 0
+  /// By how much the engine's clock is behind the lcore's while nothing is received.
+  private var behind: UInt64
   private let linear: Lineariser
   private let returned: UnsafeMutablePointer<Record>
+
+  /// How long a packet that its device timed may be on its way to the lcore without finding the engine's clock ahead of it,
+  /// in nanoseconds.
+  private static let deviceDelay: UInt64 = 2_000_000
 
   /// Empty records taken back in one go.
   private static let returnBurst = 512
 
   /// Takes `worker` over for the rest of the process.
   init(
-    run: UnsafeMutablePointer<RunState>, worker: FlowWorker, link: WorkerLink, queues: [QueueID],
-    shared: Bool,
-    hertz: UInt64, benchmarks: BenchmarkOptions
+    run: UnsafeMutablePointer<RunState>, worker: FlowWorker, link: WorkerLink, queues: [PolledQueue],
+    shared: Bool, hertz: UInt64, field: TimestampField?, benchmarks: BenchmarkOptions
   ) {
     self.run = run
     self.worker = .passRetained(worker)
     self.link = link
     self.queues = .allocate(capacity: queues.count)
     for (index, queue) in queues.enumerated() {
-      (self.queues + index).initialize(to: PolledQueue(port: queue.port, queue: queue.queue))
+      (self.queues + index).initialize(to: queue)
     }
     queueCount = queues.count
     receiveOnly = benchmarks.receiveOnly
     takesCycles = benchmarks.cycles
     clock = Clock(hertz: hertz)
+    behind = queues.contains { $0.source != .lcore } ? Self.deviceDelay : 0
+    arrival = ArrivalTimes(burst: Int(Self.burst), field: field)
     idle = Idle(shared: shared)
     mbufs = .allocate(capacity: Int(Self.burst))
     frames = .allocate(capacity: Int(Self.burst))
@@ -70,21 +89,25 @@ struct WorkerLoop {
   private mutating func loop() {
     while !run.pointee.stop.load(ordering: .relaxed) {
       var received = 0
+      var now: UInt64 = 0
       var index = 0
       while index < queueCount {
-        let queue = queues[index]
+        let queue = queues + index
         index &+= 1
         let start = cycles()
-        let count = Int(martlet_rx_burst(queue.port, queue.queue, mbufs, Self.burst))
-        if count == 0 { continue }
+        let count = Int(martlet_rx_burst(queue.pointee.port, queue.pointee.queue, mbufs, Self.burst))
+        now = clock.now()
+        if count == 0 {
+          queue.pointee.polled = now
+          continue
+        }
         received &+= count
         martlet_trace_no_burst()
-        makeFrames(count)
+        describe(count, queue, now: now)
         link.counters.pointee.receiveCycles &+= cycles() &- start
-        let now = clock.now()
         worker._withUnsafeGuaranteedRef {
-          $0.port = queue.port
-          $0.process(frames, count: count, now: now)
+          $0.port = queue.pointee.port
+          $0.process(frames, count: count, times: arrival.times)
         }
         let end = cycles()
         martlet_mbuf_free_bulk(mbufs, UInt16(truncatingIfNeeded: count))
@@ -92,8 +115,8 @@ struct WorkerLoop {
         link.counters.pointee.releaseCycles &+= cycles() &- end
       }
       if received == 0 {
-        let now = clock.now()
-        worker._withUnsafeGuaranteedRef { $0.idle(now: now) }
+        worker._withUnsafeGuaranteedRef { $0.idle(now: now &- behind) }
+        latest = now
         handOver()
         idle.wait()
       } else {
@@ -106,11 +129,13 @@ struct WorkerLoop {
   @inline(__always)
   private func cycles() -> UInt64 { takesCycles ? martlet_tsc() : 0 }
 
-  /// Describes the burst in `mbufs` to the engine, asking for the first line of every packet on the way.
+  /// Describes the burst in `mbufs` to the engine, asking for the first line of every packet on the way, and calls
+  /// `look` for each mbuf; returns what they have on the wire at least, in octets.
   @inline(__always)
-  private func makeFrames(_ count: Int) {
+  private func makeFrames(_ count: Int, _ look: (OpaquePointer?, Int) -> Void) -> UInt64 {
     var bytes: UInt64 = 0
-    for index in 0..<count {
+    var index = 0
+    while index < count {
       let mbuf = mbufs[index]
       let data = martlet_mbuf_data(mbuf).unsafelyUnwrapped
       martlet_prefetch_read(data)
@@ -123,9 +148,76 @@ struct WorkerLoop {
         frames[index] = linear.frame(mbuf, slot: index)
         link.counters.pointee.linearised &+= 1
       }
+      look(mbuf, index)
+      index &+= 1
     }
-    link.counters.pointee.received &+= UInt64(count)
+    link.counters.pointee.received &+= UInt64(truncatingIfNeeded: count)
     link.counters.pointee.bytes &+= bytes
+    return bytes &+ ArrivalTimes.overhead &* UInt64(truncatingIfNeeded: count)
+  }
+
+  /// Makes frames of the burst in `mbufs`; a function of its own, because the loop has no registers to spare, and mutating,
+  /// because else it would get a copy of all this.
+  @inline(never)
+  private mutating func makeFrames(_ count: Int) -> UInt64 { makeFrames(count) { _, _ in } }
+
+  /// Makes frames of the burst in `mbufs` and takes the device's times; returns how many are `unknown`.
+  @inline(never)
+  private mutating func makeTimedFrames(_ count: Int, now: UInt64, clock: DeviceClock) -> Int {
+    let arrival = arrival
+    var reading = arrival.reading(now: now, clock: clock)
+    _ = makeFrames(count) { mbuf, index in arrival.read(mbuf, index, &reading) }
+    return arrival.finish(reading, mbufs, count: count)
+  }
+
+  /// Makes frames and times of the burst in `mbufs`, which was found at `now`.
+  @inline(__always)
+  private mutating func describe(_ count: Int, _ queue: UnsafeMutablePointer<PolledQueue>, now: UInt64) {
+    let shared = queue.pointee.shared
+    // The clock may have been set back; then what came before does not count.
+    let floor = min(now, max(latest, queue.pointee.polled))
+    latest = now
+    queue.pointee.polled = now
+    switch queue.pointee.source {
+    case .lcore:
+      let octets = makeFrames(count)
+      arrival.spread(
+        frames, count: count, octets: octets, now: now, floor: floor,
+        octetPrice: shared.pointee.octetPrice.load(ordering: .relaxed))
+    case .device:
+      if shared.pointee.version.load(ordering: .relaxed) != queue.pointee.version { refresh(queue) }
+      let unknown = makeTimedFrames(count, now: now, clock: queue.pointee.clock)
+      if unknown != 0 { complete(count, unknown, queue, now: now, floor: floor) }
+    case .file:
+      _ = makeFrames(count)
+      let unknown = arrival.readFile(mbufs, count: count, clock: queue.pointee.clock)
+      complete(count, unknown, queue, now: now &- behind, floor: 0)
+      // The file's time passes at its own pace, and goes on while nothing is received.
+      behind = now &- arrival.times[count &- 1]
+    }
+  }
+
+  /// Gives times to the packets of a burst for which the device had none, `unknown` of them.
+  @inline(never)
+  private mutating func complete(
+    _ count: Int, _ unknown: Int, _ queue: UnsafeMutablePointer<PolledQueue>, now: UInt64, floor: UInt64
+  ) {
+    guard unknown > 0 else { return }
+    link.counters.pointee.timesRefused &+= UInt64(truncatingIfNeeded: unknown)
+    let octetPrice = queue.pointee.shared.pointee.octetPrice.load(ordering: .relaxed)
+    if unknown == count {
+      arrival.spread(frames, count: count, octets: 0, now: now, floor: floor, octetPrice: octetPrice)
+    } else {
+      arrival.fill(frames, count: count, now: now, floor: floor, octetPrice: octetPrice)
+    }
+  }
+
+  /// Takes over what the control lcore found out about the device's clock, once a second.
+  @inline(never)
+  private mutating func refresh(_ queue: UnsafeMutablePointer<PolledQueue>) {
+    guard let (clock, version) = queue.pointee.shared.pointee.read() else { return }
+    queue.pointee.clock = clock
+    queue.pointee.version = version
   }
 
   /// Gives the records that the last call of the engine finished to the export lcore and takes empty ones back.

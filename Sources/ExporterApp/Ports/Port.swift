@@ -51,16 +51,20 @@ struct Port {
 
   /// Configures and starts the port.
   ///
-  /// - Parameter sockets: the NUMA socket of the lcore that polls each RX queue; one per queue.
+  /// - Parameters:
+  ///   - sockets: the NUMA socket of the lcore that polls each RX queue; one per queue.
+  ///   - timestamps: packets shall carry the device's time; false after the call where the device refuses that.
   /// - Returns: warnings.
   /// - Throws: when the device refuses everything it could be asked.
-  func start(sockets: [Int32]) throws(Failure) -> [String] {
+  func start(sockets: [Int32], timestamps: inout Bool) throws(Failure) -> [String] {
     var warnings: [String] = []
     var setup = martlet_port_setup()
     setup.rx_queues = UInt16(sockets.count)
     var key: [UInt8] = []
     if sockets.count > 1 { key = chooseHash(&setup, warnings: &warnings) }
     chooseMTU(&setup)
+    let announcesTimes = timestamps && info.can_timestamp
+    setup.timestamp = announcesTimes
     var descriptors = max(Self.wantedDescriptors, info.preferred_rx_descriptors)
     let pools = try PacketPools(port: self, sockets: sockets, descriptors: Int(descriptors))
 
@@ -72,10 +76,11 @@ struct Port {
       let log = OutputCapture.during {
         status = key.withUnsafeMutableBufferPointer { buffer in
           setup.rss_key = buffer.isEmpty ? nil : buffer.baseAddress
-          return attempt(setup, sockets: sockets, descriptors: &descriptors, pools: pools)
+          return attempt(&setup, sockets: sockets, descriptors: &descriptors, pools: pools)
         }
       }
       if status == 0 {
+        if announcesTimes { timestamps = setup.timestamp }
         if rte_eth_promiscuous_enable(id) != 0 {
           warnings.append("\(title) has no promiscuous mode: it delivers what it delivers")
         }
@@ -103,9 +108,9 @@ struct Port {
     }
   }
 
-  /// One try at configure, queues and start; 0 or a negative errno.
+  /// One try at configure, queues and start; 0 or a negative errno. What the device refuses is left out of `wanted`.
   private func attempt(
-    _ wanted: martlet_port_setup, sockets: [Int32], descriptors: inout UInt16, pools: PacketPools
+    _ wanted: inout martlet_port_setup, sockets: [Int32], descriptors: inout UInt16, pools: PacketPools
   ) -> Int32 {
     var setup = wanted
     var status = martlet_port_configure(id, &setup)
@@ -114,13 +119,19 @@ struct Port {
       setup.mtu = 0
       status = martlet_port_configure(id, &setup)
     }
+    if status != 0, setup.timestamp {
+      setup.timestamp = false
+      status = martlet_port_configure(id, &setup)
+    }
     guard status == 0 else { return status }
+    wanted.timestamp = setup.timestamp
     var transmitDescriptors: UInt16 = 512
     status = rte_eth_dev_adjust_nb_rx_tx_desc(id, &descriptors, &transmitDescriptors)
     guard status == 0 else { return status }
     for (queue, socket) in sockets.enumerated() {
       status = martlet_rx_queue_setup(
-        id, UInt16(queue), descriptors, deviceSocket ?? socket, setup.scatter, pools.pool(socket: socket))
+        id, UInt16(queue), descriptors, deviceSocket ?? socket, setup.scatter, setup.timestamp,
+        pools.pool(socket: socket))
       guard status == 0 else { return status }
     }
     for queue in 0..<setup.tx_queues {

@@ -38,6 +38,10 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let handfulLimit: Int
   var clock = WorkerClock()
   let packets: UnsafeMutablePointer<Packet>
+  /// What the clock shows at each frame of the burst, where that is not the frame's time.
+  private let clocks: UnsafeMutablePointer<UInt64>
+  /// The times of frames that have one together.
+  private let sameTimes: UnsafeMutablePointer<UInt64>
   /// Records that ended: valid from 0 to `finished`, until the next call.
   let outbox: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   var finished = 0
@@ -90,6 +94,10 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     // Eight groups are looked at in one step; in a small table that would take too much time to be exact.
     sweepDelay = (sweepStep &* (self.table.groupCount >= 512 ? 8 : 1)) >> 20
     packets = .allocate(capacity: Self.burstSize)
+    clocks = .allocate(capacity: Self.burstSize)
+    clocks.initialize(repeating: 0, count: Self.burstSize)
+    sameTimes = .allocate(capacity: Self.burstSize)
+    sameTimes.initialize(repeating: 0, count: Self.burstSize)
     outbox = .allocate(capacity: Self.outboxCapacity)
     outbox.initialize(repeating: nil, count: Self.outboxCapacity)
     counters = .allocate(capacity: 1)
@@ -113,26 +121,47 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     slab.deinitialize(count: 1)
     slab.deallocate()
     packets.deallocate()
+    clocks.deallocate()
+    sameTimes.deallocate()
     outbox.deallocate()
     counters.deallocate()
     faults.deallocate()
     noRecord.deallocate()
   }
 
-  /// Works through one burst: `count` frames, received at `times[0]`, `times[step]`, `times[2 * step]`, …
+  /// Works through one burst: `count` frames, received at `times` (step 1), or all at `times[0]` (step 0).
+  @inline(__always)
   mutating func process(_ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>, step: Int) {
     let count = min(max(0, count), Self.burstSize)
+    guard count > 0 else { return process(frames, count: 0, times: times, clocks: clocks) }
+    // Every frame moves the clock, in order, also those that belong to no flow: what a packet ends must not depend on the
+    // frames behind it in the burst.
+    if step != 0 {
+      let clocks = clock.advance(along: times, count: count, into: clocks)
+      return process(frames, count: count, times: times, clocks: clocks)
+    }
+    let now = clock.advance(to: times[0])
+    var index = 0
+    while index < Self.burstSize {
+      sameTimes[index] = times[0]
+      clocks[index] = now
+      index &+= 1
+    }
+    process(frames, count: count, times: sameTimes, clocks: clocks)
+  }
+
+  /// The same, when the clock shows `clocks` at each frame.
+  @inline(never)
+  private mutating func process(
+    _ frames: UnsafePointer<Frame>, count: Int, times: UnsafePointer<UInt64>, clocks: UnsafePointer<UInt64>
+  ) {
     finished = 0
     var timer = PassTimer(isOn: timesPasses)
     if count > 0 {
       martlet_trace_burst(frames, UInt32(truncatingIfNeeded: count))
-      // Safe: the caller has as many times as frames, or one and no step.
-      lastTime = times[(count &- 1) &* step]
-      // Two copies of the pass, so that the live one does not look at the time again for each frame.
-      let end =
-        step == 0
-        ? dissectAll(frames, count, times, hasOwnTimes: false)
-        : dissectAll(frames, count, times, hasOwnTimes: true)
+      // Safe: the caller has as many times as frames.
+      lastTime = times[count &- 1]
+      let end = dissectAll(frames, count, times: times, clocks: clocks)
       timer.end(.dissect, counters)
       findCandidates(to: end)
       timer.end(.find, counters)
@@ -152,12 +181,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   /// Dissects and hashes the frames and prefetches their buckets; returns the end of those that are packets of flows.
   @inline(__always)
   private mutating func dissectAll(
-    _ frames: UnsafePointer<Frame>, _ count: Int, _ times: UnsafePointer<UInt64>, hasOwnTimes: Bool
+    _ frames: UnsafePointer<Frame>, _ count: Int, times: UnsafePointer<UInt64>, clocks: UnsafePointer<UInt64>
   ) -> UnsafeMutablePointer<Packet> {
-    // Every frame moves the clock, in order, also those that belong to no flow: what a packet ends must not depend on
-    // the frames behind it in the burst.
-    var time = times[0]
-    var now = hasOwnTimes ? 0 : clock.advance(to: time)
     let isEthernet = dissector.linkType == .ethernet
     var packet = packets
     var bytes: UInt64 = 0
@@ -165,12 +190,10 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     while index < count {
       let frame = frames[index]
       bytes &+= UInt64(frame.wire)
-      if hasOwnTimes {
-        time = times[index]
-        now = clock.advance(to: time)
-      }
-      packet.pointee.clock = now
-      if let reason = dissector.dissect(frame, time: time, isEthernet: isEthernet, into: &packet.pointee) {
+      packet.pointee.clock = clocks[index]
+      if let reason = dissector.dissect(
+        frame, time: times[index], isEthernet: isEthernet, into: &packet.pointee)
+      {
         counters.pointee.discarded[total: Int(reason.rawValue)] &+= 1
       } else {
         table.bucket(table.bucketIndex(packet.pointee.hash)).prefetch()
