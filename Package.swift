@@ -58,7 +58,7 @@ let package = Package(
     .target(
       name: "IPFIX", dependencies: ["Wire"], swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .target(
-      name: "Rendering", dependencies: ["IPFIX"],
+      name: "Rendering", dependencies: ["Wire", "IPFIX"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .target(
       name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "CIntrinsics", "CDigest"],

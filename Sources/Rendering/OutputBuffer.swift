@@ -1,31 +1,26 @@
-// A growable block of bytes for text output. Array<UInt8> would check uniqueness and bounds for every byte.
+// A growable block of bytes for text output. Array<UInt8> would check uniqueness for every byte, and stop the program at a
+// wrong index.
 import IPFIX
+import Wire
 
 /// Bytes that grow at the end; the owner writes them out and empties the buffer, which keeps its memory.
 public struct OutputBuffer: ~Copyable {
-  private var memory: UnsafeMutableRawPointer
-  private var capacity: Int
+  private var memory: OwnedBytes
   /// Bytes in the buffer.
   public private(set) var count = 0
   /// The last second that was written as a time, and its text up to the decimal point: the times of one record mostly
   /// share it, and the calendar is most of the work.
   private var cachedSecond = UInt64.max
-  private let cachedText: UnsafeMutableRawPointer
+  private var cachedText = OwnedBytes(count: 32)
 
   /// An empty buffer with room for `capacity` bytes.
-  public init(capacity: Int = 1 << 16) {
-    self.capacity = max(capacity, 64)
-    memory = .allocate(byteCount: self.capacity, alignment: 64)
-    cachedText = .allocate(byteCount: 32, alignment: 8)
-  }
-
-  deinit {
-    memory.deallocate()
-    cachedText.deallocate()
-  }
+  public init(capacity: Int = 1 << 16) { memory = OwnedBytes(count: max(capacity, 64)) }
 
   /// The bytes; valid until the buffer is changed.
-  public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: count) }
+  public var bytes: UnsafeRawBufferPointer { contents.buffer }
+
+  /// The bytes; valid until the buffer is changed.
+  public var contents: Bytes { memory.view(0, count) }
 
   /// Forgets all bytes, keeps the memory.
   public mutating func removeAll() { count = 0 }
@@ -35,24 +30,20 @@ public struct OutputBuffer: ~Copyable {
 
   /// Makes `length` bytes at the end part of the buffer and returns where they start; the caller fills them.
   @inline(__always)
-  private mutating func extend(_ length: Int) -> UnsafeMutableRawPointer {
-    if capacity - count < length { grow(length) }
-    let place = memory + count
-    count += length
+  private mutating func extend(_ length: Int) -> Int {
+    if _slowPath(memory.count &- count < length) { grow(length) }
+    let place = count
+    count &+= length
     return place
   }
 
   @inline(never)
   private mutating func grow(_ length: Int) {
-    capacity = max(capacity * 2, count + length)
-    let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 64)
-    larger.copyMemory(from: memory, byteCount: count)
-    memory.deallocate()
-    memory = larger
+    memory.grow(to: max(memory.count &* 2, count &+ length), keeping: count)
   }
 
   /// Appends one byte.
-  public mutating func append(_ byte: UInt8) { extend(1).storeBytes(of: byte, as: UInt8.self) }
+  public mutating func append(_ byte: UInt8) { memory.store(byte, at: extend(1)) }
 
   /// Appends the UTF-8 of a literal.
   public mutating func append(_ text: StaticString) {
@@ -62,51 +53,56 @@ public struct OutputBuffer: ~Copyable {
 
   /// Appends bytes as they are.
   public mutating func append(_ bytes: UnsafeRawBufferPointer) {
-    guard let base = bytes.baseAddress else { return }
-    extend(bytes.count).copyMemory(from: base, byteCount: bytes.count)
+    append(Bytes(bytes))
+  }
+
+  /// Appends bytes as they are.
+  public mutating func append(_ bytes: Bytes) {
+    memory.copy(bytes, to: extend(bytes.count))
   }
 
   /// Appends the UTF-8 of a string; for headers, not for records.
   public mutating func append(text: String) {
-    var text = text
-    text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+    // Strings that Swift makes lie in one piece.
+    let isWhole: Void? = text.utf8.withContiguousStorageIfAvailable { append(UnsafeRawBufferPointer($0)) }
+    if isWhole == nil { noteFault() }
   }
 
   /// Appends one byte `times` times.
   mutating func append(_ byte: UInt8, times: Int) {
     guard times > 0 else { return }
-    extend(times).initializeMemory(as: UInt8.self, repeating: byte, count: times)
+    memory.fill(byte, from: extend(times), count: times)
   }
 
   /// Appends decimal digits, with leading zeros up to `width` digits, at most 20.
   public mutating func appendDecimal(_ value: UInt64, width: Int = 1) {
-    if value < 10 && width == 1 { return append(0x30 + UInt8(truncatingIfNeeded: value)) }
+    if value < 10 && width == 1 { return append(0x30 &+ UInt8(truncatingIfNeeded: value)) }
     var digits = 1
     var limit: UInt64 = 10
     while value >= limit {
-      digits += 1
+      digits &+= 1
       // 10^19 is the last power of ten below 2^64.
       if digits == 20 { break }
-      limit *= 10
+      limit &*= 10
     }
     let count = max(digits, min(width, 20))
-    Self.storeDecimal(value, at: extend(count), width: count)
+    storeDecimal(value, at: extend(count), width: count)
   }
 
   /// Stores exactly `width` digits, two for each division.
   @inline(__always)
-  private static func storeDecimal(_ value: UInt64, at place: UnsafeMutableRawPointer, width: Int) {
+  private mutating func storeDecimal(_ value: UInt64, at place: Int, width: Int) {
     var rest = value
     var index = width
     while index >= 2 {
-      index -= 2
+      index &-= 2
       let pair = rest % 100
       rest /= 100
-      // The tens digit is the low byte, because it comes first in memory.
-      let text = 0x3030 + UInt16(truncatingIfNeeded: pair / 10 | (pair % 10) << 8)
-      place.storeBytes(of: text.littleEndian, toByteOffset: index, as: UInt16.self)
+      // The tens digit comes first in memory.
+      let text = 0x3030 &+ UInt16(truncatingIfNeeded: pair % 10 | (pair / 10) << 8)
+      memory.store(text, at: place &+ index)
     }
-    if index == 1 { place.storeBytes(of: UInt8(truncatingIfNeeded: 0x30 + rest % 10), as: UInt8.self) }
+    if index == 1 { memory.store(UInt8(truncatingIfNeeded: 0x30 &+ rest % 10), at: place) }
   }
 
   /// Appends ISO 8601 in UTC with six decimals, truncated: `2015-10-20T07:09:33.611190Z`.
@@ -118,14 +114,14 @@ public struct OutputBuffer: ~Copyable {
       append(UInt8(ascii: "T"))
       appendTimeOfDay(nanoseconds)
       // Nanoseconds in 64 bits end in the year 2554, so the date has always ten characters.
-      cachedText.copyMemory(from: memory + start, byteCount: 20)
+      cachedText.copy(memory.view(start, 20), to: 0)
       cachedSecond = second
       count = start
     }
     let place = extend(27)
-    place.copyMemory(from: cachedText, byteCount: 20)
-    Self.storeDecimal((nanoseconds - second * 1_000_000_000) / 1000, at: place + 20, width: 6)
-    place.storeBytes(of: UInt8(ascii: "Z"), toByteOffset: 26, as: UInt8.self)
+    memory.copy(cachedText.view(0, 20), to: place)
+    storeDecimal((nanoseconds &- second &* 1_000_000_000) / 1000, at: place &+ 20, width: 6)
+    memory.store(UInt8(ascii: "Z"), at: place &+ 26)
   }
 
   /// Appends `07:09:33.611190`, the time of day in UTC of nanoseconds since 1970, truncated.
@@ -133,13 +129,13 @@ public struct OutputBuffer: ~Copyable {
     let seconds = nanoseconds / 1_000_000_000
     let ofDay = seconds % 86400
     let place = extend(15)
-    Self.storeDecimal(ofDay / 3600, at: place, width: 2)
-    place.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 2, as: UInt8.self)
-    Self.storeDecimal(ofDay / 60 % 60, at: place + 3, width: 2)
-    place.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 5, as: UInt8.self)
-    Self.storeDecimal(ofDay % 60, at: place + 6, width: 2)
-    place.storeBytes(of: UInt8(ascii: "."), toByteOffset: 8, as: UInt8.self)
-    Self.storeDecimal((nanoseconds - seconds * 1_000_000_000) / 1000, at: place + 9, width: 6)
+    storeDecimal(ofDay / 3600, at: place, width: 2)
+    memory.store(UInt8(ascii: ":"), at: place &+ 2)
+    storeDecimal(ofDay / 60 % 60, at: place &+ 3, width: 2)
+    memory.store(UInt8(ascii: ":"), at: place &+ 5)
+    storeDecimal(ofDay % 60, at: place &+ 6, width: 2)
+    memory.store(UInt8(ascii: "."), at: place &+ 8)
+    storeDecimal((nanoseconds &- seconds &* 1_000_000_000) / 1000, at: place &+ 9, width: 6)
   }
 
   /// Appends a number with its sign if it is negative.
@@ -151,13 +147,13 @@ public struct OutputBuffer: ~Copyable {
   /// Appends two lower-case hexadecimal digits.
   mutating func appendHexadecimal(_ byte: UInt8) {
     let place = extend(2)
-    place.storeBytes(of: Self.digit(byte >> 4), as: UInt8.self)
-    place.storeBytes(of: Self.digit(byte & 15), toByteOffset: 1, as: UInt8.self)
+    memory.store(Self.digit(byte >> 4), at: place)
+    memory.store(Self.digit(byte & 15), at: place &+ 1)
   }
 
   /// The lower-case hexadecimal digit of a value below 16.
   @inline(__always)
-  static func digit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 + nibble : 0x57 + nibble }
+  static func digit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 &+ nibble : 0x57 &+ nibble }
 }
 
 /// A field writer that makes lines of text in a buffer: JSON, CSV or the table.

@@ -2,6 +2,7 @@
 // that exports has other outputs, too.
 import Glibc
 import Synchronization
+import Wire
 
 /// A bounded queue of lines or messages in front of a file, and the thread that writes them.
 ///
@@ -15,20 +16,52 @@ final class FileWriter: @unchecked Sendable {
   }
 
   /// What is written together. Lines have no units: each is one record.
-  private struct Chunk: Sendable {
-    var bytes: [UInt8]
+  private final class Chunk: @unchecked Sendable {
+    let bytes: SharedBytes
     /// What a file that begins with this chunk gets before it.
-    var header: [UInt8]
-    var records: Int
-    var units: [Unit] = []
+    let header: SharedBytes
+    let records: Int
+    let units: GrowableList<Unit>
+    /// Close the file and open it again by its name first.
+    let reopens: Bool
     /// Earlier chunks were dropped, perhaps with templates that this one needs.
     var followsGap = false
-    /// Close the file and open it again by its name first.
-    var reopens = false
+    /// The one behind it in the queue.
+    var next: Chunk?
+
+    init(
+      _ bytes: SharedBytes, header: SharedBytes, records: Int, units: consuming GrowableList<Unit>,
+      reopens: Bool = false
+    ) {
+      self.bytes = bytes
+      self.header = header
+      self.records = records
+      self.units = units
+      self.reopens = reopens
+    }
+  }
+
+  /// Chunks in a chain: an array would move them all at each removal.
+  private struct Queue: ~Copyable {
+    private(set) var first: Chunk?
+    private var last: Chunk?
+
+    mutating func append(_ chunk: Chunk) {
+      if let last { last.next = chunk } else { first = chunk }
+      last = chunk
+    }
+
+    mutating func removeFirst() -> Chunk? {
+      guard let chunk = first else { return nil }
+      first = chunk.next
+      chunk.next = nil
+      if first == nil { last = nil }
+      return chunk
+    }
   }
 
   private struct State: ~Copyable {
-    var queue: [Chunk] = []
+    var queue = Queue()
     var octets = 0
     var counters = OutputCounters()
     var failure: ExportError?
@@ -113,7 +146,11 @@ final class FileWriter: @unchecked Sendable {
 
   /// Takes whole lines or messages. Offline it waits for room; live, and where writing fails for too long, they are counted
   /// as lost.
-  func push(_ bytes: [UInt8], header: [UInt8], records: Int, units: [Unit] = []) {
+  func push(
+    _ bytes: SharedBytes, header: SharedBytes, records: Int,
+    units: consuming GrowableList<Unit> = GrowableList(capacity: 1)
+  ) {
+    let chunk = Chunk(bytes, header: header, records: records, units: units)
     var waits = true
     while true {
       let isTaken = state.withLock { state in
@@ -121,7 +158,7 @@ final class FileWriter: @unchecked Sendable {
           state.counters.lose(records)
           return true
         }
-        guard state.octets &+ bytes.count <= capacity || state.queue.isEmpty else {
+        guard state.octets &+ bytes.count <= capacity || state.queue.first == nil else {
           guard waits, mayWait(state) else {
             state.counters.lose(records)
             state.hasGap = true
@@ -129,8 +166,8 @@ final class FileWriter: @unchecked Sendable {
           }
           return false
         }
-        state.queue.append(
-          Chunk(bytes: bytes, header: header, records: records, units: units, followsGap: state.hasGap))
+        chunk.followsGap = state.hasGap
+        state.queue.append(chunk)
         state.hasGap = false
         state.octets &+= bytes.count
         return true
@@ -150,7 +187,9 @@ final class FileWriter: @unchecked Sendable {
 
   /// Has the file closed and opened by its name again, behind what was pushed before.
   func reopen() {
-    state.withLock { $0.queue.append(Chunk(bytes: [], header: [], records: 0, reopens: true)) }
+    let chunk = Chunk(
+      SharedBytes(), header: SharedBytes(), records: 0, units: GrowableList(capacity: 1), reopens: true)
+    state.withLock { $0.queue.append(chunk) }
     sem_post(work)
   }
 
@@ -166,9 +205,8 @@ final class FileWriter: @unchecked Sendable {
           return false
         }
         state.isAbandoned = true
-        for chunk in state.queue { state.counters.lose(chunk.records) }
+        while let chunk = state.queue.removeFirst() { state.counters.lose(chunk.records) }
         state.counters.lose(state.current)
-        state.queue.removeAll()
         if state.status.isEmpty { state.status = "\(path) does not take any more" }
         return true
       }
@@ -191,8 +229,9 @@ final class FileWriter: @unchecked Sendable {
   private func run() {
     while true {
       let (chunk, isEnd) = state.withLock { state -> (Chunk?, Bool) in
-        guard !state.queue.isEmpty else { return (nil, state.isClosing || state.isAbandoned) }
-        let chunk = state.queue.removeFirst()
+        guard let chunk = state.queue.removeFirst() else {
+          return (nil, state.isClosing || state.isAbandoned)
+        }
         state.current = chunk.records
         return (chunk, false)
       }
@@ -233,9 +272,11 @@ final class FileWriter: @unchecked Sendable {
       if file.descriptor < 0 {
         guard waitForReader() else { return lose(chunk, from: kept) }
       }
-      let header = file.isFresh || chunk.followsGap && !chunk.units.isEmpty ? number(chunk, at: kept) : []
-      let bytes = header.isEmpty && kept == 0 ? chunk.bytes : header + chunk.bytes[kept...]
-      switch writeAll(bytes) {
+      let needsHeader = file.isFresh || chunk.followsGap && !chunk.units.isEmpty
+      let header = needsHeader ? number(chunk, at: kept) : SharedBytes()
+      let rest = chunk.bytes.bytes.dropFirst(kept)
+      let bytes = header.isEmpty && kept == 0 ? chunk.bytes : SharedBytes(copying: header.bytes, rest)
+      switch writeAll(bytes.bytes) {
       case .done:
         file.isFresh = file.isFresh && bytes.isEmpty
         if !bytes.isEmpty { clearTrouble() }
@@ -267,12 +308,11 @@ final class FileWriter: @unchecked Sendable {
     case stopped(Int, ExportError?)
   }
 
-  private func writeAll(_ bytes: [UInt8]) -> Outcome {
+  private func writeAll(_ bytes: Bytes) -> Outcome {
     var offset = 0
     while offset < bytes.count {
-      let count = bytes.withUnsafeBytes { buffer in
-        Glibc.write(file.descriptor, buffer.baseAddress.map { $0 + offset }, buffer.count &- offset)
-      }
+      let rest = bytes.dropFirst(offset)
+      let count = Glibc.write(file.descriptor, rest.base, rest.count)
       let code = errno
       if count > 0 {
         offset &+= count
@@ -365,34 +405,51 @@ final class FileWriter: @unchecked Sendable {
   // Lines and messages.
 
   /// The heading of a file that begins at `offset` of the chunk, with the number of the next record in messages.
-  private func number(_ chunk: Chunk, at offset: Int) -> [UInt8] {
-    var header = chunk.header
-    guard !chunk.units.isEmpty, offset &+ 12 <= chunk.bytes.count else { return header }
-    var sequence: UInt32 = 0
-    for byte in chunk.bytes[(offset &+ 8)..<(offset &+ 12)] { sequence = sequence << 8 | UInt32(byte) }
-    header.withUnsafeMutableBytes { MessageQueue.number($0, sequence) }
-    return header
+  private func number(_ chunk: Chunk, at offset: Int) -> SharedBytes {
+    guard !chunk.units.isEmpty, offset &+ 12 <= chunk.bytes.count else { return chunk.header }
+    let sequence = chunk.bytes.bytes.load(UInt32.self, at: offset &+ 8)
+    return MessageQueue.numbered(chunk.header.bytes, sequence)
   }
 
   /// The end of the last whole line or message within the chunk's first `offset` octets.
   private func boundary(_ chunk: Chunk, _ offset: Int) -> Int {
-    if !chunk.units.isEmpty { return chunk.units.last { $0.end <= offset }?.end ?? 0 }
-    return chunk.bytes[..<offset].lastIndex(of: UInt8(ascii: "\n")).map { $0 &+ 1 } ?? 0
+    var index = chunk.units.isEmpty ? min(offset, chunk.bytes.count) : chunk.units.count
+    while index > 0 {
+      index &-= 1
+      if chunk.units.isEmpty {
+        if chunk.bytes.bytes[index] == UInt8(ascii: "\n") { return index &+ 1 }
+      } else if chunk.units[index].end <= offset {
+        return chunk.units[index].end
+      }
+    }
+    return 0
   }
 
-  /// Records between two boundaries.
-  private func records(_ chunk: Chunk, _ start: Int, _ end: Int) -> Int {
-    if start == 0, end == chunk.bytes.count { return chunk.records }
-    guard start < end else { return 0 }
-    if !chunk.units.isEmpty {
-      return chunk.units.reduce(0) { $1.end > start && $1.end <= end ? $0 &+ $1.records : $0 }
+  /// Records and messages between two boundaries.
+  private func contents(_ chunk: Chunk, _ start: Int, _ end: Int) -> (records: Int, messages: Int) {
+    var (records, messages) = (0, 0)
+    var index = 0
+    while index < chunk.units.count {
+      let unit = chunk.units[index]
+      if unit.end > start, unit.end <= end {
+        records &+= unit.records
+        messages &+= 1
+      }
+      index &+= 1
     }
-    return chunk.bytes[start..<end].reduce(0) { $1 == UInt8(ascii: "\n") ? $0 &+ 1 : $0 }
+    if start == 0, end == chunk.bytes.count { return (chunk.records, messages) }
+    if chunk.units.isEmpty {
+      index = start
+      while index < min(end, chunk.bytes.count) {
+        if chunk.bytes.bytes[index] == UInt8(ascii: "\n") { records &+= 1 }
+        index &+= 1
+      }
+    }
+    return (records, messages)
   }
 
   private func count(_ chunk: Chunk, from start: Int, to end: Int, octets: Int) {
-    let records = records(chunk, start, end)
-    let messages = chunk.units.reduce(0) { $1.end > start && $1.end <= end ? $0 &+ 1 : $0 }
+    let (records, messages) = contents(chunk, start, end)
     state.withLock { state in
       guard !state.isAbandoned else { return }
       state.counters.sentRecords &+= UInt64(clamping: records)
@@ -403,7 +460,7 @@ final class FileWriter: @unchecked Sendable {
   }
 
   private func lose(_ chunk: Chunk, from start: Int) {
-    let records = records(chunk, start, chunk.bytes.count)
+    let records = contents(chunk, start, chunk.bytes.count).records
     state.withLock { state in
       guard !state.isAbandoned else { return }
       state.hasGap = true
