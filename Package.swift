@@ -92,7 +92,8 @@ let package = Package(
     .target(
       name: "IPFIXDecoding", dependencies: ["IPFIX"], path: "Tests/IPFIXDecoding", swiftSettings: strict),
     .testTarget(
-      name: "IPFIXTests", dependencies: ["Rendering", "IPFIX", "IPFIXDecoding", "TestSupport"],
+      name: "IPFIXTests",
+      dependencies: ["Wire", "Rendering", "IPFIX", "IPFIXDecoding", "TestSupport", "CIntrinsics"],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "FlowCoreTests",

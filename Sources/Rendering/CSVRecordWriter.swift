@@ -39,7 +39,9 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
     output.append(UInt8(ascii: "\n"))
   }
 
-  public mutating func skip(columns: Int) { next = min(next &+ min(max(columns, 0), codes.count), codes.count) }
+  public mutating func skip(columns: Int) {
+    next = min(next &+ min(max(columns, 0), codes.count), codes.count)
+  }
 
   /// Moves to the element's cell; false when it has none.
   private mutating func cell(_ element: InformationElement) -> Bool {

@@ -23,7 +23,8 @@ extension OutputBuffer {
       return
     }
     func group(_ index: Int) -> UInt16 {
-      UInt16(truncatingIfNeeded: (index < 4 ? high : low) &>> UInt64(truncatingIfNeeded: 48 &- 16 &* (index & 3)))
+      let shift = UInt64(truncatingIfNeeded: 48 &- 16 &* (index & 3))
+      return UInt16(truncatingIfNeeded: (index < 4 ? high : low) &>> shift)
     }
     // The longest run of zero groups, from its first one to the one behind it.
     var (first, end) = (0, 1)

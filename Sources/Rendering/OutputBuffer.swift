@@ -28,27 +28,45 @@ public struct OutputBuffer: ~Copyable {
   /// Forgets the bytes from `newCount` on.
   mutating func truncate(to newCount: Int) { count = min(count, max(newCount, 0)) }
 
-  /// Makes `length` bytes at the end part of the buffer and returns where they start; the caller fills them.
+  /// Makes `length` bytes at the end part of the buffer and returns where they start: the caller fills all of them, and no
+  /// more. Nil, and a fault, for a length that there cannot be.
   @inline(__always)
-  private mutating func extend(_ length: Int) -> Int {
-    if _slowPath(memory.count &- count < length) { grow(length) }
-    let place = count
+  private mutating func extend(_ length: Int) -> UnsafeMutableRawPointer? {
+    // Without signs a negative length is longer than any room.
+    if _slowPath(UInt(bitPattern: length) > UInt(bitPattern: memory.count &- count)) {
+      guard grow(length) else { return nil }
+    }
+    let place = memory.base + count
     count &+= length
     return place
   }
 
   @inline(never)
-  private mutating func grow(_ length: Int) {
+  private mutating func grow(_ length: Int) -> Bool {
+    guard length >= 0, length < 1 << 40 else {
+      noteFault()
+      return false
+    }
     memory.grow(to: max(memory.count &* 2, count &+ length), keeping: count)
+    return memory.contains(count, length)
   }
 
   /// Appends one byte.
-  public mutating func append(_ byte: UInt8) { memory.store(byte, at: extend(1)) }
+  public mutating func append(_ byte: UInt8) {
+    guard let place = extend(1) else { return }
+    place.storeBytes(of: byte, as: UInt8.self)
+  }
 
   /// Appends the UTF-8 of a literal.
   public mutating func append(_ text: StaticString) {
-    guard text.hasPointerRepresentation else { return }
-    append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    append(Self.bytes(of: text))
+  }
+
+  /// The bytes of a literal, which lie in the program itself; none for a single scalar, which is kept otherwise.
+  @inline(__always)
+  private static func bytes(of literal: StaticString) -> Bytes {
+    guard literal.hasPointerRepresentation else { return Bytes(UnsafeRawBufferPointer(start: nil, count: 0)) }
+    return Bytes(literal.utf8Start, count: literal.utf8CodeUnitCount)
   }
 
   /// Appends bytes as they are.
@@ -58,7 +76,8 @@ public struct OutputBuffer: ~Copyable {
 
   /// Appends bytes as they are.
   public mutating func append(_ bytes: Bytes) {
-    memory.copy(bytes, to: extend(bytes.count))
+    guard let place = extend(bytes.count) else { return }
+    place.copyMemory(from: bytes.base, byteCount: bytes.count)
   }
 
   /// Appends the UTF-8 of a string; for headers, not for records.
@@ -71,7 +90,8 @@ public struct OutputBuffer: ~Copyable {
   /// Appends one byte `times` times.
   mutating func append(_ byte: UInt8, times: Int) {
     guard times > 0 else { return }
-    memory.fill(byte, from: extend(times), count: times)
+    guard extend(times) != nil else { return }
+    memory.fill(byte, from: count &- times, count: times)
   }
 
   /// Appends decimal digits, with leading zeros up to `width` digits, at most 20.
@@ -86,23 +106,24 @@ public struct OutputBuffer: ~Copyable {
       limit &*= 10
     }
     let count = max(digits, min(width, 20))
-    storeDecimal(value, at: extend(count), width: count)
+    guard let place = extend(count) else { return }
+    Self.storeDecimal(value, at: place, width: count)
   }
 
-  /// Stores exactly `width` digits, two for each division.
+  /// Stores exactly `width` digits, two for each division, at a place that has room for them.
   @inline(__always)
-  private mutating func storeDecimal(_ value: UInt64, at place: Int, width: Int) {
+  private static func storeDecimal(_ value: UInt64, at place: UnsafeMutableRawPointer, width: Int) {
     var rest = value
     var index = width
     while index >= 2 {
       index &-= 2
       let pair = rest % 100
       rest /= 100
-      // The tens digit comes first in memory.
-      let text = 0x3030 &+ UInt16(truncatingIfNeeded: pair % 10 | (pair / 10) << 8)
-      memory.store(text, at: place &+ index)
+      // The tens digit is the low byte, because it comes first in memory.
+      let text = 0x3030 &+ UInt16(truncatingIfNeeded: pair / 10 | (pair % 10) << 8)
+      place.storeBytes(of: text.littleEndian, toByteOffset: index, as: UInt16.self)
     }
-    if index == 1 { memory.store(UInt8(truncatingIfNeeded: 0x30 &+ rest % 10), at: place) }
+    if index == 1 { place.storeBytes(of: UInt8(truncatingIfNeeded: 0x30 &+ rest % 10), as: UInt8.self) }
   }
 
   /// Appends ISO 8601 in UTC with six decimals, truncated: `2015-10-20T07:09:33.611190Z`.
@@ -118,24 +139,25 @@ public struct OutputBuffer: ~Copyable {
       cachedSecond = second
       count = start
     }
-    let place = extend(27)
-    memory.copy(cachedText.view(0, 20), to: place)
-    storeDecimal((nanoseconds &- second &* 1_000_000_000) / 1000, at: place &+ 20, width: 6)
-    memory.store(UInt8(ascii: "Z"), at: place &+ 26)
+    guard let place = extend(27) else { return }
+    let text = cachedText.view(0, 20)
+    place.copyMemory(from: text.base, byteCount: text.count)
+    Self.storeDecimal((nanoseconds &- second &* 1_000_000_000) / 1000, at: place + 20, width: 6)
+    place.storeBytes(of: UInt8(ascii: "Z"), toByteOffset: 26, as: UInt8.self)
   }
 
   /// Appends `07:09:33.611190`, the time of day in UTC of nanoseconds since 1970, truncated.
   mutating func appendTimeOfDay(_ nanoseconds: UInt64) {
     let seconds = nanoseconds / 1_000_000_000
     let ofDay = seconds % 86400
-    let place = extend(15)
-    storeDecimal(ofDay / 3600, at: place, width: 2)
-    memory.store(UInt8(ascii: ":"), at: place &+ 2)
-    storeDecimal(ofDay / 60 % 60, at: place &+ 3, width: 2)
-    memory.store(UInt8(ascii: ":"), at: place &+ 5)
-    storeDecimal(ofDay % 60, at: place &+ 6, width: 2)
-    memory.store(UInt8(ascii: "."), at: place &+ 8)
-    storeDecimal((nanoseconds &- seconds &* 1_000_000_000) / 1000, at: place &+ 9, width: 6)
+    guard let place = extend(15) else { return }
+    Self.storeDecimal(ofDay / 3600, at: place, width: 2)
+    place.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 2, as: UInt8.self)
+    Self.storeDecimal(ofDay / 60 % 60, at: place + 3, width: 2)
+    place.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 5, as: UInt8.self)
+    Self.storeDecimal(ofDay % 60, at: place + 6, width: 2)
+    place.storeBytes(of: UInt8(ascii: "."), toByteOffset: 8, as: UInt8.self)
+    Self.storeDecimal((nanoseconds &- seconds &* 1_000_000_000) / 1000, at: place + 9, width: 6)
   }
 
   /// Appends a number with its sign if it is negative.
@@ -146,9 +168,9 @@ public struct OutputBuffer: ~Copyable {
 
   /// Appends two lower-case hexadecimal digits.
   mutating func appendHexadecimal(_ byte: UInt8) {
-    let place = extend(2)
-    memory.store(Self.digit(byte >> 4), at: place)
-    memory.store(Self.digit(byte & 15), at: place &+ 1)
+    guard let place = extend(2) else { return }
+    place.storeBytes(of: Self.digit(byte >> 4), as: UInt8.self)
+    place.storeBytes(of: Self.digit(byte & 15), toByteOffset: 1, as: UInt8.self)
   }
 
   /// The lower-case hexadecimal digit of a value below 16.

@@ -17,6 +17,12 @@ public struct GrowableList<Element: BitwiseCopyable>: ~Copyable {
     memory = OwnedBytes(count: min(max(capacity, 1), 1 << 32) &* MemoryLayout<Element>.stride)
   }
 
+  /// A list of `count` times the same element.
+  public init(repeating element: Element, count: Int) {
+    self.init(capacity: count)
+    while self.count < count { append(element) }
+  }
+
   /// True when there are none.
   @inlinable @inline(__always)
   public var isEmpty: Bool { count == 0 }
@@ -28,7 +34,8 @@ public struct GrowableList<Element: BitwiseCopyable>: ~Copyable {
     set {
       guard UInt(bitPattern: index) < UInt(bitPattern: count) else { return noteFault() }
       // Safe: the line above checked the index, and `append` made room for `count` elements.
-      memory.base.storeBytes(of: newValue, toByteOffset: index &* MemoryLayout<Element>.stride, as: Element.self)
+      let place = memory.base + index &* MemoryLayout<Element>.stride
+      place.storeBytes(of: newValue, as: Element.self)
     }
   }
 

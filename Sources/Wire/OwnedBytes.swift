@@ -40,7 +40,9 @@ public struct OwnedBytes: ~Copyable, @unchecked Sendable {
   /// True when `length` bytes from `offset` on are inside.
   @inlinable @inline(__always)
   public func contains(_ offset: Int, _ length: Int) -> Bool {
-    offset >= 0 && length >= 0 && offset <= count && count &- offset >= length
+    // Without signs a negative number is larger than any count.
+    UInt(bitPattern: offset) <= UInt(bitPattern: count)
+      && UInt(bitPattern: length) <= UInt(bitPattern: count &- offset)
   }
 
   /// The big-endian integer of type `T` at `offset`; 0, and a fault, where not all of it is inside.

@@ -1,6 +1,7 @@
 // Runs of messages that one system call hands to the kernel as one (UDP_SEGMENT), seen from the collector's socket.
 import Glibc
 import Testing
+import Wire
 
 @testable import ExporterApp
 @testable import IPFIX
@@ -28,8 +29,11 @@ private struct Messages {
   var records: UInt64 { list.reduce(0) { $0 + UInt64($1.records) } }
 
   func send(_ transport: UDPTransport) {
-    bytes.withUnsafeBytes {
-      transport.send(MessageBatch(bytes: $0, messages: list), now: .current) { [] }
+    bytes.withUnsafeBytes { bytes in
+      list.withUnsafeBufferPointer { list in
+        let batch = MessageBatch(contents: Bytes(bytes), messages: ListView(list))
+        transport.send(batch, now: .current) { SharedBytes() }
+      }
     }
   }
 }

@@ -203,7 +203,7 @@ import Testing
     stream.flush()
     stream.append(key: 2, [.unsigned16(Sample.sourcePort, 4)])
     var decoder = MessageDecoder()
-    #expect(try decoder.decodeAll(stream.announcement()).flatMap(\.templates).map(\.identifier) == [258])
+    #expect(try decoder.decodeAll(Array(stream.announcement().bytes.buffer)).flatMap(\.templates).map(\.identifier) == [258])
   }
 
   @Test("a template longer than a message is sent in a longer one")

@@ -107,7 +107,7 @@ struct MessageQueue: ~Copyable {
     }
     if isEmpty {
       entries.removeAll()
-      (first, head, tail, numbered) = (0, 0, 0, 0)
+      (first, head, tail, numbered, sentOfFirst) = (0, 0, 0, 0, 0)
     }
   }
 
