@@ -76,7 +76,7 @@ public struct OutputBuffer: ~Copyable {
 
   /// Appends bytes as they are.
   public mutating func append(_ bytes: Bytes) {
-    guard let place = extend(bytes.count) else { return }
+    guard bytes.count >= 0, let place = extend(bytes.count) else { return }
     place.copyMemory(from: bytes.base, byteCount: bytes.count)
   }
 

@@ -62,14 +62,14 @@ public struct OwnedBytes: ~Copyable, @unchecked Sendable {
   /// Copies bytes of elsewhere to `offset`; nothing, and a fault, where they do not fit.
   @inlinable @inline(__always)
   public mutating func copy(_ bytes: Bytes, to offset: Int) {
-    guard contains(offset, bytes.count) else { return noteFault() }
+    guard bytes.count >= 0, contains(offset, bytes.count) else { return noteFault() }
     // Safe: the line above checked that there is room for all of them.
     (base + offset).copyMemory(from: bytes.base, byteCount: bytes.count)
   }
 
   /// Copies `length` bytes within the block, which may overlap; nothing, and a fault, where either place is not inside.
   public mutating func move(from source: Int, to target: Int, count length: Int) {
-    guard contains(source, length), contains(target, length) else { return noteFault() }
+    guard length >= 0, contains(source, length), contains(target, length) else { return noteFault() }
     // Safe: the line above checked both places.
     (base + target).copyMemory(from: base + source, byteCount: length)
   }

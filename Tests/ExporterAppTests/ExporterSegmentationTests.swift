@@ -72,7 +72,7 @@ private func transport(
   to collector: RawCollector, ipv6: Bool, policy: OverloadPolicy = .drop
 ) -> UDPTransport {
   let transport = UDPTransport(host: ipv6 ? "::1" : "127.0.0.1", port: collector.port, policy: policy)
-  _ = transport.tick(now: .current) { [] }
+  _ = transport.tick(now: .current) { SharedBytes() }
   return transport
 }
 
@@ -138,7 +138,7 @@ private func transport(
     collector = nil
     let messages = Messages(lengths: lengths)
     for _ in 0..<3 { messages.send(transport) }
-    _ = transport.tick(now: .current) { [] }
+    _ = transport.tick(now: .current) { SharedBytes() }
     #expect(transport.counters.sentRecords == 0)
     #expect(transport.counters.lostRecords == 3 * messages.records)
     #expect(transport.counters.errors > 0 && transport.status.contains("refused"))

@@ -19,24 +19,36 @@ import Wire
     return SharedBytes(memory, count: length)
   }
 
+  private func fill(_ queue: inout MessageQueue, _ messages: [(length: Int, set: UInt16, records: Int)]) {
+    for (length, set, records) in messages {
+      let isTaken = queue.append(message(length, set: set).bytes, records: records)
+      #expect(isTaken)
+    }
+  }
+
   @Test("more octets were sent than there are")
   func sentTooMuch() {
     var queue = MessageQueue(capacity: 0)
-    #expect(queue.append(message(24).bytes, records: 3))
-    #expect(queue.append(message(32).bytes, records: 4))
-    #expect(queue.pending().count == 56)
+    fill(&queue, [(24, 258, 3), (32, 258, 4)])
+    let before = queue.pending().count
+    #expect(before == 56)
     var finished: [Int] = []
     queue.removeSent(30) { finished += [$0, $1] }
     #expect(finished == [24, 3])
-    #expect(queue.pending().count == 26)
-    #expect(queue.sequenceAtBoundary == nil)
+    let rest = queue.pending().count
+    #expect(rest == 26)
+    let boundary = queue.sequenceAtBoundary
+    #expect(boundary == nil)
     queue.removeSent(.max / 2) { finished += [$0, $1] }
     #expect(finished == [24, 3, 32, 4])
-    #expect(queue.isEmpty && queue.records == 0)
+    let (isEmpty, records) = (queue.isEmpty, queue.records)
+    #expect(isEmpty && records == 0)
     queue.removeSent(.min) { finished += [$0, $1] }
-    #expect(queue.pending().count == 0)
+    let after = queue.pending().count
+    #expect(after == 0)
     queue.restart()
-    #expect(queue.removeAll() == 0)
+    let lost = queue.removeAll()
+    #expect(lost == 0)
   }
 
   @Test("a queue that is full, again and again: messages stay whole and numbered")
@@ -45,7 +57,8 @@ import Wire
     var (taken, sent, sequence) = (0, 0, 0 as UInt32)
     for _ in 0..<1000 {
       while queue.append(message(1000).bytes, records: 2) { taken += 1 }
-      #expect(queue.records <= 2 * 131)
+      let records = queue.records
+      #expect(records <= 2 * 131)
       let pending = queue.pending()
       #expect(pending.load(UInt32.self, at: 8) == sequence)
       queue.removeSent(50_000) { _, records in
@@ -61,16 +74,15 @@ import Wire
   @Test("a new session keeps data and numbers it from 0")
   func restart() {
     var queue = MessageQueue(capacity: 0)
-    #expect(queue.append(message(24, set: 2).bytes, records: 0))
-    #expect(queue.append(message(24).bytes, records: 3))
-    #expect(queue.append(message(40).bytes, records: 5))
+    fill(&queue, [(24, 2, 0), (24, 258, 3), (40, 258, 5)])
     _ = queue.pending()
     queue.restart()
     let pending = queue.pending()
     #expect(pending.count == 64)
     #expect(pending.load(UInt32.self, at: 8) == 0)
     #expect(pending.load(UInt32.self, at: 24 + 8) == 3)
-    #expect(queue.records == 8)
+    let records = queue.records
+    #expect(records == 8)
   }
 
   @Test("sets and messages whose lengths cannot be", arguments: [0, 1, 3, 4, 9, 65535] as [UInt16])
@@ -79,7 +91,8 @@ import Wire
     #expect(MessageQueue.holdsTemplates(message.bytes))
     var copy = OwnedBytes(copying: message.bytes)
     // A set of 4 octets is kept; what is behind it has length 0.
-    #expect(MessageQueue.keepSets(of: &copy, 0, 24) { _ in true } == (length == 4 ? 20 : 16))
+    let kept = MessageQueue.keepSets(of: &copy, 0, 24) { _ in true }
+    #expect(kept == (length == 4 ? 20 : 16))
     let numbered = MessageQueue.numbered(message.bytes, 0x0102_0304)
     #expect(numbered.count == 24)
     #expect(numbered.bytes.load(UInt32.self, at: 8) == 0x0102_0304)
@@ -90,7 +103,43 @@ import Wire
     }
   }
 
-  @Test("spans of time that are none", arguments: [-1, 0, -.infinity, .nan, -.leastNonzeroMagnitude])
+  @Test(
+    "the pieces of a file: cut at lines or messages, wherever",
+    arguments: [-1, 0, 5, 6, 7, 11, 12, .max, .min])
+  func pieces(_ offset: Int) {
+    let bytes = Array("first\nother\n".utf8)
+    let lines = bytes.withUnsafeBytes { SharedBytes(copying: Bytes($0)) }
+    let chunk = FileChunk(lines, header: SharedBytes(), records: 2, units: GrowableList())
+    let whole = offset < 6 ? 0 : offset < 12 ? 1 : 2
+    #expect(chunk.boundary(within: offset) == 6 * whole)
+    #expect(chunk.contents(from: 0, to: 6 * whole).records == whole)
+    #expect(chunk.contents(from: offset, to: 12).records == (offset > 11 ? 0 : offset > 5 ? 1 : 2))
+    #expect(chunk.header(at: offset).isEmpty)
+    var units = GrowableList<FileChunk.Unit>()
+    units.append(FileChunk.Unit(end: 6, records: 3))
+    units.append(FileChunk.Unit(end: 12, records: 4))
+    let messages = FileChunk(lines, header: message(24, set: 2), records: 7, units: units)
+    #expect(messages.boundary(within: offset) == 6 * whole)
+    #expect(messages.contents(from: offset, to: 12).messages == (offset > 11 ? 0 : offset > 5 ? 1 : 2))
+    #expect(messages.header(at: offset).count == 24)
+    // "ther" = 0x74686572: the octets from 8 on, where the chunk has so many.
+    #expect(messages.header(at: 0).bytes.load(UInt32.self, at: 8) == 0x7468_6572)
+  }
+
+  @Test("a queue of a hundred thousand chunks: in order, and freed without recursion")
+  func chunks() {
+    var queue = FileQueue()
+    for number in 0..<100_000 {
+      queue.append(FileChunk(SharedBytes(), header: SharedBytes(), records: number, units: GrowableList()))
+    }
+    var next = 0
+    while let chunk = queue.removeFirst(), chunk.records == next { next += 1 }
+    #expect(next == 100_000)
+    let isEmpty = queue.first == nil
+    #expect(isEmpty)
+  }
+
+  @Test("spans of time that are none", arguments: [-1, 0, -.infinity, .nan] as [Double])
   func noSpan(_ seconds: Double) {
     #expect(Moment.nanoseconds(seconds) == 0)
     #expect(Moment(monotonic: 5, unixSeconds: 6).later(seconds: seconds).monotonic == 5)

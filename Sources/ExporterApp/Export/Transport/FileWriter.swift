@@ -9,59 +9,8 @@ import Wire
 /// What is in the file is whole: where a write took a part and the rest finds no room, the part is cut off again up to
 /// the last whole line or message, and the rest is tried until there is room, or until the end.
 final class FileWriter: @unchecked Sendable {
-  /// One message of a chunk: where it ends, and how many records it holds.
-  struct Unit: BitwiseCopyable, Sendable {
-    var end: Int
-    var records: Int
-  }
-
-  /// What is written together. Lines have no units: each is one record.
-  private final class Chunk: @unchecked Sendable {
-    let bytes: SharedBytes
-    /// What a file that begins with this chunk gets before it.
-    let header: SharedBytes
-    let records: Int
-    let units: GrowableList<Unit>
-    /// Close the file and open it again by its name first.
-    let reopens: Bool
-    /// Earlier chunks were dropped, perhaps with templates that this one needs.
-    var followsGap = false
-    /// The one behind it in the queue.
-    var next: Chunk?
-
-    init(
-      _ bytes: SharedBytes, header: SharedBytes, records: Int, units: consuming GrowableList<Unit>,
-      reopens: Bool = false
-    ) {
-      self.bytes = bytes
-      self.header = header
-      self.records = records
-      self.units = units
-      self.reopens = reopens
-    }
-  }
-
-  /// Chunks in a chain: an array would move them all at each removal.
-  private struct Queue: ~Copyable {
-    private(set) var first: Chunk?
-    private var last: Chunk?
-
-    mutating func append(_ chunk: Chunk) {
-      if let last { last.next = chunk } else { first = chunk }
-      last = chunk
-    }
-
-    mutating func removeFirst() -> Chunk? {
-      guard let chunk = first else { return nil }
-      first = chunk.next
-      chunk.next = nil
-      if first == nil { last = nil }
-      return chunk
-    }
-  }
-
   private struct State: ~Copyable {
-    var queue = Queue()
+    var queue = FileQueue()
     var octets = 0
     var counters = OutputCounters()
     var failure: ExportError?
@@ -148,9 +97,9 @@ final class FileWriter: @unchecked Sendable {
   /// as lost.
   func push(
     _ bytes: SharedBytes, header: SharedBytes, records: Int,
-    units: consuming GrowableList<Unit> = GrowableList(capacity: 1)
+    units: consuming GrowableList<FileChunk.Unit> = GrowableList(capacity: 1)
   ) {
-    let chunk = Chunk(bytes, header: header, records: records, units: units)
+    let chunk = FileChunk(bytes, header: header, records: records, units: units)
     var waits = true
     while true {
       let isTaken = state.withLock { state in
@@ -187,7 +136,7 @@ final class FileWriter: @unchecked Sendable {
 
   /// Has the file closed and opened by its name again, behind what was pushed before.
   func reopen() {
-    let chunk = Chunk(
+    let chunk = FileChunk(
       SharedBytes(), header: SharedBytes(), records: 0, units: GrowableList(capacity: 1), reopens: true)
     state.withLock { $0.queue.append(chunk) }
     sem_post(work)
@@ -228,7 +177,7 @@ final class FileWriter: @unchecked Sendable {
 
   private func run() {
     while true {
-      let (chunk, isEnd) = state.withLock { state -> (Chunk?, Bool) in
+      let (chunk, isEnd) = state.withLock { state -> (FileChunk?, Bool) in
         guard let chunk = state.queue.removeFirst() else {
           return (nil, state.isClosing || state.isAbandoned)
         }
@@ -264,7 +213,7 @@ final class FileWriter: @unchecked Sendable {
   }
 
   /// Writes a chunk, or counts what cannot be written.
-  private func write(_ chunk: Chunk) {
+  private func write(_ chunk: FileChunk) {
     // What stands in the file already, up to the end of a line or message.
     var kept = 0
     if failure != nil { return lose(chunk, from: 0) }
@@ -273,7 +222,7 @@ final class FileWriter: @unchecked Sendable {
         guard waitForReader() else { return lose(chunk, from: kept) }
       }
       let needsHeader = file.isFresh || chunk.followsGap && !chunk.units.isEmpty
-      let header = needsHeader ? number(chunk, at: kept) : SharedBytes()
+      let header = needsHeader ? chunk.header(at: kept) : SharedBytes()
       let rest = chunk.bytes.bytes.dropFirst(kept)
       let bytes = header.isEmpty && kept == 0 ? chunk.bytes : SharedBytes(copying: header.bytes, rest)
       switch writeAll(bytes.bytes) {
@@ -284,7 +233,7 @@ final class FileWriter: @unchecked Sendable {
       case .stopped(let written, let error):
         let reached = kept &+ max(0, written &- header.count)
         var whole = kept
-        if written > header.count { whole = max(kept, boundary(chunk, reached)) }
+        if written > header.count { whole = max(kept, chunk.boundary(within: reached)) }
         if file.kind == .regular {
           let excess = whole > kept ? reached &- whole : written
           // What cannot be cut off stays, and what follows it is not whole.
@@ -402,54 +351,8 @@ final class FileWriter: @unchecked Sendable {
     }
   }
 
-  // Lines and messages.
-
-  /// The heading of a file that begins at `offset` of the chunk, with the number of the next record in messages.
-  private func number(_ chunk: Chunk, at offset: Int) -> SharedBytes {
-    guard !chunk.units.isEmpty, offset &+ 12 <= chunk.bytes.count else { return chunk.header }
-    let sequence = chunk.bytes.bytes.load(UInt32.self, at: offset &+ 8)
-    return MessageQueue.numbered(chunk.header.bytes, sequence)
-  }
-
-  /// The end of the last whole line or message within the chunk's first `offset` octets.
-  private func boundary(_ chunk: Chunk, _ offset: Int) -> Int {
-    var index = chunk.units.isEmpty ? min(offset, chunk.bytes.count) : chunk.units.count
-    while index > 0 {
-      index &-= 1
-      if chunk.units.isEmpty {
-        if chunk.bytes.bytes[index] == UInt8(ascii: "\n") { return index &+ 1 }
-      } else if chunk.units[index].end <= offset {
-        return chunk.units[index].end
-      }
-    }
-    return 0
-  }
-
-  /// Records and messages between two boundaries.
-  private func contents(_ chunk: Chunk, _ start: Int, _ end: Int) -> (records: Int, messages: Int) {
-    var (records, messages) = (0, 0)
-    var index = 0
-    while index < chunk.units.count {
-      let unit = chunk.units[index]
-      if unit.end > start, unit.end <= end {
-        records &+= unit.records
-        messages &+= 1
-      }
-      index &+= 1
-    }
-    if start == 0, end == chunk.bytes.count { return (chunk.records, messages) }
-    if chunk.units.isEmpty {
-      index = start
-      while index < min(end, chunk.bytes.count) {
-        if chunk.bytes.bytes[index] == UInt8(ascii: "\n") { records &+= 1 }
-        index &+= 1
-      }
-    }
-    return (records, messages)
-  }
-
-  private func count(_ chunk: Chunk, from start: Int, to end: Int, octets: Int) {
-    let (records, messages) = contents(chunk, start, end)
+  private func count(_ chunk: FileChunk, from start: Int, to end: Int, octets: Int) {
+    let (records, messages) = chunk.contents(from: start, to: end)
     state.withLock { state in
       guard !state.isAbandoned else { return }
       state.counters.sentRecords &+= UInt64(clamping: records)
@@ -459,8 +362,8 @@ final class FileWriter: @unchecked Sendable {
     }
   }
 
-  private func lose(_ chunk: Chunk, from start: Int) {
-    let records = contents(chunk, start, chunk.bytes.count).records
+  private func lose(_ chunk: FileChunk, from start: Int) {
+    let records = chunk.contents(from: start, to: chunk.bytes.count).records
     state.withLock { state in
       guard !state.isAbandoned else { return }
       state.hasGap = true

@@ -48,12 +48,12 @@ final class FileTransport: MessageTransport {
   init(_ file: FileWriter) { self.file = file }
 
   func send(_ batch: MessageBatch, now: Moment, announcement: () -> SharedBytes) {
-    var ends = GrowableList<FileWriter.Unit>(capacity: batch.messages.count)
+    var ends = GrowableList<FileChunk.Unit>(capacity: batch.messages.count)
     var hasTemplates = false
     var index = 0
     while index < batch.messages.count {
       let message = batch.messages[index]
-      ends.append(FileWriter.Unit(end: message.offset &+ message.length, records: message.records))
+      ends.append(FileChunk.Unit(end: message.offset &+ message.length, records: message.records))
       hasTemplates = hasTemplates || MessageQueue.holdsTemplates(batch[message])
       index &+= 1
     }
