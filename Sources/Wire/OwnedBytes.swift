@@ -126,8 +126,10 @@ public final class SharedBytes: Sendable {
   /// No bytes.
   public convenience init() { self.init(OwnedBytes(count: 1), count: 0) }
 
-  /// The bytes, valid as long as this object.
-  public var bytes: Bytes { memory.view(0, count) }
+  /// Calls `body` with the bytes, which are only valid until it returns: this object may go then.
+  public func withBytes<Result>(_ body: (Bytes) -> Result) -> Result {
+    withExtendedLifetime(self) { body(memory.view(0, count)) }
+  }
   /// True when there is no byte.
   public var isEmpty: Bool { count == 0 }
 }

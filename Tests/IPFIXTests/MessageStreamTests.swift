@@ -203,7 +203,7 @@ import Testing
     stream.flush()
     stream.append(key: 2, [.unsigned16(Sample.sourcePort, 4)])
     var decoder = MessageDecoder()
-    let announced = try decoder.decodeAll(Array(stream.announcement().bytes.buffer))
+    let announced = try decoder.decodeAll(stream.announcement().withBytes { Array($0.buffer) })
     #expect(announced.flatMap(\.templates).map(\.identifier) == [258])
   }
 

@@ -30,6 +30,7 @@ public struct MessageBatch {
   /// The end (exclusive) of the run from `start` on that one send with UDP_SEGMENT can carry: messages of one length, of
   /// which only the last may be shorter; no more than `count` messages and `octets` octets. At least one message.
   public func endOfRun(from start: Int, count: Int, octets: Int) -> Int {
+    guard start >= 0, start < messages.count else { return start &+ 1 }
     let length = messages[start].length
     var end = start &+ 1
     var total = length

@@ -41,21 +41,26 @@ final class FileChunk: @unchecked Sendable {
   /// The heading of a file that begins at `offset` of the chunk, with the number of the next record in messages.
   func header(at offset: Int) -> SharedBytes {
     guard !units.isEmpty, offset &+ 12 <= bytes.count else { return header }
-    return MessageQueue.numbered(header.bytes, bytes.bytes.load(UInt32.self, at: offset &+ 8))
+    let sequence = bytes.withBytes { $0.load(UInt32.self, at: offset &+ 8) }
+    return header.withBytes { MessageQueue.numbered($0, sequence) }
   }
 
   /// The end of the last whole line or message within the first `offset` octets; 0 when there is none.
   func boundary(within offset: Int) -> Int {
-    var index = units.isEmpty ? min(offset, bytes.count) : units.count
+    if units.isEmpty { return bytes.withBytes { Self.endOfLine($0.prefix(offset)) } }
+    var index = units.count
     while index > 0 {
       index &-= 1
-      if units.isEmpty {
-        if bytes.bytes[index] == UInt8(ascii: "\n") { return index &+ 1 }
-      } else if units[index].end <= offset {
-        return units[index].end
-      }
+      if units[index].end <= offset { return units[index].end }
     }
     return 0
+  }
+
+  /// The end of the last whole line; 0 when there is none.
+  private static func endOfLine(_ bytes: Bytes) -> Int {
+    var end = bytes.count
+    while end > 0, bytes[end &- 1] != UInt8(ascii: "\n") { end &-= 1 }
+    return end
   }
 
   /// Records and messages between two boundaries.
@@ -72,13 +77,20 @@ final class FileChunk: @unchecked Sendable {
     }
     if start == 0, end == bytes.count { return (self.records, messages) }
     if units.isEmpty {
-      index = max(start, 0)
-      while index < min(end, bytes.count) {
-        if bytes.bytes[index] == UInt8(ascii: "\n") { records &+= 1 }
-        index &+= 1
-      }
+      records = bytes.withBytes { Self.lines($0.prefix(end).dropFirst(start)) }
     }
     return (records, messages)
+  }
+
+  /// How many lines end in `bytes`.
+  private static func lines(_ bytes: Bytes) -> Int {
+    var count = 0
+    var index = 0
+    while index < bytes.count {
+      if bytes[index] == UInt8(ascii: "\n") { count &+= 1 }
+      index &+= 1
+    }
+    return count
   }
 }
 

@@ -223,9 +223,13 @@ final class FileWriter: @unchecked Sendable {
       }
       let needsHeader = file.isFresh || chunk.followsGap && !chunk.units.isEmpty
       let header = needsHeader ? chunk.header(at: kept) : SharedBytes()
-      let rest = chunk.bytes.bytes.dropFirst(kept)
-      let bytes = header.isEmpty && kept == 0 ? chunk.bytes : SharedBytes(copying: header.bytes, rest)
-      switch writeAll(bytes.bytes) {
+      let bytes =
+        header.isEmpty && kept == 0
+        ? chunk.bytes
+        : chunk.bytes.withBytes { all in
+          header.withBytes { SharedBytes(copying: $0, all.dropFirst(kept)) }
+        }
+      switch bytes.withBytes({ writeAll($0) }) {
       case .done:
         file.isFresh = file.isFresh && bytes.isEmpty
         if !bytes.isEmpty { clearTrouble() }

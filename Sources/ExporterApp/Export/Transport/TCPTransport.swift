@@ -66,7 +66,7 @@ final class TCPTransport: MessageTransport {
     let length = MessageQueue.keepSets(of: &templates, 0, message.count, MessageQueue.isTemplateSet)
     // A session to come announces all templates anyway.
     guard length > 16, connection.isOpen else { return }
-    rescued = SharedBytes(copying: rescued.bytes, templates.view(0, length))
+    rescued = rescued.withBytes { SharedBytes(copying: $0, templates.view(0, length)) }
   }
 
   /// Offline: sends until there is room for another message; false when there is no progress for too long, or live.
@@ -126,14 +126,14 @@ final class TCPTransport: MessageTransport {
     var progress = false
     while true {
       if preamble.isEmpty, !rescued.isEmpty, let sequence = queue.sequenceAtBoundary {
-        preamble = MessageQueue.numbered(rescued.bytes, sequence)
+        preamble = rescued.withBytes { MessageQueue.numbered($0, sequence) }
         rescued = SharedBytes()
       }
       let inPreamble = !preamble.isEmpty
       guard inPreamble || !queue.isEmpty else { return progress }
       let result =
         inPreamble
-        ? connection.send(preamble.bytes.dropFirst(preambleSent))
+        ? preamble.withBytes { connection.send($0.dropFirst(preambleSent)) }
         // Templates that wait go before the next message, so this one is sent alone.
         : connection.send(queue.pending(firstOnly: !rescued.isEmpty))
       switch result {
