@@ -59,7 +59,7 @@ let package = Package(
     .target(
       name: "IPFIX", dependencies: ["Wire"], swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .target(
-      name: "Rendering", dependencies: ["IPFIX"],
+      name: "Rendering", dependencies: ["Wire", "IPFIX"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .target(
       name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "CIntrinsics", "CDigest"],
@@ -93,7 +93,8 @@ let package = Package(
     .target(
       name: "IPFIXDecoding", dependencies: ["IPFIX"], path: "Tests/IPFIXDecoding", swiftSettings: strict),
     .testTarget(
-      name: "IPFIXTests", dependencies: ["Rendering", "IPFIX", "IPFIXDecoding", "TestSupport"],
+      name: "IPFIXTests",
+      dependencies: ["Wire", "Rendering", "IPFIX", "IPFIXDecoding", "TestSupport", "CIntrinsics"],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "FlowCoreTests",

@@ -69,7 +69,7 @@ final class UDPSink {
           ? batch.endOfRun(from: start, count: Int(MARTLET_SEGMENTS), octets: 65507) : start + 1
         let bytes = batch.bytes(from: start, to: end)
         runs[count] = martlet_run(
-          bytes: UnsafeMutableRawPointer(mutating: bytes.baseAddress), length: bytes.count,
+          bytes: UnsafeMutableRawPointer(mutating: bytes.base), length: bytes.count,
           segment: end == start + 1 ? 0 : UInt16(length))
         ends[count] = end
         count += 1

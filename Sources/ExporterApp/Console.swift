@@ -1,6 +1,7 @@
 // Standard error and the three standard descriptors, which may be closed, full or stopped when the program needs them.
 import Glibc
 import Synchronization
+import Wire
 
 /// Descriptors 0 to 2, which every library takes for granted.
 enum StandardDescriptors {
@@ -76,15 +77,19 @@ enum Console {
 
   /// Writes to standard error as long as it takes something within `wait` milliseconds.
   private static func put(_ text: String, wait: Int32) -> Bool {
-    let bytes = Array(text.utf8)
+    // Strings that Swift makes lie in one piece.
+    text.utf8.withContiguousStorageIfAvailable { put(Bytes(UnsafeRawBufferPointer($0)), wait: wait) } ?? true
+  }
+
+  private static func put(_ bytes: Bytes, wait: Int32) -> Bool {
     var offset = 0
     while offset < bytes.count {
       var waiting = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
       let ready = poll(&waiting, 1, wait)
       if ready < 0, errno == EINTR { continue }
       guard ready > 0, waiting.revents & Int16(POLLOUT) != 0 else { return false }
-      let end = min(bytes.count, offset &+ piece)
-      let written = bytes[offset..<end].withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      let part = bytes.dropFirst(offset).prefix(piece)
+      let written = write(STDERR_FILENO, part.base, part.count)
       if written < 0, errno == EINTR || errno == EAGAIN { continue }
       // Who closed it wants no lines.
       guard written > 0 else { return true }

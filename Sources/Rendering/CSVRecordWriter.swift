@@ -1,5 +1,6 @@
 // Records as CSV with a fixed header: what opens in a data frame without further ado.
 import IPFIX
+import Wire
 
 /// Writes records as CSV rows (RFC 4180, but lines end with LF alone, which Unix tools and all readers understand).
 ///
@@ -11,8 +12,9 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
   public var output: OutputBuffer
   /// Fields that had no column.
   public private(set) var misplaced: UInt64 = 0
-  private let codes: [UInt32]
   private let escapesFormulas: Bool
+  /// The columns' elements.
+  private var codes: GrowableList<UInt32>
   /// The first column that may still be filled.
   private var next = 0
   /// Commas written in this row.
@@ -24,7 +26,8 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
   public init(columns: [InformationElement], escapesFormulas: Bool = true, capacity: Int = 1 << 17) {
     self.escapesFormulas = escapesFormulas
     output = OutputBuffer(capacity: capacity)
-    codes = columns.map(\.code)
+    codes = GrowableList(capacity: columns.count)
+    for column in columns { codes.append(column.code) }
     output.append(text: columns.map(\.key).joined(separator: ",") + "\n")
   }
 
@@ -36,24 +39,26 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
 
   /// Fills the row with empty cells and ends it.
   public mutating func end() {
-    output.append(UInt8(ascii: ","), times: codes.count - 1 - commas)
+    output.append(UInt8(ascii: ","), times: codes.count &- 1 &- commas)
     output.append(UInt8(ascii: "\n"))
   }
 
-  public mutating func skip(columns: Int) { next = min(next + max(columns, 0), codes.count) }
+  public mutating func skip(columns: Int) {
+    next = min(next &+ min(max(columns, 0), codes.count), codes.count)
+  }
 
   /// Moves to the element's cell; false when it has none.
   private mutating func cell(_ element: InformationElement) -> Bool {
     let code = element.code
     var index = next
-    while index < codes.count && codes[index] != code { index += 1 }
+    while index < codes.count && codes[index] != code { index &+= 1 }
     guard index < codes.count else {
-      misplaced += 1
+      misplaced &+= 1
       return false
     }
-    output.append(UInt8(ascii: ","), times: index - commas)
+    output.append(UInt8(ascii: ","), times: index &- commas)
     commas = index
-    next = index + 1
+    next = index &+ 1
     return true
   }
 

@@ -31,8 +31,11 @@ extension OutputBuffer {
   /// TCP flags as `CEUAPRSF`, a dot for each that is not set.
   mutating func append(flags: UInt8) {
     let letters: StaticString = "CEUAPRSF"
-    for bit in 0..<8 {
-      append(flags & 0x80 >> UInt8(bit) != 0 ? letters.utf8Start[bit] : UInt8(ascii: "."))
+    var bit = 0
+    while bit < 8 {
+      let isSet = flags & (0x80 &>> UInt8(truncatingIfNeeded: bit)) != 0
+      append(isSet ? letters.utf8Start[bit] : UInt8(ascii: "."))
+      bit &+= 1
     }
   }
 

@@ -47,10 +47,6 @@ extension OutputBuffer {
     append(bytes.dropFirst(run))
   }
 
-  private mutating func append(_ bytes: Bytes) {
-    append(UnsafeRawBufferPointer(start: bytes.base, count: bytes.count))
-  }
-
   /// Appends what stands for a character that is not ordinary; nil is one that is no UTF-8.
   private mutating func append(special scalar: UInt32?, _ escaping: Escaping) {
     switch (scalar, escaping) {

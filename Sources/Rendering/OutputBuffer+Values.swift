@@ -1,5 +1,6 @@
 // The text of each abstract data type, the same in JSON, CSV and tables.
 import IPFIX
+import Wire
 
 extension OutputBuffer {
   /// `192.0.2.1` of 0xC0000201.
@@ -22,31 +23,34 @@ extension OutputBuffer {
       return
     }
     func group(_ index: Int) -> UInt16 {
-      UInt16(truncatingIfNeeded: (index < 4 ? high : low) >> UInt64(48 - 16 * (index & 3)))
+      let shift = UInt64(truncatingIfNeeded: 48 &- 16 &* (index & 3))
+      return UInt16(truncatingIfNeeded: (index < 4 ? high : low) &>> shift)
     }
-    var longest = 0..<1
+    // The longest run of zero groups, from its first one to the one behind it.
+    var (first, end) = (0, 1)
     var index = 0
     while index < 8 {
       let start = index
-      while index < 8 && group(index) == 0 { index += 1 }
-      if index - start > longest.count { longest = start..<index }
-      index += 1
+      while index < 8 && group(index) == 0 { index &+= 1 }
+      if index &- start > end &- first { (first, end) = (start, index) }
+      index &+= 1
     }
+    let isShortened = end &- first > 1
     index = 0
     while index < 8 {
-      if longest.count > 1 && index == longest.lowerBound {
+      if isShortened && index == first {
         append("::")
-        index = longest.upperBound
+        index = end
         continue
       }
-      if index > 0 && !(longest.count > 1 && index == longest.upperBound) { append(UInt8(ascii: ":")) }
+      if index > 0 && !(isShortened && index == end) { append(UInt8(ascii: ":")) }
       let value = group(index)
       var shift = value > 0xFFF ? 12 : value > 0xFF ? 8 : value > 0xF ? 4 : 0
       while shift >= 0 {
-        append(Self.digit(UInt8(truncatingIfNeeded: value >> UInt16(shift) & 15)))
-        shift -= 4
+        append(Self.digit(UInt8(truncatingIfNeeded: value &>> UInt16(truncatingIfNeeded: shift) & 15)))
+        shift &-= 4
       }
-      index += 1
+      index &+= 1
     }
   }
 
@@ -54,10 +58,10 @@ extension OutputBuffer {
   public mutating func append(mac address: UInt64) {
     var shift: UInt64 = 40
     while true {
-      appendHexadecimal(UInt8(truncatingIfNeeded: address >> shift))
+      appendHexadecimal(UInt8(truncatingIfNeeded: address &>> shift))
       if shift == 0 { return }
       append(UInt8(ascii: ":"))
-      shift -= 8
+      shift &-= 8
     }
   }
 
@@ -70,23 +74,28 @@ extension OutputBuffer {
   /// `0x` and two lower-case digits for each byte.
   public mutating func append(hexadecimal bytes: UnsafeRawBufferPointer) {
     append("0x")
-    for byte in bytes { appendHexadecimal(byte) }
+    let bytes = Bytes(bytes)
+    var index = 0
+    while index < bytes.count {
+      appendHexadecimal(bytes[index])
+      index &+= 1
+    }
   }
 
   /// `2015-10-20`, the date in UTC (proleptic Gregorian calendar).
   mutating func appendDate(_ nanoseconds: UInt64) {
     // Days are counted from 0000-03-01, so that the leap day ends a year and a month's first day is linear in its
     // number: (153 * month + 2) / 5. 719468 days lie between that day and 1970-01-01; 146097 make 400 years.
-    let days = nanoseconds / 86_400_000_000_000 + 719_468
+    let days = nanoseconds / 86_400_000_000_000 &+ 719_468
     let era = days / 146_097
     let dayOfEra = days % 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let month = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * month + 2) / 5 + 1
-    appendDecimal(yearOfEra + era * 400 + (month >= 10 ? 1 : 0), width: 4)
+    let yearOfEra = (dayOfEra &- dayOfEra / 1460 &+ dayOfEra / 36524 &- dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra &- (365 &* yearOfEra &+ yearOfEra / 4 &- yearOfEra / 100)
+    let month = (5 &* dayOfYear &+ 2) / 153
+    let day = dayOfYear &- (153 &* month &+ 2) / 5 &+ 1
+    appendDecimal(yearOfEra &+ era &* 400 &+ (month >= 10 ? 1 : 0), width: 4)
     append(UInt8(ascii: "-"))
-    appendDecimal(month < 10 ? month + 3 : month - 9, width: 2)
+    appendDecimal(month < 10 ? month &+ 3 : month &- 9, width: 2)
     append(UInt8(ascii: "-"))
     appendDecimal(day, width: 2)
   }
@@ -95,13 +104,15 @@ extension OutputBuffer {
   /// other modules, where a generic function that is not inlined would box every entry.
   mutating func append(count: Int, isSigned: Bool, list entry: (_ index: Int) -> UInt64) {
     append(UInt8(ascii: "["))
-    for index in 0..<max(count, 0) {
+    var index = 0
+    while index < count {
       if index > 0 { append(UInt8(ascii: ",")) }
       if isSigned {
         appendDecimal(signed: Int64(bitPattern: entry(index)))
       } else {
         appendDecimal(entry(index))
       }
+      index &+= 1
     }
     append(UInt8(ascii: "]"))
   }
@@ -109,11 +120,13 @@ extension OutputBuffer {
   /// A JSON array of times, each between two of `quote`.
   mutating func append(count: Int, times entry: (_ index: Int) -> UInt64, quote: StaticString) {
     append(UInt8(ascii: "["))
-    for index in 0..<max(count, 0) {
+    var index = 0
+    while index < count {
       if index > 0 { append(UInt8(ascii: ",")) }
       append(quote)
       append(time: entry(index))
       append(quote)
+      index &+= 1
     }
     append(UInt8(ascii: "]"))
   }

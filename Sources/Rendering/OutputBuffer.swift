@@ -1,31 +1,26 @@
-// A growable block of bytes for text output. Array<UInt8> would check uniqueness and bounds for every byte.
+// A growable block of bytes for text output. Array<UInt8> would check uniqueness for every byte, and stop the program at a
+// wrong index.
 import IPFIX
+import Wire
 
 /// Bytes that grow at the end; the owner writes them out and empties the buffer, which keeps its memory.
 public struct OutputBuffer: ~Copyable {
-  private var memory: UnsafeMutableRawPointer
-  private var capacity: Int
+  private var memory: OwnedBytes
   /// Bytes in the buffer.
   public private(set) var count = 0
   /// The last second that was written as a time, and its text up to the decimal point: the times of one record mostly
   /// share it, and the calendar is most of the work.
   private var cachedSecond = UInt64.max
-  private let cachedText: UnsafeMutableRawPointer
+  private var cachedText = OwnedBytes(count: 32)
 
   /// An empty buffer with room for `capacity` bytes.
-  public init(capacity: Int = 1 << 16) {
-    self.capacity = max(capacity, 64)
-    memory = .allocate(byteCount: self.capacity, alignment: 64)
-    cachedText = .allocate(byteCount: 32, alignment: 8)
-  }
-
-  deinit {
-    memory.deallocate()
-    cachedText.deallocate()
-  }
+  public init(capacity: Int = 1 << 16) { memory = OwnedBytes(count: max(capacity, 64)) }
 
   /// The bytes; valid until the buffer is changed.
-  public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: count) }
+  public var bytes: UnsafeRawBufferPointer { contents.buffer }
+
+  /// The bytes; valid until the buffer is changed.
+  public var contents: Bytes { memory.view(0, count) }
 
   /// Forgets all bytes, keeps the memory.
   public mutating func removeAll() { count = 0 }
@@ -33,80 +28,102 @@ public struct OutputBuffer: ~Copyable {
   /// Forgets the bytes from `newCount` on.
   mutating func truncate(to newCount: Int) { count = min(count, max(newCount, 0)) }
 
-  /// Makes `length` bytes at the end part of the buffer and returns where they start; the caller fills them.
+  /// Makes `length` bytes at the end part of the buffer and returns where they start: the caller fills all of them, and no
+  /// more. Nil, and a fault, for a length that there cannot be.
   @inline(__always)
-  private mutating func extend(_ length: Int) -> UnsafeMutableRawPointer {
-    if capacity - count < length { grow(length) }
-    let place = memory + count
-    count += length
+  private mutating func extend(_ length: Int) -> UnsafeMutableRawPointer? {
+    // Without signs a negative length is longer than any room.
+    if _slowPath(UInt(bitPattern: length) > UInt(bitPattern: memory.count &- count)) {
+      guard grow(length) else { return nil }
+    }
+    let place = memory.base + count
+    count &+= length
     return place
   }
 
   @inline(never)
-  private mutating func grow(_ length: Int) {
-    capacity = max(capacity * 2, count + length)
-    let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 64)
-    larger.copyMemory(from: memory, byteCount: count)
-    memory.deallocate()
-    memory = larger
+  private mutating func grow(_ length: Int) -> Bool {
+    guard length >= 0, length < 1 << 40 else {
+      noteFault()
+      return false
+    }
+    memory.grow(to: max(memory.count &* 2, count &+ length), keeping: count)
+    return memory.contains(count, length)
   }
 
   /// Appends one byte.
-  public mutating func append(_ byte: UInt8) { extend(1).storeBytes(of: byte, as: UInt8.self) }
+  public mutating func append(_ byte: UInt8) {
+    guard let place = extend(1) else { return }
+    place.storeBytes(of: byte, as: UInt8.self)
+  }
 
   /// Appends the UTF-8 of a literal.
   public mutating func append(_ text: StaticString) {
-    guard text.hasPointerRepresentation else { return }
-    append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    append(Self.bytes(of: text))
+  }
+
+  /// The bytes of a literal, which lie in the program itself; none for a single scalar, which is kept otherwise.
+  @inline(__always)
+  private static func bytes(of literal: StaticString) -> Bytes {
+    guard literal.hasPointerRepresentation else { return Bytes(UnsafeRawBufferPointer(start: nil, count: 0)) }
+    return Bytes(literal.utf8Start, count: literal.utf8CodeUnitCount)
   }
 
   /// Appends bytes as they are.
   public mutating func append(_ bytes: UnsafeRawBufferPointer) {
-    guard let base = bytes.baseAddress else { return }
-    extend(bytes.count).copyMemory(from: base, byteCount: bytes.count)
+    append(Bytes(bytes))
+  }
+
+  /// Appends bytes as they are.
+  public mutating func append(_ bytes: Bytes) {
+    guard bytes.count >= 0, let place = extend(bytes.count) else { return }
+    place.copyMemory(from: bytes.base, byteCount: bytes.count)
   }
 
   /// Appends the UTF-8 of a string; for headers, not for records.
   public mutating func append(text: String) {
-    var text = text
-    text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+    // Strings that Swift makes lie in one piece.
+    let isWhole: Void? = text.utf8.withContiguousStorageIfAvailable { append(UnsafeRawBufferPointer($0)) }
+    if isWhole == nil { noteFault() }
   }
 
   /// Appends one byte `times` times.
   mutating func append(_ byte: UInt8, times: Int) {
     guard times > 0 else { return }
-    extend(times).initializeMemory(as: UInt8.self, repeating: byte, count: times)
+    guard extend(times) != nil else { return }
+    memory.fill(byte, from: count &- times, count: times)
   }
 
   /// Appends decimal digits, with leading zeros up to `width` digits, at most 20.
   public mutating func appendDecimal(_ value: UInt64, width: Int = 1) {
-    if value < 10 && width == 1 { return append(0x30 + UInt8(truncatingIfNeeded: value)) }
+    if value < 10 && width == 1 { return append(0x30 &+ UInt8(truncatingIfNeeded: value)) }
     var digits = 1
     var limit: UInt64 = 10
     while value >= limit {
-      digits += 1
+      digits &+= 1
       // 10^19 is the last power of ten below 2^64.
       if digits == 20 { break }
-      limit *= 10
+      limit &*= 10
     }
     let count = max(digits, min(width, 20))
-    Self.storeDecimal(value, at: extend(count), width: count)
+    guard let place = extend(count) else { return }
+    Self.storeDecimal(value, at: place, width: count)
   }
 
-  /// Stores exactly `width` digits, two for each division.
+  /// Stores exactly `width` digits, two for each division, at a place that has room for them.
   @inline(__always)
   private static func storeDecimal(_ value: UInt64, at place: UnsafeMutableRawPointer, width: Int) {
     var rest = value
     var index = width
     while index >= 2 {
-      index -= 2
+      index &-= 2
       let pair = rest % 100
       rest /= 100
       // The tens digit is the low byte, because it comes first in memory.
-      let text = 0x3030 + UInt16(truncatingIfNeeded: pair / 10 | (pair % 10) << 8)
+      let text = 0x3030 &+ UInt16(truncatingIfNeeded: pair / 10 | (pair % 10) << 8)
       place.storeBytes(of: text.littleEndian, toByteOffset: index, as: UInt16.self)
     }
-    if index == 1 { place.storeBytes(of: UInt8(truncatingIfNeeded: 0x30 + rest % 10), as: UInt8.self) }
+    if index == 1 { place.storeBytes(of: UInt8(truncatingIfNeeded: 0x30 &+ rest % 10), as: UInt8.self) }
   }
 
   /// Appends ISO 8601 in UTC with six decimals, truncated: `2015-10-20T07:09:33.611190Z`.
@@ -118,13 +135,14 @@ public struct OutputBuffer: ~Copyable {
       append(UInt8(ascii: "T"))
       appendTimeOfDay(nanoseconds)
       // Nanoseconds in 64 bits end in the year 2554, so the date has always ten characters.
-      cachedText.copyMemory(from: memory + start, byteCount: 20)
+      cachedText.copy(memory.view(start, 20), to: 0)
       cachedSecond = second
       count = start
     }
-    let place = extend(27)
-    place.copyMemory(from: cachedText, byteCount: 20)
-    Self.storeDecimal((nanoseconds - second * 1_000_000_000) / 1000, at: place + 20, width: 6)
+    guard let place = extend(27) else { return }
+    let text = cachedText.view(0, 20)
+    place.copyMemory(from: text.base, byteCount: text.count)
+    Self.storeDecimal((nanoseconds &- second &* 1_000_000_000) / 1000, at: place + 20, width: 6)
     place.storeBytes(of: UInt8(ascii: "Z"), toByteOffset: 26, as: UInt8.self)
   }
 
@@ -132,14 +150,14 @@ public struct OutputBuffer: ~Copyable {
   mutating func appendTimeOfDay(_ nanoseconds: UInt64) {
     let seconds = nanoseconds / 1_000_000_000
     let ofDay = seconds % 86400
-    let place = extend(15)
+    guard let place = extend(15) else { return }
     Self.storeDecimal(ofDay / 3600, at: place, width: 2)
     place.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 2, as: UInt8.self)
     Self.storeDecimal(ofDay / 60 % 60, at: place + 3, width: 2)
     place.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 5, as: UInt8.self)
     Self.storeDecimal(ofDay % 60, at: place + 6, width: 2)
     place.storeBytes(of: UInt8(ascii: "."), toByteOffset: 8, as: UInt8.self)
-    Self.storeDecimal((nanoseconds - seconds * 1_000_000_000) / 1000, at: place + 9, width: 6)
+    Self.storeDecimal((nanoseconds &- seconds &* 1_000_000_000) / 1000, at: place + 9, width: 6)
   }
 
   /// Appends a number with its sign if it is negative.
@@ -150,14 +168,14 @@ public struct OutputBuffer: ~Copyable {
 
   /// Appends two lower-case hexadecimal digits.
   mutating func appendHexadecimal(_ byte: UInt8) {
-    let place = extend(2)
+    guard let place = extend(2) else { return }
     place.storeBytes(of: Self.digit(byte >> 4), as: UInt8.self)
     place.storeBytes(of: Self.digit(byte & 15), toByteOffset: 1, as: UInt8.self)
   }
 
   /// The lower-case hexadecimal digit of a value below 16.
   @inline(__always)
-  static func digit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 + nibble : 0x57 + nibble }
+  static func digit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 &+ nibble : 0x57 &+ nibble }
 }
 
 /// A field writer that makes lines of text in a buffer: JSON, CSV or the table.

@@ -32,8 +32,8 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
 
     /// True the first time: a plugin may repeat an element, and its value then belongs to the plugin's fields.
     mutating func isNew(_ bit: UInt32) -> Bool {
-      defer { seen |= 1 << bit }
-      return seen & 1 << bit == 0
+      defer { seen |= 1 &<< bit }
+      return seen & (1 &<< bit) == 0
     }
 
     /// Keeps a number if a column shows it, or if it says nothing to a reader (version, interface).
@@ -97,7 +97,7 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
     output.appendDate(basic.start)
     output.append(UInt8(ascii: " "))
     output.appendTimeOfDay(basic.start)
-    let duration = basic.end >= basic.start ? basic.end - basic.start : 0
+    let duration = basic.end >= basic.start ? basic.end &- basic.start : 0
     right(16) {
       $0.appendDecimal(duration / 1_000_000_000)
       $0.append(UInt8(ascii: "."))
@@ -124,7 +124,7 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
       output.append(endReason: reason)
     } else {
       left(7) { $0.append(endReason: reason) }
-      output.append(extra.bytes)
+      output.append(extra.contents)
     }
     output.append(UInt8(ascii: "\n"))
   }
@@ -132,15 +132,15 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
   private mutating func left(_ width: Int, _ write: (inout OutputBuffer) -> Void) {
     let start = output.count
     write(&output)
-    output.append(UInt8(ascii: " "), times: width - (output.count - start))
+    output.append(UInt8(ascii: " "), times: width &- (output.count &- start))
   }
 
   private mutating func right(_ width: Int, _ write: (inout OutputBuffer) -> Void) {
     // Written to the scratch end of `extra` first, so that the width is known before the blanks are written.
     let start = extra.count
     write(&extra)
-    output.append(UInt8(ascii: " "), times: width - (extra.count - start))
-    output.append(UnsafeRawBufferPointer(rebasing: extra.bytes[start...]))
+    output.append(UInt8(ascii: " "), times: width &- (extra.count &- start))
+    output.append(extra.contents.dropFirst(start))
     extra.truncate(to: start)
   }
 

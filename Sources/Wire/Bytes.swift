@@ -71,6 +71,17 @@ public struct Bytes: BitwiseCopyable, @unchecked Sendable {
     return Bytes(base + skipped, count: count &- skipped)
   }
 
+  /// The bytes of a buffer, which the caller keeps alive and unchanged.
+  @inlinable @inline(__always)
+  public init(_ buffer: UnsafeRawBufferPointer) {
+    base = buffer.baseAddress ?? martlet_zeros()
+    count = buffer.count
+  }
+
+  /// The same bytes for the standard library.
+  @inlinable @inline(__always)
+  public var buffer: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+
   /// The same bytes as the standard library's span, for writers that take one.
   @inlinable @inline(__always)
   public var span: RawSpan {

@@ -15,7 +15,7 @@ FORBIDDEN = re.compile(
     r"getGenericMetadata|getWitnessTable|conformsToProtocol|initStackObject|dynamicCast|allocBox|projectBox|weak|unowned)"
     r"|^(malloc|calloc|realloc|free|posix_memalign|aligned_alloc|mmap|munmap|pthread_(mutex|rwlock|spin|cond)_?\w*)$")
 
-FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
+FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
 INSTRUCTION = re.compile(r"^\s+([0-9a-f]+):\s+(\S.*)$")
 #: A call, or any jump: what the compiler makes of a call in the last place.
 DIRECT = re.compile(r"\b(?:call|j[a-z]+)\s+(?:0x)?([0-9a-f]+) <([^>+]+)(?:\+0x[0-9a-f]+)?>")
@@ -31,12 +31,15 @@ ATOMIC = re.compile(r"^(?:lock|xacquire|xrelease)\b|^xchg\b.*\(|^syscall\b")
 WORKER = (
     "WorkerLoop.main()", "WorkerLoop.loop()", "FlowWorker.process(_:count:now:)", "FlowWorker.process(_:count:times:)",
     "FlowWorker.idle(now:)", "FlowWorker.recycle(_:count:)", "FlowWorker.flush()")
-#: What the export lcore runs. Its outputs are called through tables, so that all that they are asked for is named here.
+#: What the export lcore runs. Its outputs are called through tables, so that all that they are asked for is named here,
+#: but for `Outputs.counters`, which the control lcore reads.
 EXPORT = (
     "ExportLoop.main()", "RecordSchema<>.append(_:count:to:)", "RecordSchema<>.render(_:isReverse:into:)", "Outputs.export(_:count:)",
     re.compile(r"^protocol witness for (?:Output|MessageTransport|ByteConnection)\."),
     re.compile(r"^(?:specialized )?(?:Outputs|\w+Output(?:<.*>)?|\w+Transport|\w+Connection|FileWriter|MessageQueue)\."
-               r"(?!init|deinit|__|description|open\(|.*\.(?:modify|setter|read)$)"))
+               r"(?!init|deinit|__|description|open\(|.*\.(?:modify|setter|read)$)(?<!Outputs\.(?=counters))"),
+    # What is freed on the way: through tables, too.
+    re.compile(r"^(?:SharedBytes|FileChunk|SocketAddresses)\.__deallocating_deinit$"))
 
 
 class Binary:
@@ -44,15 +47,17 @@ class Binary:
 
     def __init__(self, disassembly, demangle, sizes=""):
         self.code, function = {}, None
-        #: Where the code of a symbol ends, for those whose size is known.
-        self.ends = {symbol: int(start, 16) + int(size, 16) for start, size, symbol in SIZE.findall(sizes)}
+        #: Where the code of a symbol begins and ends, for those whose size is known. Modules may have functions of one name.
+        self.spans = {}
+        for start, size, symbol in SIZE.findall(sizes):
+            self.spans.setdefault(symbol, []).append((int(start, 16), int(start, 16) + int(size, 16)))
         for line in disassembly.splitlines():
             if start := FUNCTION.match(line):
-                symbol = start[1]
+                symbol = start[2]
                 function = self.code.setdefault(symbol, [])
             elif function is not None and (instruction := INSTRUCTION.match(line)):
                 # Behind a function's end is another one, which has no name of its own in the symbol table.
-                if int(instruction[1], 16) >= self.ends.get(symbol, 1 << 64):
+                if self._is_behind(symbol, instruction[1]):
                     function = self.code.setdefault(nameless(symbol), [])
                 function.append((instruction[1], instruction[2].strip()))
         self.names = demangle(list(self.code))
@@ -66,7 +71,12 @@ class Binary:
     def target(self, call):
         """The symbol that a match of `DIRECT` goes to."""
         symbol = call[2]
-        return nameless(symbol) if int(call[1], 16) >= self.ends.get(symbol, 1 << 64) else symbol
+        return nameless(symbol) if self._is_behind(symbol, call[1]) else symbol
+
+    def _is_behind(self, symbol, address):
+        """Whether an address for which `objdump` names a symbol is not in its code, but in that of a function without name."""
+        spans = self.spans.get(symbol)
+        return bool(spans) and not any(start <= int(address, 16) < end for start, end in spans)
 
 
 def nameless(symbol):

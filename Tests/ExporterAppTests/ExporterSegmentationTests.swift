@@ -1,6 +1,7 @@
 // Runs of messages that one system call hands to the kernel as one (UDP_SEGMENT), seen from the collector's socket.
 import Glibc
 import Testing
+import Wire
 
 @testable import ExporterApp
 @testable import IPFIX
@@ -28,8 +29,11 @@ private struct Messages {
   var records: UInt64 { list.reduce(0) { $0 + UInt64($1.records) } }
 
   func send(_ transport: UDPTransport) {
-    bytes.withUnsafeBytes {
-      transport.send(MessageBatch(bytes: $0, messages: list), now: .current) { [] }
+    bytes.withUnsafeBytes { bytes in
+      list.withUnsafeBufferPointer { list in
+        let batch = MessageBatch(contents: Bytes(bytes), messages: ListView(list))
+        transport.send(batch, now: .current) { SharedBytes() }
+      }
     }
   }
 }
@@ -68,7 +72,7 @@ private func transport(
   to collector: RawCollector, ipv6: Bool, policy: OverloadPolicy = .drop
 ) -> UDPTransport {
   let transport = UDPTransport(host: ipv6 ? "::1" : "127.0.0.1", port: collector.port, policy: policy)
-  _ = transport.tick(now: .current) { [] }
+  _ = transport.tick(now: .current) { SharedBytes() }
   return transport
 }
 
@@ -134,7 +138,7 @@ private func transport(
     collector = nil
     let messages = Messages(lengths: lengths)
     for _ in 0..<3 { messages.send(transport) }
-    _ = transport.tick(now: .current) { [] }
+    _ = transport.tick(now: .current) { SharedBytes() }
     #expect(transport.counters.sentRecords == 0)
     #expect(transport.counters.lostRecords == 3 * messages.records)
     #expect(transport.counters.errors > 0 && transport.status.contains("refused"))

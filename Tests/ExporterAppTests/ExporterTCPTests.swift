@@ -3,6 +3,7 @@ import Foundation
 import Glibc
 import IPFIX
 import Testing
+import Wire
 
 @testable import ExporterApp
 
@@ -229,13 +230,13 @@ import Testing
     var fillers: [TCPTransport] = []
     for _ in 0..<4 {
       fillers.append(TCPTransport(host: "127.0.0.1", port: port, policy: .drop))
-      _ = fillers.last?.tick(now: .current) { [] }
+      _ = fillers.last?.tick(now: .current) { SharedBytes() }
     }
     let transport = TCPTransport(host: "127.0.0.1", port: port, policy: .drop)
     let now = Moment.current
-    _ = transport.tick(now: now) { [] }
+    _ = transport.tick(now: now) { SharedBytes() }
     usleep(10_000)
-    _ = transport.tick(now: now.later(seconds: 1.8)) { [] }
+    _ = transport.tick(now: now.later(seconds: 1.8)) { SharedBytes() }
     #expect(transport.status.contains("no answer"))
   }
 }

@@ -136,14 +136,15 @@ import Testing
       var decoder = MessageDecoder(model: Sample.model)
       _ = try? decoder.decodeAll(Array(whole[..<length]))
     }
-    let first = Array(stream.batch[stream.batch.messages[0]])
+    let first = Array(stream.batch[stream.batch.messages[0]].buffer)
     for length in 0..<first.count {
       var decoder = MessageDecoder(model: Sample.model)
       _ = try? decoder.decode(Array(first[..<length]))
     }
     var decoder = MessageDecoder(model: Sample.model)
     for _ in 0..<20000 {
-      var mutated = Array(stream.batch[stream.batch.messages.randomElement(using: &generator)!])
+      var mutated = Array(
+        stream.batch[stream.batch.messages.randomElement(using: &generator)!].buffer)
       for _ in 0..<Int.random(in: 1...8, using: &generator) {
         mutated[Int.random(in: 0..<mutated.count, using: &generator)] = .random(
           in: 0...255, using: &generator)

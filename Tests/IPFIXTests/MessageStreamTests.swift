@@ -203,7 +203,8 @@ import Testing
     stream.flush()
     stream.append(key: 2, [.unsigned16(Sample.sourcePort, 4)])
     var decoder = MessageDecoder()
-    #expect(try decoder.decodeAll(stream.announcement()).flatMap(\.templates).map(\.identifier) == [258])
+    let announced = try decoder.decodeAll(stream.announcement().withBytes { Array($0.buffer) })
+    #expect(announced.flatMap(\.templates).map(\.identifier) == [258])
   }
 
   @Test("a template longer than a message is sent in a longer one")

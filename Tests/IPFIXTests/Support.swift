@@ -2,6 +2,7 @@
 import IPFIX
 import IPFIXDecoding
 import TestSupport
+import Wire
 
 enum Sample {
   static let octets = InformationElement(.iana, 1, "octetDeltaCount", .unsigned64, semantics: .deltaCounter)
@@ -185,7 +186,7 @@ extension MessageStream {
   mutating func takeMessages() -> [[UInt8]] {
     flush()
     let batch = self.batch
-    let messages = batch.messages.map { Array(batch[$0]) }
+    let messages = batch.messages.map { Array(batch[$0].buffer) }
     removeBatch()
     return messages
   }
@@ -194,15 +195,12 @@ extension MessageStream {
 /// The bytes that a data record writer makes of some fields, nil when they do not fit into `room`.
 func encode(_ fields: [AnyField], room: Int = 65535) -> [UInt8]? {
   // Bytes behind the end must stay as they are.
-  var memory = [UInt8](repeating: 0xEE, count: room + 16)
-  let written: Int? = memory.withUnsafeMutableBytes { buffer in
-    let start = buffer.baseAddress!
-    var writer = DataRecordWriter(start: start, end: start + room)
-    fields.write(into: &writer)
-    return writer.overflowed ? nil : writer.position - start
-  }
-  precondition(memory[room...].allSatisfy { $0 == 0xEE }, "written past the end")
-  return written.map { Array(memory[..<$0]) }
+  var memory = OwnedBytes(count: room + 16)
+  memory.fill(0xEE, from: 0, count: room + 16)
+  var writer = DataRecordWriter(memory, from: 0, to: room)
+  fields.write(into: &writer)
+  precondition(memory.view(room, 16).buffer.allSatisfy { $0 == 0xEE }, "written past the end")
+  return writer.overflowed ? nil : Array(memory.view(0, writer.position - memory.base).buffer)
 }
 
 /// Bytes from hexadecimal text; blanks are ignored.

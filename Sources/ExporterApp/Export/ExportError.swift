@@ -35,5 +35,8 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
   }
 
   /// The system's words for an errno.
-  static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
+  static func reason(_ code: Int32) -> String {
+    let words: UnsafeMutablePointer<CChar>? = strerror(code)
+    return words.map { String(cString: $0) } ?? "error \(code)"
+  }
 }

@@ -2,6 +2,7 @@
 import FlowCore
 import IPFIX
 import Rendering
+import Wire
 
 /// Exports records as lines of text.
 final class LineOutput<Writer: LineWriter & ~Copyable>: Output {
@@ -13,7 +14,7 @@ final class LineOutput<Writer: LineWriter & ~Copyable>: Output {
   /// Records whose lines are in the buffer.
   private var buffered = 0
   /// The lines that every new file begins with.
-  private let header: [UInt8]
+  private let header: SharedBytes
   /// A write takes at least so many octets, unless time is up.
   private static var threshold: Int { 1 << 16 }
 
@@ -23,14 +24,14 @@ final class LineOutput<Writer: LineWriter & ~Copyable>: Output {
     render: @escaping (BuiltInSchema, UnsafeMutableRawPointer, _ isReverse: Bool, inout Writer) -> Void
   ) {
     var writer = writer
-    header = Array(writer.output.bytes)
+    header = SharedBytes(copying: writer.output.contents)
     writer.output.removeAll()
     self.writer = writer
     self.file = file
     self.schema = schema
     self.render = render
     // An export without records has its heading, too.
-    file.push([], header: header, records: 0)
+    file.push(SharedBytes(), header: header, records: 0)
   }
 
   func append(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
@@ -58,7 +59,7 @@ final class LineOutput<Writer: LineWriter & ~Copyable>: Output {
   @inline(never)
   private func flush() {
     guard writer.output.count > 0 else { return }
-    file.push(Array(writer.output.bytes), header: header, records: buffered)
+    file.push(SharedBytes(copying: writer.output.contents), header: header, records: buffered)
     buffered = 0
     writer.output.removeAll()
   }
@@ -68,7 +69,7 @@ final class LineOutput<Writer: LineWriter & ~Copyable>: Output {
   func reopen() {
     flush()
     file.reopen()
-    file.push([], header: header, records: 0)
+    file.push(SharedBytes(), header: header, records: 0)
   }
 
   func close() {

@@ -16,13 +16,21 @@ struct Moment: Sendable {
   private static func read(_ clock: clockid_t) -> (seconds: UInt32, nanoseconds: UInt64) {
     var time = timespec()
     clock_gettime(clock, &time)
-    let nanoseconds = UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+    let nanoseconds = UInt64(clamping: time.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: time.tv_nsec)
     return (UInt32(truncatingIfNeeded: time.tv_sec), nanoseconds)
   }
 
   /// The same moment, later.
   func later(seconds: Double) -> Moment {
-    Moment(
-      monotonic: monotonic &+ UInt64(seconds * 1e9), unixSeconds: unixSeconds &+ UInt32(seconds))
+    let span = Self.nanoseconds(seconds)
+    return Moment(
+      monotonic: monotonic &+ span,
+      unixSeconds: unixSeconds &+ UInt32(truncatingIfNeeded: span / 1_000_000_000))
+  }
+
+  /// A span of seconds in nanoseconds, 0 for what is none, at most a century.
+  static func nanoseconds(_ seconds: Double) -> UInt64 {
+    guard seconds > 0 else { return 0 }
+    return UInt64(exactly: (min(seconds, 3.2e9) * 1e9).rounded(.towardZero)) ?? 0
   }
 }

@@ -8,14 +8,27 @@ import Synchronization
 /// The outputs of the options, as one. One lcore (offline: the only thread) uses them, always the same; the control lcore
 /// reads the published counters.
 final class Outputs {
-  /// As the user wrote them.
-  let names: [String]
-  private let outputs: [any Output]
-  /// What each output counted, at an address that stays, for the control lcore.
-  private let published: UnsafeMutablePointer<OutputCounters>
+  /// One output and what is said of it.
+  private final class Entry {
+    /// As the user wrote it.
+    let name: String
+    let output: any Output
+    /// What it counted, at an address that stays, for the control lcore.
+    let published: UnsafeMutablePointer<OutputCounters>
+    var complaint: Complaint
+
+    init(_ name: String, _ output: any Output) {
+      self.name = name
+      self.output = output
+      published = .allocate(capacity: 1)
+      published.initialize(to: OutputCounters())
+      complaint = Complaint(name: name)
+    }
+  }
+
+  private let entries: [Entry]
   /// Records handed over, once each.
   private let handedOver: UnsafeMutablePointer<UInt64>
-  private var complaints: [Complaint]
   private var lastTick: UInt64 = 0
   private let faults = ParserFaults()
   private let schema: BuiltInSchema
@@ -28,27 +41,22 @@ final class Outputs {
   /// - Parameter live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
   /// - Throws: a file that cannot be made.
   init(_ plan: OutputPlan, _ options: Options, schema: BuiltInSchema, live: Bool) throws(Failure) {
-    var outputs: [any Output] = []
+    var entries: [Entry] = []
     for index in plan.entries.indices {
       do {
-        outputs.append(
-          try Self.open(
-            plan.entries[index].url, others: plan.otherFiles(than: index), options, schema: schema, live: live
-          ))
+        let output = try Self.open(
+          plan.entries[index].url, others: plan.otherFiles(than: index), options, schema: schema, live: live)
+        entries.append(Entry(plan.entries[index].argument, output))
       } catch {
-        for output in outputs { output.close() }
+        for entry in entries { entry.output.close() }
         throw .general(error.description)
       }
     }
-    self.outputs = outputs
+    self.entries = entries
     self.schema = schema
-    names = plan.entries.map(\.argument)
-    complaints = names.map(Complaint.init)
-    published = .allocate(capacity: max(1, outputs.count))
-    published.initialize(repeating: OutputCounters(), count: max(1, outputs.count))
     handedOver = .allocate(capacity: 1)
     handedOver.initialize(to: 0)
-    if outputs.isEmpty {
+    if entries.isEmpty {
       Console.warning("no --export: flows are counted but go nowhere (as --export udp://collector:4739)")
     }
   }
@@ -97,7 +105,7 @@ final class Outputs {
   /// Takes `count` finished records; they are the caller's again when this returns.
   func export(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
     faults.countHere()
-    for output in outputs { output.append(records, count: count) }
+    for entry in entries { entry.output.append(records, count: count) }
     martlet_trace_record(nil)
     handedOver.pointee &+= schema.recordCount(records, count: count)
   }
@@ -110,29 +118,27 @@ final class Outputs {
     guard moment.monotonic &- lastTick >= Self.interval else { return }
     lastTick = moment.monotonic
     if Requests.reopen.exchange(false, ordering: .relaxed) {
-      for output in outputs { output.reopen() }
+      for entry in entries { entry.output.reopen() }
     }
-    for output in outputs { output.tick(now: moment) }
+    for entry in entries { entry.output.tick(now: moment) }
     publish(says: true)
   }
 
   /// Writes everything out and closes, within the bounds of `Drain`. Called once, last.
   func finish() {
-    for output in outputs { output.close() }
+    for entry in entries { entry.output.close() }
     publish(says: false)
   }
 
   /// Puts the outputs' counters where the control lcore reads them; says where records were lost since the last look.
   private func publish(says: Bool) {
-    var index = 0
-    for output in outputs {
-      let counters = output.counters
-      if says, counters.lostRecords > published[index].lostRecords, index < complaints.count {
-        let reason = output.status.isEmpty ? "it does not keep up" : output.status
-        complaints[index].say("records are lost: \(reason)")
+    for entry in entries {
+      let counters = entry.output.counters
+      if says, counters.lostRecords > entry.published.pointee.lostRecords {
+        let status = entry.output.status
+        entry.complaint.say("records are lost: \(status.isEmpty ? "it does not keep up" : status)")
       }
-      published[index] = counters
-      index &+= 1
+      entry.published.pointee = counters
     }
   }
 
@@ -144,7 +150,7 @@ final class Outputs {
 
   /// Each output's counters as they were at the last look; any thread may ask.
   var counters: [(name: String, counters: OutputCounters)] {
-    names.indices.map { (names[$0], published[$0]) }
+    entries.map { ($0.name, $0.published.pointee) }
   }
 
   /// What is to be said at the end, asked after `finish`: records that were lost, or a file that could not be closed.
@@ -152,17 +158,21 @@ final class Outputs {
   /// - Parameter before: records that were lost on the way to the outputs.
   func outcome(before: UInt64) -> Failure? {
     var lost = before
-    var reasons = before > 0 ? ["\(before) between the lcores"] : []
-    for (index, output) in outputs.enumerated() where output.counters.lostRecords > 0 {
-      lost &+= output.counters.lostRecords
-      let reason = output.status.isEmpty ? "it did not keep up" : output.status
-      reasons.append("\(output.counters.lostRecords) at \(names[index]) (\(reason))")
+    var reasons = before > 0 ? "\(before) between the lcores" : ""
+    var failure: ExportError?
+    for entry in entries {
+      let count = entry.output.counters.lostRecords
+      if count > 0 {
+        lost &+= count
+        let status = entry.output.status
+        let reason = status.isEmpty ? "it did not keep up" : status
+        reasons += "\(reasons.isEmpty ? "" : ", ")\(count) at \(entry.name) (\(reason))"
+      }
+      // A reader that has seen enough (`martlet … | head`) is no failure.
+      if case .readerGone = entry.output.failure { continue }
+      failure = failure ?? entry.output.failure
     }
-    if lost > 0 {
-      return .lost("\(lost) records were lost on the way out: \(reasons.joined(separator: ", "))")
-    }
-    // A reader that has seen enough (`martlet … | head`) is no failure.
-    let failure = outputs.compactMap(\.failure).first { if case .readerGone = $0 { false } else { true } }
+    if lost > 0 { return .lost("\(lost) records were lost on the way out: \(reasons)") }
     return failure.map { .general($0.description) }
   }
 }

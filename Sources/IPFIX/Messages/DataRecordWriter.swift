@@ -1,4 +1,5 @@
 // The field writer of the hot path: a record's fields as big-endian bytes, straight into the message.
+import Wire
 
 /// Writes one data record (RFC 7011 section 3.4.3) at a cursor, never past a hard end.
 ///
@@ -14,14 +15,18 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
   @usableFromInline let martletEnterpriseNumber: UInt32
   @usableFromInline var hasOverflowed: Bool
 
-  /// A writer for the memory from `start` up to, not including, `end`, which must outlive it.
+  /// A writer for the bytes of `memory` from offset `start` up to, not including, `end`. The memory must outlive it and stay
+  /// where it is. A place that is not inside has no room, and is a fault.
   @inlinable @inline(__always)
   public init(
-    start: UnsafeMutableRawPointer, end: UnsafeMutableRawPointer,
+    _ memory: borrowing OwnedBytes, from start: Int, to end: Int,
     martletEnterpriseNumber: UInt32 = EnterpriseNumber.documentation
   ) {
-    cursor = start
-    self.end = end
+    let isInside = memory.contains(start, end &- start)
+    if _slowPath(!isInside) { noteFault() }
+    // Safe: the line before the last checked that both are inside.
+    cursor = memory.base + (isInside ? start : 0)
+    self.end = memory.base + (isInside ? end : 0)
     self.martletEnterpriseNumber = martletEnterpriseNumber
     hasOverflowed = false
   }
@@ -37,7 +42,8 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
   /// The next `count` bytes, or nil, with nothing more to be written, when they are not there.
   @inlinable @inline(__always)
   mutating func take(_ count: Int) -> UnsafeMutableRawPointer? {
-    guard _fastPath(end - cursor >= count) else {
+    // Compared without signs: a negative count is longer than any room.
+    guard _fastPath(UInt(bitPattern: end - cursor) >= UInt(bitPattern: count)) else {
       hasOverflowed = true
       end = cursor
       return nil
@@ -101,7 +107,7 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
     let count = bytes.byteCount
     let prefix = count < 255 ? 1 : 3
     // More than two octets can say never fits: report it like any record that is too long.
-    guard let place = take(count <= 65535 ? prefix + count : Int.max) else { return }
+    guard let place = take(count <= 65535 ? prefix &+ count : Int.max) else { return }
     if prefix == 1 {
       place.storeBytes(of: UInt8(truncatingIfNeeded: count), as: UInt8.self)
     } else {
@@ -123,13 +129,15 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
   ) {
     let width = Entry.bitWidth / 8
     guard var place = beginList(element, count: count, width: width) else { return }
-    for index in 0..<count {
+    var index = 0
+    while index < count {
       var value = entry(index).bigEndian
       // FixedWidthInteger does not promise BitwiseCopyable, so the bytes are copied; it compiles to one store.
       withUnsafeBytes(of: &value) {
         place.copyMemory(from: $0.baseAddress.unsafelyUnwrapped, byteCount: width)
       }
       place += width
+      index &+= 1
     }
   }
 
@@ -165,8 +173,8 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
     let enterpriseNumber = element.enterpriseNumber(martlet: martletEnterpriseNumber)
     let header = enterpriseNumber == 0 ? 5 : 9
     // Above 65535 entries the product could overflow, and no list of that many fits anyway.
-    let length = count >= 0 && count <= 65535 ? header + count * width : Int.max
-    guard let place = take(length <= 65535 ? 3 + length : Int.max) else { return nil }
+    let length = count >= 0 && count <= 65535 ? header &+ count &* width : Int.max
+    guard let place = take(length <= 65535 ? 3 &+ length : Int.max) else { return nil }
     let identifier = element.identifier & 0x7FFF | (enterpriseNumber == 0 ? 0 : 0x8000)
     place.storeBytes(of: 255, as: UInt8.self)
     place.storeBytes(of: UInt16(truncatingIfNeeded: length).bigEndian, toByteOffset: 1, as: UInt16.self)
@@ -176,6 +184,6 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
     if enterpriseNumber != 0 {
       place.storeBytes(of: enterpriseNumber.bigEndian, toByteOffset: 8, as: UInt32.self)
     }
-    return place + 3 + header
+    return place + (3 &+ header)
   }
 }

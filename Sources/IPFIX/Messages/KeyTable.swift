@@ -1,56 +1,67 @@
 // A tiny hash table, because Dictionary costs tens of nanoseconds per look-up and this one is asked for every record
 // whose combination of fields differs from the record before it.
+import Wire
 
 /// Maps 64-bit keys to small numbers: open addressing, linear probing, at most half full.
 @usableFromInline
 struct KeyTable: ~Copyable {
-  struct Slot {
+  private struct Slot: BitwiseCopyable {
     var key: UInt64
     /// The value plus 1; 0 marks a free slot.
     var valuePlusOne: Int
   }
 
-  private var slots: UnsafeMutablePointer<Slot>
-  private var bits: Int
+  /// All slots, as many as a power of two.
+  private var slots: GrowableList<Slot>
+  /// What is left of a hash of 64 bits when it is shifted so far is a slot's number.
+  private var shift: UInt64
   private(set) var count = 0
 
+  /// An empty table of 2 to the power of `bits` slots, at least 16.
   init(bits: Int = 8) {
-    self.bits = bits
-    slots = .allocate(capacity: 1 << bits)
-    slots.initialize(repeating: Slot(key: 0, valuePlusOne: 0), count: 1 << bits)
+    let bits = min(max(bits, 4), 30)
+    shift = UInt64(truncatingIfNeeded: 64 &- bits)
+    slots = GrowableList(repeating: Slot(key: 0, valuePlusOne: 0), count: 1 &<< bits)
   }
 
-  deinit { slots.deallocate() }
-
-  /// The slot of `key`, or the free slot where it belongs. O(1) expected.
-  private func slot(of key: UInt64) -> Int {
+  /// The index of the slot of `key`, or of the free slot where it belongs; any if all are taken, which `insert` prevents.
+  /// O(1) expected.
+  @inline(__always)
+  private func index(of key: UInt64) -> (index: Int, slot: Slot) {
     // Multiplying by 2^64 / golden ratio spreads keys that differ in few bits, such as sets of plugins.
-    var index = Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> UInt64(64 - bits))
-    while slots[index].valuePlusOne != 0 && slots[index].key != key {
-      index = (index + 1) & ((1 << bits) - 1)
+    var index = Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) &>> shift)
+    var slot = slots[index]
+    var rest = slots.count
+    while slot.valuePlusOne != 0, slot.key != key, rest > 0 {
+      index = (index &+ 1) & (slots.count &- 1)
+      slot = slots[index]
+      rest &-= 1
     }
-    return index
+    return (index, slot)
   }
 
   /// The value stored for `key`, or -1.
-  func find(_ key: UInt64) -> Int { slots[slot(of: key)].valuePlusOne - 1 }
+  func find(_ key: UInt64) -> Int {
+    let slot = index(of: key).slot
+    return slot.key == key ? slot.valuePlusOne &- 1 : -1
+  }
 
   /// Stores a value of at least 0 for a key that is not in the table yet.
   mutating func insert(_ key: UInt64, _ value: Int) {
-    if count * 2 >= 1 << bits { grow() }
-    slots[slot(of: key)] = Slot(key: key, valuePlusOne: value + 1)
-    count += 1
+    if count &* 2 >= slots.count { grow() }
+    slots[index(of: key).index] = Slot(key: key, valuePlusOne: value &+ 1)
+    count &+= 1
   }
 
   private mutating func grow() {
-    let old = slots
-    let oldCount = 1 << bits
-    bits += 1
-    slots = .allocate(capacity: 1 << bits)
-    slots.initialize(repeating: Slot(key: 0, valuePlusOne: 0), count: 1 << bits)
-    for index in 0..<oldCount where old[index].valuePlusOne != 0 {
-      slots[slot(of: old[index].key)] = old[index]
+    guard shift > 34 else { return }
+    var larger = KeyTable(bits: Int(truncatingIfNeeded: 65 &- shift))
+    var index = 0
+    while index < slots.count {
+      let slot = slots[index]
+      if slot.valuePlusOne != 0 { larger.insert(slot.key, slot.valuePlusOne &- 1) }
+      index &+= 1
     }
-    old.deallocate()
+    swap(&self, &larger)
   }
 }

@@ -1,4 +1,5 @@
 // The cold half of the message stream: opening and closing sets and messages, writing templates.
+import Wire
 
 extension MessageStream {
   /// Opens a data set for a known key; false when the key is new.
@@ -14,56 +15,86 @@ extension MessageStream {
     closeSet()
     openKey = key
     openTemplate = index
-    endsInPadding = paddings[index].hasField
-    openSet(UInt16(Self.firstTemplate + index))
+    endsInPadding = templates[index].hasField
+    openSet(UInt16(clamping: Self.firstTemplate &+ index))
+  }
+
+  /// Where a template's record is, and how its sets are padded.
+  struct TemplatePlace: BitwiseCopyable {
+    /// In `templateOctets`.
+    var offset: Int
+    /// Its octets.
+    var length: Int
+    /// Zeros behind the last data record must be fewer than this, or they would be a record.
+    var shortestRecord: Int
+    /// Its records end in paddingOctets.
+    var hasField: Bool
   }
 
   /// Assigns the next template number to a key, writes the template and opens a data set; false: record dropped.
   @usableFromInline @inline(never)
-  mutating func define(_ key: UInt64, _ fields: [FieldSpecifier]) -> Bool {
-    let identifier = Self.firstTemplate + templates.count
-    var fields = fields
-    let isVariable = fields.contains { $0.length == FieldSpecifier.variableLength }
-    let hasField = configuration.padsMessages && isVariable
-    if hasField { fields.append(.paddingOctets) }
-    let template = Template(identifier: UInt16(clamping: identifier), fields: fields)
-    let record = template.record
+  mutating func define(_ key: UInt64, _ record: inout TemplateRecord) -> Bool {
+    let identifier = Self.firstTemplate &+ templates.count
+    let isEmpty = record.fieldCount == 0
+    let hasField = configuration.padsMessages && record.isVariable
+    if hasField { record.append(.paddingOctets) }
+    record.setIdentifier(UInt16(clamping: identifier))
     // A template without fields would be a withdrawal (RFC 7011 section 8.1).
-    guard identifier <= 65535, !fields.isEmpty,
-      Self.headerLength + 4 + record.count <= configuration.largestLength
+    guard identifier <= 65535, !isEmpty,
+      Self.headerLength &+ 4 &+ record.bytes.count <= configuration.largestLength
     else {
-      counters.dropped += 1
+      counters.dropped &+= 1
       return false
     }
     let index = templates.count
     keys.insert(key, index)
-    templates.append(record)
-    paddings.append(Padding(hasField: hasField, shortestRecord: template.shortestRecord))
+    add(record.bytes, shortestRecord: record.shortestRecord, hasField: hasField)
     writeTemplate(index)
     open(key, index)
     return true
   }
 
+  /// Keeps a template's record under the next number.
+  private mutating func add(_ record: Bytes, shortestRecord: Int, hasField: Bool) {
+    let last = templates.isEmpty ? nil : templates[templates.count &- 1]
+    let offset = last.map { $0.offset &+ $0.length } ?? 0
+    let end = offset &+ record.count
+    if end > templateOctets.count { templateOctets.grow(to: end &* 2, keeping: offset) }
+    templateOctets.copy(record, to: offset)
+    templates.append(
+      TemplatePlace(
+        offset: offset, length: record.count, shortestRecord: shortestRecord, hasField: hasField))
+  }
+
+  /// Keeps the first `count` templates of another stream, in a stream without templates.
+  mutating func addTemplates(of other: borrowing MessageStream, _ count: Int) {
+    var index = 0
+    while index < count {
+      let place = other.templates[index]
+      add(
+        other.templateOctets.view(place.offset, place.length), shortestRecord: place.shortestRecord,
+        hasField: place.hasField)
+      index &+= 1
+    }
+  }
+
   /// Puts one template record into the open message, into the open template set if there is one.
   mutating func writeTemplate(_ index: Int) {
-    let record = templates[index]
+    let place = templates[index]
     let continues = setStart != 0 && load16(setStart) == 2
     if !continues { closeSet() }
-    if limit - position < record.count + (continues ? 0 : 4) {
+    if limit &- position < place.length &+ (continues ? 0 : 4) {
       finishMessage()
-      if limit - position < record.count + 4 {
-        counters.oversize += 1
-        extend(to: Self.headerLength + 4 + record.count)
+      if limit &- position < place.length &+ 4 {
+        counters.oversize &+= 1
+        extend(to: Self.headerLength &+ 4 &+ place.length)
       }
     }
     if setStart == 0 { openSet(2) }
-    record.withUnsafeBytes { source in
-      guard let base = source.baseAddress else { return }
-      (memory + position).copyMemory(from: base, byteCount: source.count)
-    }
-    position += record.count
-    counters.templates += 1
-    if limit - messageStart > configuration.maximumLength { finishMessage() }
+    memory.copy(templateOctets.view(place.offset, place.length), to: position)
+    position &+= place.length
+    counters.templates &+= 1
+    if limit &- messageStart > configuration.maximumLength { finishMessage() }
   }
 
   /// Finds room for a record that did not fit: a new message, then a longer one; false when it is too long for any.
@@ -74,36 +105,36 @@ extension MessageStream {
       pad()
       finishMessage()
     } else if isOversize || configuration.largestLength == configuration.maximumLength {
-      counters.dropped += 1
+      counters.dropped &+= 1
       isOversize = false
-      limit = messageStart + configuration.maximumLength
+      limit = messageStart &+ configuration.maximumLength
       return false
     } else {
       extend(to: configuration.largestLength)
       isOversize = true
     }
-    openSet(UInt16(Self.firstTemplate + openTemplate))
+    openSet(UInt16(clamping: Self.firstTemplate &+ openTemplate))
     return true
   }
 
   private mutating func openSet(_ identifier: UInt16) {
     // Even an empty record needs a byte behind the set's header.
-    if limit - position < 5 {
+    if limit &- position < 5 {
       pad()
       finishMessage()
     }
     setStart = position
     store16(identifier, at: position)
-    position += 4
+    position &+= 4
   }
 
   /// Fills in the length of the open set, or takes back its header if nothing follows it.
   mutating func closeSet() {
     guard setStart != 0 else { return }
-    if position == setStart + 4 {
+    if position == setStart &+ 4 {
       position = setStart
     } else {
-      store16(UInt16(position - setStart), at: setStart + 2)
+      store16(UInt16(clamping: position &- setStart), at: setStart &+ 2)
       closedSet = setStart
     }
     setStart = 0
@@ -114,50 +145,36 @@ extension MessageStream {
   mutating func finishMessage() {
     closeSet()
     guard hasOpenMessage else { return }
-    let length = position - messageStart
+    let length = position &- messageStart
     store16(10, at: messageStart)
-    store16(UInt16(length), at: messageStart + 2)
-    store32(exportTime, at: messageStart + 4)
-    store32(sequence, at: messageStart + 8)
-    store32(configuration.observationDomain, at: messageStart + 12)
+    store16(UInt16(clamping: length), at: messageStart &+ 2)
+    memory.store(exportTime, at: messageStart &+ 4)
+    memory.store(sequence, at: messageStart &+ 8)
+    memory.store(configuration.observationDomain, at: messageStart &+ 12)
     messages.append(MessageBatch.Message(offset: messageStart, length: length, records: recordsInMessage))
-    finishedMessages += 1
     sequence &+= UInt32(truncatingIfNeeded: recordsInMessage)
-    counters.records += UInt64(recordsInMessage)
-    counters.messages += 1
-    counters.bytes += UInt64(length)
+    counters.records &+= UInt64(truncatingIfNeeded: recordsInMessage)
+    counters.messages &+= 1
+    counters.bytes &+= UInt64(truncatingIfNeeded: length)
     finishedTemplates = templates.count
-    if isOversize { counters.oversize += 1 }
+    if isOversize { counters.oversize &+= 1 }
     recordsInMessage = 0
     isOversize = false
     closedSet = 0
     messageStart = position
-    position += Self.headerLength
+    position &+= Self.headerLength
     extend(to: configuration.maximumLength)
   }
 
   /// Lets the open message grow to `length` octets; allocates when the block of memory is too short for that.
   private mutating func extend(to length: Int) {
-    limit = messageStart + length
-    guard limit > capacity else { return }
+    limit = messageStart &+ length
+    guard limit > memory.count else { return }
     // The room for the next message's header, which `position` is behind, may lie outside of the memory that there is.
-    let written = min(position, capacity)
-    capacity = limit + configuration.largestLength
-    let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 64)
-    larger.copyMemory(from: memory, byteCount: written)
-    memory.deallocate()
-    memory = larger
+    memory.grow(to: limit &+ configuration.largestLength, keeping: position)
   }
 
-  func load16(_ offset: Int) -> UInt16 {
-    UInt16(bigEndian: memory.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
-  }
+  func load16(_ offset: Int) -> UInt16 { memory.load(UInt16.self, at: offset) }
 
-  func store16(_ value: UInt16, at offset: Int) {
-    memory.storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt16.self)
-  }
-
-  private func store32(_ value: UInt32, at offset: Int) {
-    memory.storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt32.self)
-  }
+  mutating func store16(_ value: UInt16, at offset: Int) { memory.store(value, at: offset) }
 }

@@ -1,4 +1,5 @@
 // Turns records into the messages of one transport session: assigns templates, packs records, counts.
+import Wire
 
 /// What a message stream did; all counts only grow.
 public struct StreamCounters: Sendable, Equatable {
@@ -75,20 +76,20 @@ public struct MessageStream: ~Copyable {
 
   let configuration: Configuration
   var keys = KeyTable()
-  /// The encoded template records; number `firstTemplate` plus index.
-  var templates: [[UInt8]] = []
-  /// How each template's sets are padded.
-  var paddings: [Padding] = []
+  /// The encoded template records, one after the other.
+  var templateOctets = OwnedBytes(count: 2048)
+  /// Where each template lies; its number is `firstTemplate` plus the index.
+  var templates = GrowableList<TemplatePlace>()
   /// Templates that finished messages hold.
   var finishedTemplates = 0
   var lastRefresh: UInt32?
   /// Data records in finished messages of this session.
   var sequence: UInt32 = 0
-  var messages: [MessageBatch.Message] = []
-  var capacity: Int
+  /// The finished messages.
+  @usableFromInline var messages: GrowableList<MessageBatch.Message>
 
-  // The open message, in byte offsets from `memory`.
-  @usableFromInline var memory: UnsafeMutableRawPointer
+  // The open message, in byte offsets from the beginning of `memory`.
+  @usableFromInline var memory: OwnedBytes
   @usableFromInline var position: Int
   /// Where the open message must end.
   @usableFromInline var limit: Int
@@ -98,8 +99,6 @@ public struct MessageStream: ~Copyable {
   @usableFromInline var recordsInMessage = 0
   /// The open message is a long one for a single record.
   @usableFromInline var isOversize = false
-  /// `messages.count`, where inlined code can see it.
-  @usableFromInline var finishedMessages = 0
   @usableFromInline let messagesPerBatch: Int
   @usableFromInline let martletEnterpriseNumber: UInt32
   var messageStart = 0
@@ -119,14 +118,12 @@ public struct MessageStream: ~Copyable {
     self.configuration = configuration
     messagesPerBatch = configuration.messagesPerBatch
     martletEnterpriseNumber = configuration.martletEnterpriseNumber
-    capacity = (configuration.messagesPerBatch + 2) * configuration.maximumLength
-    memory = .allocate(byteCount: capacity, alignment: 64)
+    let batch = min(configuration.messagesPerBatch, 1 << 16) &+ 2
+    memory = OwnedBytes(count: batch &* configuration.maximumLength)
     position = Self.headerLength
     limit = configuration.maximumLength
-    messages.reserveCapacity(configuration.messagesPerBatch + 2)
+    messages = GrowableList(capacity: batch)
   }
-
-  deinit { memory.deallocate() }
 
   /// Adds one record. O(its length); a few nanoseconds besides when `key` is that of the record before.
   ///
@@ -142,16 +139,16 @@ public struct MessageStream: ~Copyable {
       if !open(key) {
         var collector = TemplateCollector(martletEnterpriseNumber: martletEnterpriseNumber)
         describe(&collector)
-        guard define(key, collector.fields) else { return }
+        guard define(key, &collector.record) else { return }
       }
     }
     repeat {
       var writer = DataRecordWriter(
-        start: memory + position, end: memory + limit, martletEnterpriseNumber: martletEnterpriseNumber)
+        memory, from: position, to: limit, martletEnterpriseNumber: martletEnterpriseNumber)
       encode(&writer)
       if endsInPadding { writer.store(0 as UInt8) }
       if _fastPath(!writer.overflowed) {
-        position = writer.cursor - memory
+        position = writer.cursor - memory.base
         recordsInMessage &+= 1
         if _slowPath(isOversize) { finishMessage() }
         return
@@ -161,34 +158,34 @@ public struct MessageStream: ~Copyable {
 
   /// True when enough messages are finished that the owner should send `batch` and call `removeBatch()`.
   @inlinable @inline(__always)
-  public var isBatchFull: Bool { finishedMessages >= messagesPerBatch }
+  public var isBatchFull: Bool { messages.count >= messagesPerBatch }
 
   /// The finished messages; valid until the stream is changed.
   public var batch: MessageBatch {
-    MessageBatch(bytes: UnsafeRawBufferPointer(start: memory, count: messageStart), messages: messages)
+    MessageBatch(contents: memory.view(0, messageStart), messages: messages.elements)
   }
 
   /// Forgets the finished messages; the unfinished one stays open. O(its length).
   public mutating func removeBatch() {
     guard messageStart > 0 else { return }
-    memory.copyMemory(from: memory + messageStart, byteCount: position - messageStart)
-    if setStart != 0 { setStart -= messageStart }
-    if closedSet != 0 { closedSet -= messageStart }
-    position -= messageStart
-    limit -= messageStart
+    // The room for an empty message's header may lie behind the memory that there is.
+    memory.move(from: messageStart, to: 0, count: min(position, memory.count) &- messageStart)
+    if setStart != 0 { setStart &-= messageStart }
+    if closedSet != 0 { closedSet &-= messageStart }
+    position &-= messageStart
+    limit &-= messageStart
     messageStart = 0
-    messages.removeAll(keepingCapacity: true)
-    finishedMessages = 0
+    messages.removeAll()
   }
 
   /// Finishes the open message, if there is something in it, so that it becomes part of `batch`.
   public mutating func flush() { finishMessage() }
 
   /// True when records wait in a message that is not finished.
-  public var hasOpenMessage: Bool { position > messageStart + Self.headerLength }
+  public var hasOpenMessage: Bool { position > messageStart &+ Self.headerLength }
 
   /// Data records in the message that is not finished.
-  public var openRecords: UInt64 { UInt64(recordsInMessage) }
+  public var openRecords: UInt64 { UInt64(truncatingIfNeeded: recordsInMessage) }
 
   /// Tells the time and repeats the templates when they are older than the configured refresh (RFC 7011 section 8.4).
   ///
@@ -200,13 +197,17 @@ public struct MessageStream: ~Copyable {
       lastRefresh = now
       return
     }
-    if now - last >= refresh { repeatTemplates() }
+    if now &- last >= refresh { repeatTemplates() }
   }
 
   /// Writes all templates again, without a new session: for a collector that may have missed or forgotten them.
   public mutating func repeatTemplates() {
     lastRefresh = exportTime
-    for index in templates.indices { writeTemplate(index) }
+    var index = 0
+    while index < templates.count {
+      writeTemplate(index)
+      index &+= 1
+    }
     closeSet()
   }
 
@@ -221,12 +222,12 @@ public struct MessageStream: ~Copyable {
 
   /// A message, or several, with every template that finished messages hold, for a transport that opens a new session
   /// on its own and then numbers its messages itself. Sequence number 0; allocates.
-  public borrowing func announcement() -> [UInt8] {
+  public borrowing func announcement() -> SharedBytes {
     var stream = MessageStream(configuration)
     stream.exportTime = exportTime
-    stream.templates = Array(templates[..<finishedTemplates])
+    stream.addTemplates(of: self, finishedTemplates)
     stream.repeatTemplates()
     stream.flush()
-    return Array(stream.batch.bytes)
+    return SharedBytes(copying: stream.batch.contents)
   }
 }

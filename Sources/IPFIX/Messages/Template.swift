@@ -1,4 +1,5 @@
 // What a template is, and the field writer that makes one by listening to a record's fields.
+import Wire
 
 /// An ordered list of fields with the number that data sets name it by (RFC 7011 section 3.4.1).
 public struct Template: Sendable, Equatable {
@@ -11,11 +12,6 @@ public struct Template: Sendable, Equatable {
   public init(identifier: UInt16, fields: [FieldSpecifier]) {
     self.identifier = identifier
     self.fields = fields
-  }
-
-  /// The octets of the shortest record: the fixed fields, and one for each variable field's length.
-  public var shortestRecord: Int {
-    fields.reduce(0) { $0 + ($1.length == FieldSpecifier.variableLength ? 1 : Int($1.length)) }
   }
 
   /// The template record as it stands in a template set, big-endian.
@@ -31,29 +27,57 @@ public struct Template: Sendable, Equatable {
   ///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
   ///     |                              ...                              |
   public var record: [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(4 + 8 * fields.count)
-    func append16(_ value: UInt16) {
-      bytes.append(UInt8(value >> 8))
-      bytes.append(UInt8(value & 0xFF))
-    }
-    append16(identifier)
-    append16(UInt16(truncatingIfNeeded: fields.count))
-    for field in fields {
-      append16(field.identifier & 0x7FFF | (field.enterpriseNumber != 0 ? 0x8000 : 0))
-      append16(field.length)
-      guard field.enterpriseNumber != 0 else { continue }
-      append16(UInt16(field.enterpriseNumber >> 16))
-      append16(UInt16(field.enterpriseNumber & 0xFFFF))
-    }
-    return bytes
+    var record = TemplateRecord()
+    for field in fields { record.append(field) }
+    record.setIdentifier(identifier)
+    return Array(record.bytes.buffer)
   }
 }
 
+/// A template record as it grows, field by field, in the form that `Template.record` draws.
+@usableFromInline
+struct TemplateRecord: ~Copyable {
+  private var memory = OwnedBytes(count: 512)
+  private var length = Self.headerLength
+  /// How many fields there are.
+  private(set) var fieldCount = 0
+  /// The octets of the shortest data record: the fixed fields, and one for each variable field's length.
+  private(set) var shortestRecord = 0
+  /// Some field has variable length.
+  private(set) var isVariable = false
+
+  static var headerLength: Int { 4 }
+
+  /// A record without fields and number.
+  @usableFromInline init() {}
+
+  /// Adds a field.
+  mutating func append(_ field: FieldSpecifier) {
+    let hasEnterprise = field.enterpriseNumber != 0
+    let end = length &+ (hasEnterprise ? 8 : 4)
+    if end > memory.count { memory.grow(to: memory.count &* 2, keeping: length) }
+    memory.store(field.identifier & 0x7FFF | (hasEnterprise ? 0x8000 : 0), at: length)
+    memory.store(field.length, at: length &+ 2)
+    if hasEnterprise { memory.store(field.enterpriseNumber, at: length &+ 4) }
+    length = end
+    fieldCount &+= 1
+    let fieldIsVariable = field.length == FieldSpecifier.variableLength
+    shortestRecord &+= fieldIsVariable ? 1 : Int(field.length)
+    isVariable = isVariable || fieldIsVariable
+    memory.store(UInt16(truncatingIfNeeded: fieldCount), at: 2)
+  }
+
+  /// Fills in the template's number.
+  mutating func setIdentifier(_ identifier: UInt16) { memory.store(identifier, at: 0) }
+
+  /// The record's octets; valid until a field is added.
+  var bytes: Bytes { memory.view(0, length) }
+}
+
 /// Collects the field specifiers of a record; the values are ignored.
-public struct TemplateCollector: FieldListener {
+public struct TemplateCollector: FieldListener, ~Copyable {
   /// What was collected so far.
-  public private(set) var fields: [FieldSpecifier] = []
+  @usableFromInline var record = TemplateRecord()
   private let martletEnterpriseNumber: UInt32
 
   /// An empty collector that gives Martlet's own elements the enterprise number `martletEnterpriseNumber`.
@@ -62,7 +86,7 @@ public struct TemplateCollector: FieldListener {
   }
 
   public mutating func field(_ element: InformationElement, length: UInt16) {
-    fields.append(
+    record.append(
       FieldSpecifier(
         identifier: element.identifier, length: length,
         enterpriseNumber: element.enterpriseNumber(martlet: martletEnterpriseNumber)))

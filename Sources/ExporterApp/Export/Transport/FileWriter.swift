@@ -2,33 +2,15 @@
 // that exports has other outputs, too.
 import Glibc
 import Synchronization
+import Wire
 
 /// A bounded queue of lines or messages in front of a file, and the thread that writes them.
 ///
 /// What is in the file is whole: where a write took a part and the rest finds no room, the part is cut off again up to
 /// the last whole line or message, and the rest is tried until there is room, or until the end.
 final class FileWriter: @unchecked Sendable {
-  /// One message of a chunk: where it ends, and how many records it holds.
-  struct Unit: BitwiseCopyable, Sendable {
-    var end: Int
-    var records: Int
-  }
-
-  /// What is written together. Lines have no units: each is one record.
-  private struct Chunk: Sendable {
-    var bytes: [UInt8]
-    /// What a file that begins with this chunk gets before it.
-    var header: [UInt8]
-    var records: Int
-    var units: [Unit] = []
-    /// Earlier chunks were dropped, perhaps with templates that this one needs.
-    var followsGap = false
-    /// Close the file and open it again by its name first.
-    var reopens = false
-  }
-
   private struct State: ~Copyable {
-    var queue: [Chunk] = []
+    var queue = FileQueue()
     var octets = 0
     var counters = OutputCounters()
     var failure: ExportError?
@@ -116,7 +98,11 @@ final class FileWriter: @unchecked Sendable {
 
   /// Takes whole lines or messages. Offline it waits for room; live, and where writing fails for too long, they are counted
   /// as lost.
-  func push(_ bytes: [UInt8], header: [UInt8], records: Int, units: [Unit] = []) {
+  func push(
+    _ bytes: SharedBytes, header: SharedBytes, records: Int,
+    units: consuming GrowableList<FileChunk.Unit> = GrowableList(capacity: 1)
+  ) {
+    let chunk = FileChunk(bytes, header: header, records: records, units: units)
     var waits = true
     while true {
       let isTaken = state.withLock { state in
@@ -124,7 +110,7 @@ final class FileWriter: @unchecked Sendable {
           state.counters.lose(records)
           return true
         }
-        guard state.octets &+ bytes.count <= capacity || state.queue.isEmpty else {
+        guard state.octets &+ bytes.count <= capacity || state.queue.first == nil else {
           guard waits, mayWait(state) else {
             state.counters.lose(records)
             state.hasGap = true
@@ -132,8 +118,8 @@ final class FileWriter: @unchecked Sendable {
           }
           return false
         }
-        state.queue.append(
-          Chunk(bytes: bytes, header: header, records: records, units: units, followsGap: state.hasGap))
+        chunk.followsGap = state.hasGap
+        state.queue.append(chunk)
         state.hasGap = false
         state.octets &+= bytes.count
         return true
@@ -153,7 +139,9 @@ final class FileWriter: @unchecked Sendable {
 
   /// Has the file closed and opened by its name again, behind what was pushed before.
   func reopen() {
-    state.withLock { $0.queue.append(Chunk(bytes: [], header: [], records: 0, reopens: true)) }
+    let chunk = FileChunk(
+      SharedBytes(), header: SharedBytes(), records: 0, units: GrowableList(capacity: 1), reopens: true)
+    state.withLock { $0.queue.append(chunk) }
     sem_post(work)
   }
 
@@ -169,9 +157,8 @@ final class FileWriter: @unchecked Sendable {
           return false
         }
         state.isAbandoned = true
-        for chunk in state.queue { state.counters.lose(chunk.records) }
+        while let chunk = state.queue.removeFirst() { state.counters.lose(chunk.records) }
         state.counters.lose(state.current)
-        state.queue.removeAll()
         if state.status.isEmpty { state.status = "\(path) does not take any more" }
         return true
       }
@@ -193,9 +180,10 @@ final class FileWriter: @unchecked Sendable {
 
   private func run() {
     while true {
-      let (chunk, isEnd) = state.withLock { state -> (Chunk?, Bool) in
-        guard !state.queue.isEmpty else { return (nil, state.isClosing || state.isAbandoned) }
-        let chunk = state.queue.removeFirst()
+      let (chunk, isEnd) = state.withLock { state -> (FileChunk?, Bool) in
+        guard let chunk = state.queue.removeFirst() else {
+          return (nil, state.isClosing || state.isAbandoned)
+        }
         state.current = chunk.records
         return (chunk, false)
       }
@@ -228,7 +216,7 @@ final class FileWriter: @unchecked Sendable {
   }
 
   /// Writes a chunk, or counts what cannot be written.
-  private func write(_ chunk: Chunk) {
+  private func write(_ chunk: FileChunk) {
     // What stands in the file already, up to the end of a line or message.
     var kept = 0
     if failure != nil { return lose(chunk, from: 0) }
@@ -236,9 +224,15 @@ final class FileWriter: @unchecked Sendable {
       if file.descriptor < 0 {
         guard waitForReader() else { return lose(chunk, from: kept) }
       }
-      let header = file.isFresh || chunk.followsGap && !chunk.units.isEmpty ? number(chunk, at: kept) : []
-      let bytes = header.isEmpty && kept == 0 ? chunk.bytes : header + chunk.bytes[kept...]
-      switch writeAll(bytes) {
+      let needsHeader = file.isFresh || chunk.followsGap && !chunk.units.isEmpty
+      let header = needsHeader ? chunk.header(at: kept) : SharedBytes()
+      let bytes =
+        header.isEmpty && kept == 0
+        ? chunk.bytes
+        : chunk.bytes.withBytes { all in
+          header.withBytes { SharedBytes(copying: $0, all.dropFirst(kept)) }
+        }
+      switch bytes.withBytes({ writeAll($0) }) {
       case .done:
         file.isFresh = file.isFresh && bytes.isEmpty
         if !bytes.isEmpty { clearTrouble() }
@@ -246,7 +240,7 @@ final class FileWriter: @unchecked Sendable {
       case .stopped(let written, let error):
         let reached = kept &+ max(0, written &- header.count)
         var whole = kept
-        if written > header.count { whole = max(kept, boundary(chunk, reached)) }
+        if written > header.count { whole = max(kept, chunk.boundary(within: reached)) }
         if file.kind == .regular {
           let excess = whole > kept ? reached &- whole : written
           // What cannot be cut off stays, and what follows it is not whole.
@@ -270,12 +264,11 @@ final class FileWriter: @unchecked Sendable {
     case stopped(Int, ExportError?)
   }
 
-  private func writeAll(_ bytes: [UInt8]) -> Outcome {
+  private func writeAll(_ bytes: Bytes) -> Outcome {
     var offset = 0
     while offset < bytes.count {
-      let count = bytes.withUnsafeBytes { buffer in
-        Glibc.write(file.descriptor, buffer.baseAddress.map { $0 + offset }, buffer.count &- offset)
-      }
+      let rest = bytes.dropFirst(offset)
+      let count = Glibc.write(file.descriptor, rest.base, rest.count)
       let code = errno
       if count > 0 {
         offset &+= count
@@ -365,37 +358,8 @@ final class FileWriter: @unchecked Sendable {
     }
   }
 
-  // Lines and messages.
-
-  /// The heading of a file that begins at `offset` of the chunk, with the number of the next record in messages.
-  private func number(_ chunk: Chunk, at offset: Int) -> [UInt8] {
-    var header = chunk.header
-    guard !chunk.units.isEmpty, offset &+ 12 <= chunk.bytes.count else { return header }
-    var sequence: UInt32 = 0
-    for byte in chunk.bytes[(offset &+ 8)..<(offset &+ 12)] { sequence = sequence << 8 | UInt32(byte) }
-    header.withUnsafeMutableBytes { MessageQueue.number($0, sequence) }
-    return header
-  }
-
-  /// The end of the last whole line or message within the chunk's first `offset` octets.
-  private func boundary(_ chunk: Chunk, _ offset: Int) -> Int {
-    if !chunk.units.isEmpty { return chunk.units.last { $0.end <= offset }?.end ?? 0 }
-    return chunk.bytes[..<offset].lastIndex(of: UInt8(ascii: "\n")).map { $0 &+ 1 } ?? 0
-  }
-
-  /// Records between two boundaries.
-  private func records(_ chunk: Chunk, _ start: Int, _ end: Int) -> Int {
-    if start == 0, end == chunk.bytes.count { return chunk.records }
-    guard start < end else { return 0 }
-    if !chunk.units.isEmpty {
-      return chunk.units.reduce(0) { $1.end > start && $1.end <= end ? $0 &+ $1.records : $0 }
-    }
-    return chunk.bytes[start..<end].reduce(0) { $1 == UInt8(ascii: "\n") ? $0 &+ 1 : $0 }
-  }
-
-  private func count(_ chunk: Chunk, from start: Int, to end: Int, octets: Int) {
-    let records = records(chunk, start, end)
-    let messages = chunk.units.reduce(0) { $1.end > start && $1.end <= end ? $0 &+ 1 : $0 }
+  private func count(_ chunk: FileChunk, from start: Int, to end: Int, octets: Int) {
+    let (records, messages) = chunk.contents(from: start, to: end)
     state.withLock { state in
       guard !state.isAbandoned else { return }
       state.counters.sentRecords &+= UInt64(clamping: records)
@@ -405,8 +369,8 @@ final class FileWriter: @unchecked Sendable {
     }
   }
 
-  private func lose(_ chunk: Chunk, from start: Int) {
-    let records = records(chunk, start, chunk.bytes.count)
+  private func lose(_ chunk: FileChunk, from start: Int) {
+    let records = chunk.contents(from: start, to: chunk.bytes.count).records
     state.withLock { state in
       guard !state.isAbandoned else { return }
       state.hasGap = true

@@ -1,19 +1,63 @@
 // Names become addresses without holding up the export lcore: a name server that does not answer takes seconds.
 import Glibc
 import Synchronization
+import Wire
 
 /// A socket address of either family.
-struct SocketAddress: Equatable, Sendable {
-  /// The `sockaddr` as bytes.
-  let bytes: [UInt8]
+struct SocketAddress: BitwiseCopyable, Equatable, Sendable {
+  private var storage = sockaddr_storage()
+  private var length: socklen_t = 0
   /// AF_INET or AF_INET6.
-  let family: Int32
+  private(set) var family: Int32 = 0
+
+  /// A copy of the `length` octets at `address`; nil when they are more than any address has.
+  init?(_ address: UnsafePointer<sockaddr>, length: socklen_t, family: Int32) {
+    let count = Int(truncatingIfNeeded: length)
+    guard count <= MemoryLayout<sockaddr_storage>.size else { return nil }
+    self.length = length
+    self.family = family
+    memcpy(&storage, address, count)
+  }
 
   /// Calls `body` with the address as the socket calls want it.
   func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
-    bytes.withUnsafeBytes { buffer in
-      body(buffer.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t(buffer.count))
+    withUnsafePointer(to: storage) { storage in
+      body(UnsafeRawPointer(storage).assumingMemoryBound(to: sockaddr.self), length)
     }
+  }
+
+  static func == (left: SocketAddress, right: SocketAddress) -> Bool {
+    guard left.family == right.family, left.length == right.length else { return false }
+    return withUnsafePointer(to: left.storage) { first in
+      withUnsafePointer(to: right.storage) { memcmp(first, $0, Int(truncatingIfNeeded: left.length)) == 0 }
+    }
+  }
+}
+
+/// The addresses of a host, in the order in which they are to be tried; they do not change.
+final class SocketAddresses: Sendable {
+  private let list: GrowableList<SocketAddress>
+
+  /// Takes a list over.
+  init(_ list: consuming GrowableList<SocketAddress>) { self.list = list }
+
+  /// No address.
+  convenience init() { self.init(GrowableList(capacity: 1)) }
+
+  /// How many there are.
+  var count: Int { list.count }
+
+  /// One of them.
+  subscript(index: Int) -> SocketAddress { list[index] }
+
+  /// Whether `address` is among them.
+  func contains(_ address: SocketAddress) -> Bool {
+    var index = 0
+    while index < list.count {
+      if list[index] == address { return true }
+      index &+= 1
+    }
+    return false
   }
 }
 
@@ -22,14 +66,14 @@ final class HostResolver: Sendable {
   private enum State {
     case idle
     case running
-    case done([SocketAddress], reason: String)
+    case done(SocketAddresses, reason: String)
   }
 
   /// What is known about the host.
-  enum Answer: Equatable {
+  enum Answer {
     /// The name server was asked and did not answer yet.
     case pending
-    case addresses([SocketAddress])
+    case addresses(SocketAddresses)
     case failed(String)
   }
 
@@ -48,7 +92,7 @@ final class HostResolver: Sendable {
   /// Starts a look-up or returns the result of the one before, once; never waits.
   func poll() -> Answer {
     let numeric = lookUp(numericOnly: true)
-    if !numeric.addresses.isEmpty { return .addresses(numeric.addresses) }
+    if numeric.addresses.count > 0 { return .addresses(numeric.addresses) }
     let (answer, start) = state.withLock { state -> (Answer, Bool) in
       switch state {
       case .idle:
@@ -57,7 +101,7 @@ final class HostResolver: Sendable {
       case .running: return (.pending, false)
       case .done(let addresses, let reason):
         state = .idle
-        return (addresses.isEmpty ? .failed(reason) : .addresses(addresses), false)
+        return (addresses.count == 0 ? .failed(reason) : .addresses(addresses), false)
       }
     }
     if start { startThread() }
@@ -83,29 +127,34 @@ final class HostResolver: Sendable {
       pthread_detach(thread)
     } else {
       context.release()
-      state.withLock { $0 = .done([], reason: ExportError.reason(code)) }
+      state.withLock { $0 = .done(SocketAddresses(), reason: ExportError.reason(code)) }
     }
   }
 
-  private func lookUp(numericOnly: Bool) -> (addresses: [SocketAddress], reason: String) {
+  private func lookUp(numericOnly: Bool) -> (addresses: SocketAddresses, reason: String) {
     var hints = addrinfo()
     hints.ai_family = AF_UNSPEC
     hints.ai_socktype = Int32((datagrams ? SOCK_DGRAM : SOCK_STREAM).rawValue)
     hints.ai_flags = AI_NUMERICSERV | (numericOnly ? AI_NUMERICHOST : 0)
     var first: UnsafeMutablePointer<addrinfo>?
     let code = getaddrinfo(host, String(port), &hints, &first)
-    guard code == 0 else { return ([], String(cString: gai_strerror(code))) }
+    guard code == 0 else {
+      let words: UnsafePointer<CChar>? = gai_strerror(code)
+      return (SocketAddresses(), words.map { String(cString: $0) } ?? "error \(code)")
+    }
     defer { freeaddrinfo(first) }
-    var addresses: [SocketAddress] = []
+    var addresses = GrowableList<SocketAddress>(capacity: 8)
     var next = first
     while let entry = next?.pointee {
-      if let address = entry.ai_addr {
-        let bytes = UnsafeRawBufferPointer(start: address, count: Int(entry.ai_addrlen))
-        addresses.append(SocketAddress(bytes: Array(bytes), family: entry.ai_family))
+      if let pointer = entry.ai_addr,
+        let address = SocketAddress(pointer, length: entry.ai_addrlen, family: entry.ai_family)
+      {
+        addresses.append(address)
       }
       next = entry.ai_next
     }
-    return (addresses, addresses.isEmpty ? "no address" : "")
+    let reason = addresses.isEmpty ? "no address" : ""
+    return (SocketAddresses(addresses), reason)
   }
 }
 
@@ -119,7 +168,7 @@ struct BackOff {
 
   mutating func failed(_ now: Moment) {
     retryAt = now.monotonic &+ seconds &* 1_000_000_000
-    seconds = min(seconds * 2, 30)
+    seconds = min(seconds &* 2, 30)
   }
 
   mutating func succeeded() { self = BackOff() }

@@ -1,19 +1,20 @@
 // Messages waiting for a TCP connection: bounded, whole, and renumbered when a new session begins.
 import IPFIX
+import Wire
 
 /// A queue of whole IPFIX messages in one block of memory.
 ///
 /// A TCP session numbers its own records (RFC 7011 section 3.1), and messages may wait across a reconnection or be
 /// dropped. So the queue, not the message stream, fills in the sequence numbers, when a message is about to be sent.
 struct MessageQueue: ~Copyable {
-  private struct Entry {
+  private struct Entry: BitwiseCopyable {
     var length: Int
     var records: Int
   }
 
-  private let memory: UnsafeMutableRawPointer
+  private var memory: OwnedBytes
   private let capacity: Int
-  private var entries: [Entry] = []
+  private var entries = GrowableList<Entry>()
   /// Index of the first message that is not sent completely.
   private var first = 0
   /// Where that message starts in memory, and where the last one ends.
@@ -25,32 +26,41 @@ struct MessageQueue: ~Copyable {
   private var numbered = 0
   private var sequence: UInt32 = 0
 
+  /// Where the sequence number of a message is.
+  private static var sequenceOffset: Int { 8 }
+
   /// A queue of at most `capacity` octets, at least two of the longest messages.
   init(capacity: Int) {
     self.capacity = max(capacity, 1 << 17)
-    memory = .allocate(byteCount: self.capacity, alignment: 64)
+    memory = OwnedBytes(count: self.capacity)
   }
 
-  deinit { memory.deallocate() }
-
-  var isEmpty: Bool { first == entries.count }
+  var isEmpty: Bool { first >= entries.count }
 
   /// Records in messages that were not sent completely; O(messages).
-  var records: Int { entries[first...].reduce(0) { $0 + $1.records } }
+  var records: Int {
+    var sum = 0
+    var index = first
+    while index < entries.count {
+      sum &+= entries[index].records
+      index &+= 1
+    }
+    return sum
+  }
 
   /// Adds a message; false when there is no room for it. Amortised O(length).
-  mutating func append(_ message: UnsafeRawBufferPointer, records: Int) -> Bool {
-    guard let base = message.baseAddress, tail - head + message.count <= capacity else { return false }
-    if tail + message.count > capacity { compact() }
-    (memory + tail).copyMemory(from: base, byteCount: message.count)
-    tail += message.count
+  mutating func append(_ message: Bytes, records: Int) -> Bool {
+    guard message.count <= capacity &- (tail &- head) else { return false }
+    if message.count > capacity &- tail { compact() }
+    memory.copy(message, to: tail)
+    tail &+= message.count
     entries.append(Entry(length: message.count, records: records))
     return true
   }
 
   private mutating func compact() {
-    memory.copyMemory(from: memory + head, byteCount: tail - head)
-    tail -= head
+    memory.move(from: head, to: 0, count: tail &- head)
+    tail &-= head
     head = 0
     entries.removeFirst(first)
     first = 0
@@ -60,40 +70,44 @@ struct MessageQueue: ~Copyable {
   var sequenceAtBoundary: UInt32? {
     guard sentOfFirst == 0 else { return nil }
     guard numbered > 0 else { return sequence }
-    return UInt32(bigEndian: memory.loadUnaligned(fromByteOffset: head + 8, as: UInt32.self))
+    return memory.load(UInt32.self, at: head &+ Self.sequenceOffset)
   }
 
   /// The octets to send next, numbered: everything that waits, or the first message's. Valid until the queue is changed.
-  mutating func pending(firstOnly: Bool = false) -> UnsafeRawBufferPointer {
-    if numbered < entries.count - first {
+  mutating func pending(firstOnly: Bool = false) -> Bytes {
+    if numbered < entries.count &- first {
       var offset = head
-      for (index, entry) in entries[first...].enumerated() {
-        if index >= numbered {
-          memory.storeBytes(of: sequence.bigEndian, toByteOffset: offset + 8, as: UInt32.self)
+      var index = first
+      while index < entries.count {
+        let entry = entries[index]
+        if index &- first >= numbered {
+          memory.store(sequence, at: offset &+ Self.sequenceOffset)
           sequence &+= UInt32(truncatingIfNeeded: entry.records)
         }
-        offset += entry.length
+        offset &+= entry.length
+        index &+= 1
       }
-      numbered = entries.count - first
+      numbered = entries.count &- first
     }
-    let count = firstOnly && !isEmpty ? entries[first].length : tail - head
-    return UnsafeRawBufferPointer(start: memory + head + sentOfFirst, count: count - sentOfFirst)
+    let count = firstOnly && !isEmpty ? entries[first].length : tail &- head
+    return memory.view(head &+ sentOfFirst, count &- sentOfFirst)
   }
 
   /// Takes away octets that were sent; calls `finished` for each message whose last octet was among them.
   mutating func removeSent(_ count: Int, _ finished: (_ length: Int, _ records: Int) -> Void) {
-    sentOfFirst += count
-    while first < entries.count, sentOfFirst >= entries[first].length {
+    sentOfFirst &+= count
+    while first < entries.count {
       let entry = entries[first]
-      sentOfFirst -= entry.length
-      head += entry.length
-      first += 1
-      numbered -= 1
+      guard sentOfFirst >= entry.length else { break }
+      sentOfFirst &-= entry.length
+      head &+= entry.length
+      first &+= 1
+      numbered &-= 1
       finished(entry.length, entry.records)
     }
     if isEmpty {
-      entries.removeAll(keepingCapacity: true)
-      (first, head, tail, numbered) = (0, 0, 0, 0)
+      entries.removeAll()
+      (first, head, tail, numbered, sentOfFirst) = (0, 0, 0, 0, 0)
     }
   }
 
@@ -105,18 +119,22 @@ struct MessageQueue: ~Copyable {
     sentOfFirst = 0
     var source = head
     var target = 0
-    var kept: [Entry] = []
-    for entry in entries[first...] {
-      let message = UnsafeMutableRawBufferPointer(start: memory + source, count: entry.length)
-      let length = Self.keepSets(of: message) { !Self.isTemplateSet($0) }
-      if length > 16 {
-        memory.advanced(by: target).copyMemory(from: memory + source, byteCount: length)
-        target += length
-        kept.append(Entry(length: length, records: entry.records))
+    var kept = 0
+    var index = first
+    while index < entries.count {
+      let entry = entries[index]
+      let length = Self.keepSets(of: &memory, source, entry.length) { !Self.isTemplateSet($0) }
+      if length > Self.headerLength {
+        memory.move(from: source, to: target, count: length)
+        target &+= length
+        entries[kept] = Entry(length: length, records: entry.records)
+        kept &+= 1
       }
-      source += entry.length
+      source &+= entry.length
+      index &+= 1
     }
-    (entries, first, head, tail) = (kept, 0, 0, target)
+    entries.truncate(to: kept)
+    (first, head, tail) = (0, 0, target)
   }
 
   /// Forgets everything and returns the records forgotten.
@@ -127,21 +145,25 @@ struct MessageQueue: ~Copyable {
     return lost
   }
 
-  /// Writes one sequence number into each of several messages without data records.
-  static func number(_ messages: UnsafeMutableRawBufferPointer, _ sequence: UInt32) {
+  private static var headerLength: Int { 16 }
+
+  /// A copy of messages without data records, with one sequence number in each of them.
+  static func numbered(_ messages: Bytes, _ sequence: UInt32) -> SharedBytes {
+    var copy = OwnedBytes(copying: messages)
     var offset = 0
-    while offset + 16 <= messages.count {
-      messages.storeBytes(of: sequence.bigEndian, toByteOffset: offset + 8, as: UInt32.self)
-      offset += max(16, Int(messages[offset + 2]) << 8 | Int(messages[offset + 3]))
+    while offset &+ headerLength <= messages.count {
+      copy.store(sequence, at: offset &+ sequenceOffset)
+      offset &+= max(headerLength, Int(messages.load(UInt16.self, at: offset &+ 2)))
     }
+    return SharedBytes(copy, count: messages.count)
   }
 
   /// Whether a message has a set of templates.
-  static func holdsTemplates(_ message: UnsafeRawBufferPointer) -> Bool {
-    var offset = 16
-    while offset + 4 <= message.count {
-      if isTemplateSet(UInt16(message[offset]) << 8 | UInt16(message[offset + 1])) { return true }
-      offset += max(4, Int(message[offset + 2]) << 8 | Int(message[offset + 3]))
+  static func holdsTemplates(_ message: Bytes) -> Bool {
+    var offset = headerLength
+    while offset &+ 4 <= message.count {
+      if isTemplateSet(message.load(UInt16.self, at: offset)) { return true }
+      offset &+= max(4, Int(message.load(UInt16.self, at: offset &+ 2)))
     }
     return false
   }
@@ -156,25 +178,23 @@ struct MessageQueue: ~Copyable {
     identifier == UInt16(templateSet) || identifier == UInt16(optionsTemplateSet)
   }
 
-  /// Shortens a message in place to the sets that `keep` wants; returns its new length, 16 when none is left.
-  static func keepSets(of message: UnsafeMutableRawBufferPointer, _ keep: (_ identifier: UInt16) -> Bool)
-    -> Int
-  {
-    func load(_ offset: Int) -> Int { Int(message[offset]) << 8 | Int(message[offset + 1]) }
-    var source = 16
-    var target = 16
-    while source + 4 <= message.count {
-      let length = load(source + 2)
-      guard length >= 4, source + length <= message.count else { break }
-      if keep(UInt16(load(source))) {
-        let base = message.baseAddress!
-        base.advanced(by: target).copyMemory(from: base + source, byteCount: length)
-        target += length
+  /// Shortens the message of `count` octets at `start` in place to the sets that `keep` wants; returns its new length, 16
+  /// when none is left.
+  static func keepSets(
+    of memory: inout OwnedBytes, _ start: Int, _ count: Int, _ keep: (_ identifier: UInt16) -> Bool
+  ) -> Int {
+    var source = headerLength
+    var target = headerLength
+    while source &+ 4 <= count {
+      let length = Int(memory.load(UInt16.self, at: start &+ source &+ 2))
+      guard length >= 4, source &+ length <= count else { break }
+      if keep(memory.load(UInt16.self, at: start &+ source)) {
+        memory.move(from: start &+ source, to: start &+ target, count: length)
+        target &+= length
       }
-      source += length
+      source &+= length
     }
-    message[2] = UInt8(target >> 8)
-    message[3] = UInt8(target & 0xFF)
+    memory.store(UInt16(truncatingIfNeeded: target), at: start &+ 2)
     return target
   }
 }

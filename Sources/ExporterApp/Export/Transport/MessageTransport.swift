@@ -1,5 +1,6 @@
 // How finished IPFIX messages leave: the seam between packing messages and sockets or files.
 import IPFIX
+import Wire
 
 /// Carries messages to one destination.
 protocol MessageTransport: AnyObject {
@@ -11,13 +12,13 @@ protocol MessageTransport: AnyObject {
   var status: String { get }
   /// Takes all messages of a batch, sends, queues or counts them as lost. The memory is only valid during the call.
   /// - Parameter announcement: makes messages with all templates handed over so far, this batch's included.
-  func send(_ batch: MessageBatch, now: Moment, announcement: () -> [UInt8])
+  func send(_ batch: MessageBatch, now: Moment, announcement: () -> SharedBytes)
   /// Goes on with what waits: unsent bytes, reconnection.
-  func tick(now: Moment, announcement: () -> [UInt8]) -> TransportEvent
+  func tick(now: Moment, announcement: () -> SharedBytes) -> TransportEvent
   /// Begins a new file, where there is one.
   func reopen()
   /// Sends what waits, within the bounds of its overload policy and of `Drain`, and closes.
-  func close(announcement: () -> [UInt8])
+  func close(announcement: () -> SharedBytes)
 }
 
 extension MessageTransport {
@@ -37,7 +38,7 @@ enum TransportEvent {
 final class FileTransport: MessageTransport {
   private let file: FileWriter
   /// All templates of the batches before, for the file that begins with the next one.
-  private var templates: [UInt8] = []
+  private var templates = SharedBytes()
 
   var counters: OutputCounters { file.counters }
   var failure: ExportError? { file.failure }
@@ -46,22 +47,25 @@ final class FileTransport: MessageTransport {
   /// A transport into an opened file.
   init(_ file: FileWriter) { self.file = file }
 
-  func send(_ batch: MessageBatch, now: Moment, announcement: () -> [UInt8]) {
-    var ends: [FileWriter.Unit] = []
-    ends.reserveCapacity(batch.messages.count)
+  func send(_ batch: MessageBatch, now: Moment, announcement: () -> SharedBytes) {
+    var ends = GrowableList<FileChunk.Unit>(capacity: batch.messages.count)
     var hasTemplates = false
-    for message in batch.messages {
-      ends.append(FileWriter.Unit(end: message.offset &+ message.length, records: message.records))
+    var index = 0
+    while index < batch.messages.count {
+      let message = batch.messages[index]
+      ends.append(FileChunk.Unit(end: message.offset &+ message.length, records: message.records))
       hasTemplates = hasTemplates || MessageQueue.holdsTemplates(batch[message])
+      index &+= 1
     }
     // The batch's own templates come in time within it, unless some of it is dropped: then the next one has them all.
-    file.push(Array(batch.bytes), header: templates, records: batch.records, units: ends)
+    file.push(
+      SharedBytes(copying: batch.contents), header: templates, records: batch.records, units: ends)
     if hasTemplates { templates = announcement() }
   }
 
-  func tick(now: Moment, announcement: () -> [UInt8]) -> TransportEvent { .none }
+  func tick(now: Moment, announcement: () -> SharedBytes) -> TransportEvent { .none }
 
   func reopen() { file.reopen() }
 
-  func close(announcement: () -> [UInt8]) { file.close() }
+  func close(announcement: () -> SharedBytes) { file.close() }
 }

@@ -1,5 +1,6 @@
 // A connection of bytes that may break, apart from what goes through it: TLS can take its place.
 import Glibc
+import Wire
 
 /// What became of a step towards a connection.
 enum ConnectionEvent: Equatable {
@@ -29,7 +30,7 @@ protocol ByteConnection: AnyObject {
   /// Why there is no connection yet, when that has lasted for more than a moment.
   func delay(_ now: Moment) -> String?
   /// Sends what there is room for.
-  func send(_ bytes: UnsafeRawBufferPointer) -> SendResult
+  func send(_ bytes: Bytes) -> SendResult
   /// Why the other side ended the connection, if it did; what it says is thrown away.
   func detectEnd() -> String?
   /// Octets that the other side has not acknowledged.
@@ -54,7 +55,9 @@ final class TCPConnection: ByteConnection {
   private let resolver: HostResolver
   private var state = State.disconnected
   private var socket: Int32 = -1
-  private var candidates: [SocketAddress] = []
+  private var candidates = SocketAddresses()
+  /// The first of `candidates` that was not tried.
+  private var nextCandidate = 0
   private var backOff = BackOff()
   /// When the attempt that is under way began; 0 when there is none.
   private var startedAt: UInt64 = 0
@@ -77,24 +80,27 @@ final class TCPConnection: ByteConnection {
   }
 
   func delay(_ now: Moment) -> String? {
-    guard !isOpen, startedAt != 0, now.monotonic >= startedAt, now.monotonic - startedAt >= 1_500_000_000
+    guard !isOpen, startedAt != 0, now.monotonic >= startedAt, now.monotonic &- startedAt >= 1_500_000_000
     else { return nil }
     if case .connecting = state { return "\(resolver.host): no answer yet" }
     return "\(resolver.host): the name server does not answer yet"
   }
 
   private func start(_ now: Moment) -> ConnectionEvent {
-    if candidates.isEmpty {
+    if !hasCandidates {
       guard backOff.isDue(now) else { return .none }
       if startedAt == 0 { startedAt = now.monotonic }
       switch resolver.poll() {
       case .pending: return .none
       case .failed(let reason): return failed(now, reason)
-      case .addresses(let addresses): candidates = addresses
+      case .addresses(let addresses):
+        candidates = addresses
+        nextCandidate = 0
       }
     }
-    guard !candidates.isEmpty else { return .none }
-    let candidate = candidates.removeFirst()
+    guard hasCandidates else { return .none }
+    let candidate = candidates[nextCandidate]
+    nextCandidate &+= 1
     let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     socket = Glibc.socket(candidate.family, type, 0)
     guard socket >= 0 else { return failed(now, ExportError.reason(errno)) }
@@ -104,6 +110,9 @@ final class TCPConnection: ByteConnection {
     state = .connecting(deadline: now.monotonic &+ 10_000_000_000)
     return .none
   }
+
+  /// Another address of the same name is left to be tried.
+  private var hasCandidates: Bool { nextCandidate < candidates.count }
 
   private func finish(_ now: Moment, _ deadline: UInt64) -> ConnectionEvent {
     var waiting = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
@@ -118,7 +127,7 @@ final class TCPConnection: ByteConnection {
     setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, size)
     state = .connected
     startedAt = 0
-    candidates = []
+    nextCandidate = candidates.count
     backOff.succeeded()
     return .opened
   }
@@ -134,13 +143,13 @@ final class TCPConnection: ByteConnection {
     state = .disconnected
     startedAt = 0
     // Another address of the same name is tried at once.
-    if failed, candidates.isEmpty { backOff.failed(now) }
+    if failed, !hasCandidates { backOff.failed(now) }
   }
 
-  func send(_ bytes: UnsafeRawBufferPointer) -> SendResult {
+  func send(_ bytes: Bytes) -> SendResult {
     while true {
       let count = Glibc.send(
-        socket, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+        socket, bytes.base, bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
       if count > 0 { return .sent(count) }
       let code = errno
       if count == 0 || code == EAGAIN { return .full }
@@ -162,7 +171,7 @@ final class TCPConnection: ByteConnection {
   var unacknowledged: Int {
     var octets: Int32 = 0
     guard socket >= 0, ioctl(socket, UInt(TIOCOUTQ), &octets) == 0 else { return 0 }
-    return max(0, Int(octets))
+    return Int(max(0, octets))
   }
 
   func finishSending() { if socket >= 0 { shutdown(socket, Int32(SHUT_WR)) } }

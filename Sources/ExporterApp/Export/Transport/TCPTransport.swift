@@ -1,6 +1,7 @@
 // IPFIX sessions over TCP (RFC 7011 section 10.4): a collector that may be slow or go away, a bounded queue.
 import Glibc
 import IPFIX
+import Wire
 
 /// Sends messages over one connection at a time; a new one is a new session.
 ///
@@ -17,10 +18,10 @@ final class TCPTransport: MessageTransport {
   private var complaint: Complaint
   private var queue: MessageQueue
   /// Template messages that go before the queue: all templates of a new session, or those of dropped messages.
-  private var preamble: [UInt8] = []
+  private var preamble = SharedBytes()
   private var preambleSent = 0
   /// Template messages of dropped messages, waiting for the end of the message that is being sent.
-  private var rescued: [UInt8] = []
+  private var rescued = SharedBytes()
   /// What was sent lately, to know what the kernel had not delivered when a connection breaks.
   private var history = SentHistory()
   /// Offline: no progress within the bound, so nothing is waited for until there is a connection.
@@ -41,8 +42,11 @@ final class TCPTransport: MessageTransport {
     queue = MessageQueue(capacity: queueCapacity)
   }
 
-  func send(_ batch: MessageBatch, now: Moment, announcement: () -> [UInt8]) {
-    for message in batch.messages {
+  func send(_ batch: MessageBatch, now: Moment, announcement: () -> SharedBytes) {
+    var index = 0
+    while index < batch.messages.count {
+      let message = batch.messages[index]
+      index &+= 1
       while !queue.append(batch[message], records: message.records) {
         guard waitForRoom(announcement) else {
           drop(batch[message], records: message.records)
@@ -54,21 +58,19 @@ final class TCPTransport: MessageTransport {
   }
 
   /// Counts a message as lost, but keeps its templates: without them the collector could not read what follows.
-  private func drop(_ message: UnsafeRawBufferPointer, records: Int) {
+  private func drop(_ message: Bytes, records: Int) {
     counters.lose(records)
     complaint.say(
       status.isEmpty ? "the collector is too slow: records are lost" : "\(status): records are lost")
-    var templates = Array(message)
-    let length = templates.withUnsafeMutableBytes { buffer in
-      MessageQueue.keepSets(of: buffer, MessageQueue.isTemplateSet)
-    }
+    var templates = OwnedBytes(copying: message)
+    let length = MessageQueue.keepSets(of: &templates, 0, message.count, MessageQueue.isTemplateSet)
     // A session to come announces all templates anyway.
     guard length > 16, connection.isOpen else { return }
-    rescued += templates[..<length]
+    rescued = rescued.withBytes { SharedBytes(copying: $0, templates.view(0, length)) }
   }
 
   /// Offline: sends until there is room for another message; false when there is no progress for too long, or live.
-  private func waitForRoom(_ announcement: () -> [UInt8]) -> Bool {
+  private func waitForRoom(_ announcement: () -> SharedBytes) -> Bool {
     guard case .wait(let seconds) = policy else {
       return work(.current, announcement)
     }
@@ -85,7 +87,7 @@ final class TCPTransport: MessageTransport {
     }
   }
 
-  func tick(now: Moment, announcement: () -> [UInt8]) -> TransportEvent {
+  func tick(now: Moment, announcement: () -> SharedBytes) -> TransportEvent {
     _ = work(now, announcement)
     // Otherwise only a later send would notice, and lose what went before.
     if let reason = connection.detectEnd() { broken(now, reason) }
@@ -93,7 +95,7 @@ final class TCPTransport: MessageTransport {
   }
 
   /// Goes one step towards an empty queue: connect, or send what the socket takes. True when octets were sent.
-  private func work(_ now: Moment, _ announcement: () -> [UInt8]) -> Bool {
+  private func work(_ now: Moment, _ announcement: () -> SharedBytes) -> Bool {
     switch connection.advance(now) {
     case .none: break
     case .opened: begin(announcement())
@@ -107,7 +109,7 @@ final class TCPTransport: MessageTransport {
   }
 
   /// Begins a session.
-  private func begin(_ templates: [UInt8]) {
+  private func begin(_ templates: SharedBytes) {
     status = ""
     complaint.resolve("connected")
     gaveUp = false
@@ -116,7 +118,7 @@ final class TCPTransport: MessageTransport {
     history = SentHistory()
     preamble = templates
     preambleSent = 0
-    rescued = []
+    rescued = SharedBytes()
   }
 
   /// Sends what the socket takes; true when that was something.
@@ -124,15 +126,14 @@ final class TCPTransport: MessageTransport {
     var progress = false
     while true {
       if preamble.isEmpty, !rescued.isEmpty, let sequence = queue.sequenceAtBoundary {
-        preamble = rescued
-        preamble.withUnsafeMutableBytes { MessageQueue.number($0, sequence) }
-        rescued = []
+        preamble = rescued.withBytes { MessageQueue.numbered($0, sequence) }
+        rescued = SharedBytes()
       }
       let inPreamble = !preamble.isEmpty
       guard inPreamble || !queue.isEmpty else { return progress }
       let result =
         inPreamble
-        ? preamble.withUnsafeBytes { connection.send(UnsafeRawBufferPointer(rebasing: $0[preambleSent...])) }
+        ? preamble.withBytes { connection.send($0.dropFirst(preambleSent)) }
         // Templates that wait go before the next message, so this one is sent alone.
         : connection.send(queue.pending(firstOnly: !rescued.isEmpty))
       switch result {
@@ -151,10 +152,10 @@ final class TCPTransport: MessageTransport {
 
   private func removePreamble(_ count: Int) {
     preambleSent &+= count
-    guard preambleSent == preamble.count else { return }
+    guard preambleSent >= preamble.count else { return }
     history.add(length: preambleSent, records: 0)
     counters.messages &+= 1
-    preamble = []
+    preamble = SharedBytes()
     preambleSent = 0
   }
 
@@ -170,7 +171,7 @@ final class TCPTransport: MessageTransport {
   private func broken(_ now: Moment, _ reason: String) {
     countUnacknowledged()
     connection.disconnect(now, failed: true)
-    preamble = []
+    preamble = SharedBytes()
     preambleSent = 0
     noteTrouble(reason)
   }
@@ -191,13 +192,13 @@ final class TCPTransport: MessageTransport {
     complaint.say(reason)
   }
 
-  func close(announcement: () -> [UInt8]) {
+  func close(announcement: () -> SharedBytes) {
     let start = Moment.current
     // Who is not connected gets another second, who reads slowly all the time there is.
     let patience: UInt64
     switch policy {
     case .drop: patience = Drain.timeout
-    case .wait(let seconds): patience = gaveUp ? 0 : UInt64(seconds * 1e9)
+    case .wait(let seconds): patience = gaveUp ? 0 : Moment.nanoseconds(seconds)
     }
     var progressAt = start.monotonic
     while !queue.isEmpty || !preamble.isEmpty {
@@ -238,16 +239,22 @@ final class TCPTransport: MessageTransport {
 }
 
 /// The lengths of messages sent lately: enough to cover any socket buffer.
-private struct SentHistory {
-  private var entries: [(length: Int, records: Int)] = []
+private struct SentHistory: ~Copyable {
+  private struct Entry: BitwiseCopyable {
+    var length: Int
+    var records: Int
+  }
+
+  private var entries = GrowableList<Entry>()
   private var next = 0
   private static let limit = 8192
 
   mutating func add(length: Int, records: Int) {
+    let entry = Entry(length: length, records: records)
     if entries.count < Self.limit {
-      entries.append((length, records))
+      entries.append(entry)
     } else {
-      entries[next] = (length, records)
+      entries[next] = entry
       next = (next &+ 1) % Self.limit
     }
   }
@@ -257,10 +264,13 @@ private struct SentHistory {
     var rest = octets
     var records = 0
     var index = next
-    for _ in 0..<entries.count where rest > 0 {
-      index = (index &+ entries.count &- 1) % entries.count
-      rest = rest &- entries[index].length
-      records &+= entries[index].records
+    var left = entries.count
+    while left > 0, rest > 0 {
+      index = index > 0 ? index &- 1 : entries.count &- 1
+      let entry = entries[index]
+      rest &-= entry.length
+      records &+= entry.records
+      left &-= 1
     }
     return records
   }

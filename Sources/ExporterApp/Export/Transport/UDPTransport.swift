@@ -2,6 +2,7 @@
 import CSockets
 import Glibc
 import IPFIX
+import Wire
 
 /// Sends messages as datagrams. What cannot be sent is counted and forgotten; the program goes on without a collector.
 final class UDPTransport: MessageTransport {
@@ -53,7 +54,7 @@ final class UDPTransport: MessageTransport {
     ends.deallocate()
   }
 
-  func send(_ batch: MessageBatch, now: Moment, announcement: () -> [UInt8]) {
+  func send(_ batch: MessageBatch, now: Moment, announcement: () -> SharedBytes) {
     // Once templates were lost a new session must begin with them, which is up to `tick`.
     if socket < 0 && !templatesAreDoubtful { openSocket(now) }
     if socket < 0, !templatesAreDoubtful, case .wait(let seconds) = policy { waitForAddress(seconds) }
@@ -67,13 +68,16 @@ final class UDPTransport: MessageTransport {
     var attempts = 0
     while next < batch.messages.count {
       let count = collectRuns(of: batch, from: next)
-      let sent = Int(martlet_send_runs(socket, runs, UInt32(count), Int32(MSG_NOSIGNAL)))
+      let sent = min(
+        count, Int(martlet_send_runs(socket, runs, UInt32(truncatingIfNeeded: count), Int32(MSG_NOSIGNAL))))
       let code = errno
       if sent > 0 {
-        let end = ends[sent - 1]
+        let end = ends[sent &- 1]
         latestRecords = 0
-        for index in next..<end { countSent(batch.messages[index]) }
-        next = end
+        while next < end {
+          countSent(batch.messages[next])
+          next &+= 1
+        }
         attempts = 0
         // Only the first error of a call is told. What stopped this one may have been a refusal, which is gone then.
         if sent < count { noticeRefusal() }
@@ -83,11 +87,14 @@ final class UDPTransport: MessageTransport {
         longestSegment = 0
         noticeRefusal()
       } else if shouldRetry(code, attempts) {
-        attempts += 1
+        attempts &+= 1
       } else {
         templatesAreDoubtful = true
-        for index in next..<ends[0] { counters.lose(batch.messages[index].records) }
-        next = ends[0]
+        let end = ends[0]
+        while next < end {
+          counters.lose(batch.messages[next].records)
+          next &+= 1
+        }
         attempts = 0
       }
     }
@@ -101,14 +108,14 @@ final class UDPTransport: MessageTransport {
       let length = batch.messages[next].length
       let end =
         length <= longestSegment
-        ? batch.endOfRun(from: next, count: Int(MARTLET_SEGMENTS), octets: Self.largestMessage) : next + 1
+        ? batch.endOfRun(from: next, count: Int(MARTLET_SEGMENTS), octets: Self.largestMessage) : next &+ 1
       let bytes = batch.bytes(from: next, to: end)
       runs[count] = martlet_run(
-        bytes: UnsafeMutableRawPointer(mutating: bytes.baseAddress), length: bytes.count,
-        segment: end == next + 1 ? 0 : UInt16(length))
+        bytes: UnsafeMutableRawPointer(mutating: bytes.base), length: bytes.count,
+        segment: end == next &+ 1 ? 0 : UInt16(clamping: length))
       ends[count] = end
       next = end
-      count += 1
+      count &+= 1
     }
     return count
   }
@@ -188,7 +195,7 @@ final class UDPTransport: MessageTransport {
     }
   }
 
-  func tick(now: Moment, announcement: () -> [UInt8]) -> TransportEvent {
+  func tick(now: Moment, announcement: () -> SharedBytes) -> TransportEvent {
     noticeRefusal()
     if socket < 0 || (isSuspect && backOff.isDue(now)) { openSocket(now) }
     if isNewSession {
@@ -219,7 +226,11 @@ final class UDPTransport: MessageTransport {
     case .addresses(let addresses):
       isSuspect = false
       if socket >= 0, let address, addresses.contains(address) { return }
-      for candidate in addresses where connect(candidate) {
+      var index = 0
+      while index < addresses.count {
+        let candidate = addresses[index]
+        index &+= 1
+        guard connect(candidate) else { continue }
         isNewSession = counters.connections > 0 || templatesAreDoubtful
         counters.connections &+= 1
         address = candidate
@@ -256,7 +267,7 @@ final class UDPTransport: MessageTransport {
     return true
   }
 
-  func close(announcement: () -> [UInt8]) {
+  func close(announcement: () -> SharedBytes) {
     noticeRefusal()
     if socket >= 0 { Glibc.close(socket) }
     socket = -1
