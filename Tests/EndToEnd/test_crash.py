@@ -334,7 +334,10 @@ def test_a_worker_killed_at_work_names_a_flow_of_the_capture(tmp_path, crashes):
         assert found["plugin"] is None or found["plugin"] in ("phists", "nettisa", "pstats", "bstats", "basicplus")
         if found["path"]:
             left = frames(found["path"])
-            assert len(left) == int(found["count"]) and set(left) <= {(length, data) for _, length, data in flow}
+            assert 0 < len(left) <= 32
+            # Between bursts it is the last one's buffers, which the device may have begun to write again.
+            if found["packet"]:
+                assert len(left) == int(found["count"]) and set(left) <= {(length, data) for _, length, data in flow}
         if found["flow"] and found["packet"]:
             break
     else:

@@ -127,7 +127,8 @@ extension RecordSchema {
       // Templates are shared by all records that have the same fields, so a plugin without reverse fields is not in the key.
       let presence = head.pointee.presence & (isReverse ? reverseSlots : .max)
       stream.append(
-        key: (isReverse ? 1 << 40 : 0) | UInt64(presence) << 1 | version,
+        // The basic fields are the same in both directions.
+        key: (isReverse && presence != 0 ? 1 << 40 : 0) | UInt64(presence) << 1 | version,
         describe: { writeUniflow(record, isReverse: isReverse, precision, into: &$0) },
         encode: { writeUniflow(record, isReverse: isReverse, precision, into: &$0) })
       guard !isReverse, hasReverseRecord(record) else { return }
