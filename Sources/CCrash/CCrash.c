@@ -288,8 +288,18 @@ static void limit_time(void) {
   alarm(LONGEST_REPORT);
 }
 
+/// Whether another process sent the signal.
+static int is_foreign(const siginfo_t *info) {
+  return (info->si_code == SI_USER || info->si_code == SI_QUEUE || info->si_code == SI_TKILL) && info->si_pid != getpid();
+}
+
 static void handle(int number, siginfo_t *info, void *context) {
   (void)context;
+  int index = 0;
+  while (index < SIGNAL_COUNT - 1 && signals[index] != number) index++;
+  // What would do nothing without this handler: the parent had it ignored, or this is the init of a container, which the
+  // kernel spares signals that it has no handler for.
+  if (is_foreign(info) && (before[index].sa_handler == SIG_IGN || getpid() == 1)) return;
   if (atomic_exchange(&reporting, 1)) {
     // Another thread is at it, and the process ends with it.
     struct timespec patience = {LONGEST_REPORT, 0};
@@ -301,9 +311,12 @@ static void handle(int number, siginfo_t *info, void *context) {
     report(number, info);
     alarm(0);
   }
-  for (int index = 0; index < SIGNAL_COUNT; index++) {
-    if (signals[index] == number) sigaction(number, &before[index], NULL);
-  }
+  struct sigaction end;
+  memset(&end, 0, sizeof(end));
+  end.sa_handler = SIG_DFL;
+  // What shows a backtrace returns. A fault then happens again and ends the process, but after a signal that somebody sent it
+  // would go on, without its control lcore.
+  sigaction(number, is_foreign(info) ? &end : &before[index], NULL);
   // The same signal again, with all that is known of it: it is pending until this returns, and then meets what was to happen
   // before, at the same instruction, so that status, core dump and backtrace are as without this handler.
   if (syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), number, info) != 0) raise(number);
@@ -336,7 +349,8 @@ void martlet_crash_install(martlet_crash_layout wanted) {
   struct sigaction action;
   memset(&action, 0, sizeof(action));
   action.sa_sigaction = handle;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  // Restarting: a signal that does nothing must not cost a read.
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
   sigfillset(&action.sa_mask);
   for (int index = 0; index < SIGNAL_COUNT; index++) sigaction(signals[index], &action, &before[index]);
 }

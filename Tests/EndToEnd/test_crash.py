@@ -199,6 +199,35 @@ def test_signals_while_a_pipe_is_read(tmp_path, crashes, number):
     assert frames(found["path"]) == frames(part)[32:]
 
 
+@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP], ids=lambda number: number.name)
+def test_a_signal_that_is_sent_ends_it_also_after_a_backtrace(number):
+    process = subprocess.Popen(
+        [MARTLET, "--pcap", "-", "--export", "json:/dev/null"], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "SWIFT_BACKTRACE": "enable=yes,color=no"})
+    try:
+        time.sleep(0.5)
+        process.send_signal(number)
+        assert process.wait(30) == -number
+    finally:
+        process.kill()
+        text = process.communicate()[1].decode()
+    assert report(text)["signal"] == number.name
+
+
+def test_a_signal_that_the_parent_had_ignored_stays_so():
+    process = subprocess.Popen(
+        [MARTLET, "--pcap", "-", "--export", "json:/dev/null"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=QUIET,
+        preexec_fn=lambda: signal.signal(signal.SIGABRT, signal.SIG_IGN))
+    time.sleep(0.5)
+    process.send_signal(signal.SIGABRT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    # It still takes other signals, and says nothing of the one that did nothing.
+    process.send_signal(signal.SIGSEGV)
+    text = process.communicate(timeout=10)[1].decode()
+    assert process.returncode == -signal.SIGSEGV and report(text)["signal"] == "SIGSEGV"
+
+
 def test_a_core_dump_is_made_as_without_a_handler(tmp_path):
     def status(command):
         limits = lambda: resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))  # noqa: E731
