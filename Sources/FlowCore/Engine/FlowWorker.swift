@@ -31,8 +31,6 @@ public final class FlowWorker {
   /// The records that the last call finished: valid from 0 to `finished`, until the next call.
   public let outbox: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   private let countersMemory: UnsafeMutablePointer<WorkerCounters>
-  /// The names of the enabled plugins, by slot.
-  public let pluginNames: [String]
   private let schema: BuiltInSchema
 
   /// The most frames one call takes.
@@ -49,7 +47,6 @@ public final class FlowWorker {
     let made = try Engine(configuration, layout: schema.layout, worker: number, memory: memory)
     outbox = made.outbox
     countersMemory = made.counters
-    pluginNames = schema.pluginNames
     self.schema = schema
     try schema.register(made.slab.pointee.reader, worker: number)
     engine = .allocate(capacity: 1)
@@ -76,6 +73,9 @@ public final class FlowWorker {
     get { engine.pointee.dissector.linkType }
     set { engine.pointee.dissector.linkType = newValue }
   }
+
+  /// The names of the enabled plugins, by slot.
+  public var pluginNames: [String] { schema.pluginNames }
 
   /// The number of the port from which the next packets come; 0 for captures.
   public var port: UInt16 {

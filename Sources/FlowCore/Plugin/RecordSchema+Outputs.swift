@@ -68,11 +68,7 @@ extension RecordSchema {
   func renderRow(_ record: UnsafeMutableRawPointer, isReverse: Bool, into writer: inout CSVRecordWriter) {
     martlet_trace_record(record)
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
-    if isUniflow {
-      writeUniflowBasics(head, isReverse: isReverse, .microseconds, into: &writer)
-    } else {
-      writeBasics(head, .microseconds, into: &writer)
-    }
+    writeBasicsOfRow(head, isReverse: isReverse, into: &writer)
     let presence = head.pointee.presence & (isReverse ? reverseSlots : .max)
     var slot = 0
     while slot < pluginCount, slot < StateLayout<Registry>.maximumPlugins {
@@ -87,6 +83,15 @@ extension RecordSchema {
     }
   }
 
+  /// Writes the basic fields of a table's row; `isReverse` as in `writeUniflow`.
+  @inline(__always)
+  private func writeBasicsOfRow<Writer: FieldWriter & ~Copyable>(
+    _ head: UnsafePointer<FlowRecord>, isReverse: Bool, into writer: inout Writer
+  ) {
+    guard isUniflow else { return writeBasics(head, .microseconds, into: &writer) }
+    writeUniflowBasics(head, isReverse: isReverse, .microseconds, into: &writer)
+  }
+
   /// The columns of a table of records: the basic fields of both IP versions, then each plugin's.
   public func columns() -> [InformationElement] { columnsAndCounts().columns }
 
@@ -99,13 +104,7 @@ extension RecordSchema {
         let key = Key(
           addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: isVersion6)
         let record = FlowRecord(key: key)
-        withUnsafePointer(to: record) { head in
-          if isUniflow {
-            writeUniflowBasics(head, isReverse: false, .microseconds, into: &collector)
-          } else {
-            writeBasics(head, .microseconds, into: &collector)
-          }
-        }
+        withUnsafePointer(to: record) { writeBasicsOfRow($0, isReverse: false, into: &collector) }
       }
     }
     collector.endBlock()

@@ -56,7 +56,7 @@ struct DigestText<Algorithm: DigestAlgorithm> {
   @inline(__always)
   mutating func append(_ character: UInt8) {
     makeRoom(for: 1)
-    put(character)
+    put(UInt64(character), length: 1)
   }
 
   /// A number in decimal.
@@ -89,12 +89,6 @@ struct DigestText<Algorithm: DigestAlgorithm> {
   private mutating func makeRoom(for length: Int) {
     if used &+ length > 128 { flush() }
     isEmpty = false
-  }
-
-  @inline(__always)
-  private mutating func put(_ character: UInt8) {
-    buffer[total: used] = character
-    used &+= 1
   }
 
   /// Appends the `length` lowest octets of `characters`, lowest first.

@@ -177,9 +177,13 @@ enum JA4 {
   ) -> DigestText<SHA256> {
     var text = digest(extensions)
     var separator = underscore
-    for index in 0..<max(0, algorithms.count) where !isGrease(algorithms[index]) {
+    var index = 0
+    while index < algorithms.count {
+      let algorithm = algorithms[index]
+      index &+= 1
+      guard !isGrease(algorithm) else { continue }
       text.append(separator)
-      text.appendHexadecimal(algorithms[index])
+      text.appendHexadecimal(algorithm)
       separator = comma
     }
     return text
