@@ -238,7 +238,12 @@ def test_tcp_collector_goes_away_and_comes_back(tmp_path):
             ["--export", f"tcp://127.0.0.1:{collector.port}", "--active-timeout", "0.5", "--inactive-timeout", "0.5",
              "--flows", "65536"]) as live:
         live.wait_for(lambda: len(collector.sessions) >= 2 and collector.sessions[1].messages > 5, 30)
-        assert live.stop() == 0, live.text()
+        status = live.stop()
+        # What the kernel held when the collector reset the first connection is lost or not, as the reset falls: it is said.
+        lost = live.counters["export_dropped"]
+        assert status == (2 if lost else 0), live.text()
+        if lost:
+            assert f"{lost} records were lost on the way out" in live.text() and "did not keep up" not in live.text()
         time.sleep(0.3)
         collector.close()
     assert not collector.errors, collector.errors

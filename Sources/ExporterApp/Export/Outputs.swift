@@ -16,6 +16,8 @@ final class Outputs {
     /// What it counted, at an address that stays, for the control lcore.
     let published: UnsafeMutablePointer<OutputCounters>
     var complaint: Complaint
+    /// The trouble in which records were lost last, which may be over; empty when none is known.
+    var lossReason = ""
 
     init(_ name: String, _ output: any Output) {
       self.name = name
@@ -134,9 +136,10 @@ final class Outputs {
   private func publish(says: Bool) {
     for entry in entries {
       let counters = entry.output.counters
-      if says, counters.lostRecords > entry.published.pointee.lostRecords {
-        let status = entry.output.status
-        entry.complaint.say("records are lost: \(status.isEmpty ? "it does not keep up" : status)")
+      if counters.lostRecords > entry.published.pointee.lostRecords {
+        entry.lossReason = entry.output.status
+        let reason = entry.lossReason.isEmpty ? "it does not keep up" : entry.lossReason
+        if says { entry.complaint.say("records are lost: \(reason)") }
       }
       entry.published.pointee = counters
     }
@@ -164,8 +167,7 @@ final class Outputs {
       let count = entry.output.counters.lostRecords
       if count > 0 {
         lost &+= count
-        let status = entry.output.status
-        let reason = status.isEmpty ? "it did not keep up" : status
+        let reason = entry.lossReason.isEmpty ? "it did not keep up" : entry.lossReason
         reasons += "\(reasons.isEmpty ? "" : ", ")\(count) at \(entry.name) (\(reason))"
       }
       // A reader that has seen enough (`martlet … | head`) is no failure.
