@@ -9,19 +9,8 @@
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 
-say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
-
-need() {
-  local missing=() package
-  for package in "$@"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done
-  [ ${#missing[@]} -eq 0 ] && return
-  say "installing ${missing[*]}"
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-}
+# shellcheck source=packaging/setup.sh
+source packaging/setup.sh
 
 stages=("$@")
 [ ${#stages[@]} -gt 0 ] || stages=(engine export live queues plugins memif)
@@ -33,12 +22,9 @@ for stage in "${stages[@]}"; do
   esac
 done
 
-need dpdk dpdk-dev libnuma-dev libbsd-dev libssl-dev libpcap-dev pkg-config python3 \
-  valgrind binutils
-say "swift build -c release"
+install_packages build bench || exit 1
 log=$(mktemp)
-swift build -c release >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; exit 1; }
-tail -n 1 "$log"
+build_release "$log" || { rm -f "$log"; exit 1; }
 rm -f "$log"
 bin=$(swift build -c release --show-bin-path)
 results=Benchmarks/results/$(date -u +%Y-%m-%dT%H%M%SZ)
@@ -52,11 +38,7 @@ cat >"$results/machine.json" <<END
 END
 cat "$results/machine.json"
 
-pages=$(cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages 2>/dev/null || echo 0)
-if [ "$pages" -lt 400 ]; then
-  say "reserving 512 hugepages"
-  as_root ./hugepages-setup.sh --pages 512 || true
-fi
+reserve_hugepages 400 512 || echo "bench.sh: too few hugepages; going on"
 
 failed=()
 measure() {
@@ -72,10 +54,8 @@ for stage in "${stages[@]}"; do
       measure engine Benchmarks/engine.py --binary "$bin/engine-bench"
       ;;
     export)
-      mapfile -t captures < <(ls ../shared/corpus/*/*.pcap 2>/dev/null | grep -v -e frag -e fuzz)
-      [ ${#captures[@]} -gt 0 ] || captures=(Tests/Captures/*.pcap)
       mix=$(mktemp --suffix .pcap)
-      python3 Benchmarks/make-mix.py "$mix" "${captures[@]}" && measure export "$bin/export-bench" --capture "$mix"
+      Benchmarks/make-mix.py "$mix" && measure export "$bin/export-bench" --capture "$mix"
       rm -f "$mix"
       ;;
     live) measure live Benchmarks/live.py --martlet "$bin/martlet" ;;

@@ -6,30 +6,11 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+# shellcheck source=packaging/setup.sh
+source packaging/setup.sh
 
-# Installs the Debian packages among the arguments that are not there yet.
-need() {
-  local missing=()
-  for package in "$@"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done
-  [ ${#missing[@]} -eq 0 ] && return
-  say "installing ${missing[*]}"
-  local sudo=()
-  [ "$(id -u)" -eq 0 ] || sudo=(sudo)
-  "${sudo[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-}
-
-# Builds quietly: a line when it worked, all of its output when not.
 build() {
-  say "swift build -c release"
-  if ! swift build -c release >"$out/build.log" 2>&1; then
-    cat "$out/build.log" >&2
-    exit 1
-  fi
-  tail -n 1 "$out/build.log"
+  build_release "$out/build.log"
   martlet=$(swift build -c release --show-bin-path)/martlet
 }
 
@@ -81,15 +62,14 @@ case "${1:-}" in
 esac
 
 # Swift needs a C library to link against; the rest is DPDK and what it is configured with.
-need dpdk-dev libnuma-dev libbsd-dev libssl-dev libpcap-dev pkg-config
 case "${1:-}" in
   "")
-    need libfixbuf-tools
+    install_packages build demo
     build
     offline
     ;;
   --live)
-    need dpdk nfdump
+    install_packages build live
     build
     live
     ;;

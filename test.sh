@@ -25,59 +25,29 @@ for argument in "$@"; do
 done
 [ ${#CHOSEN[@]} -gt 0 ] || CHOSEN=("${STAGES[@]}")
 
-say() { printf '\n== %s\n' "$*"; }
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
-
-PACKAGES=(dpdk dpdk-dev libnuma-dev libbsd-dev libssl-dev libpcap-dev pkg-config
-    python3 python3-venv tshark nfdump pmacct libfixbuf-tools iproute2 iputils-ping tcpdump ethtool util-linux)
-
-install_packages() {
-    local missing=() package
-    for package in "${PACKAGES[@]}"; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-    done
-    if [ ${#missing[@]} = 0 ]; then
-        echo "all ${#PACKAGES[@]} Debian packages are there"
-        return
-    fi
-    echo "installing ${missing[*]}"
-    export DEBIAN_FRONTEND=noninteractive
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-            -o Dpkg::Use-Pty=0 "${missing[@]}" >/dev/null
-}
+# shellcheck source=packaging/setup.sh
+source packaging/setup.sh
 
 make_venv() {
     local python=/usr/bin/python3
-    if [ -x .build-venv/bin/pytest ] && .build-venv/bin/python -c 'import sklearn' 2>/dev/null; then
+    if [ -x .build-venv/bin/pytest ] && [ -x .build-venv/bin/ruff ] &&
+        .build-venv/bin/python -c 'import sklearn' 2>/dev/null; then
         echo "the Python environment is there: .build-venv"
         return
     fi
-    echo "making the Python environment .build-venv with pytest, numpy, pandas and scikit-learn"
-    "$python" -m venv .build-venv && .build-venv/bin/pip install -q --disable-pip-version-check pytest || return
+    echo "making the Python environment .build-venv with pytest, ruff, numpy, pandas and scikit-learn"
+    "$python" -m venv .build-venv && .build-venv/bin/pip install -q --disable-pip-version-check -r Tests/requirements.txt || return
     # Without matplotlib: only the picture needs it.
     grep -v matplotlib docs/examples/requirements.txt |
         .build-venv/bin/pip install -q --disable-pip-version-check --only-binary :all: -r /dev/stdin ||
         echo "no numpy, pandas or scikit-learn: the tests of data frames will be skipped"
 }
 
-reserve_hugepages() {
-    local free
-    free=$(awk '/HugePages_Free/ { print $2 }' /proc/meminfo)
-    if [ "${free:-0}" -ge 128 ]; then
-        echo "$free free hugepages"
-    elif [ -x hugepages-setup.sh ] && as_root ./hugepages-setup.sh --pages 256; then
-        :
-    else
-        echo "no hugepages: tests that need them are skipped, the others use --no-huge"
-    fi
-}
-
 if [ "$INSTALL" = yes ]; then
     say "Setting up"
-    install_packages || echo "test.sh: some packages are missing (see above); going on"
-    reserve_hugepages
-    case " ${CHOSEN[*]} " in *" end-to-end "*) make_venv || echo "test.sh: no Python environment" ;; esac
+    install_packages build live test lint || echo "test.sh: some packages are missing (see above); going on"
+    reserve_hugepages 128 256 || echo "no hugepages: tests that need them are skipped, the others use --no-huge"
+    case " ${CHOSEN[*]} " in *" end-to-end "* | *" format "*) make_venv || echo "test.sh: no Python environment" ;; esac
 fi
 
 command -v swift >/dev/null || PATH=$PATH:/opt/swift/usr/bin
@@ -116,14 +86,14 @@ stage() {
     # What was skipped, and why, is for people to see.
     grep -E '^SKIPPED' "$LOG/$name" | cut_lines
     [ -z "$closing" ] || printf '%s\n' "$closing"
-    closing=$(sed 's/^[^[:alnum:]=]*//' <<<"$closing")
+    while [[ $closing == [^[:alnum:]=]* ]]; do closing=${closing:1}; done
     [ -n "$closing" ] || { [ "$status" = 0 ] && closing="nothing to complain about"; }
     CLOSING+=("$(printf '%-10s  status %s  %4d s  %s' "$name" "$status" $((SECONDS - start)) "$closing")")
 }
 
 for name in "${CHOSEN[@]}"; do
     case $name in
-        format) stage format 'error:|warning:' swift format lint --strict --recursive Sources Tests Package.swift ;;
+        format) stage format 'error:|warning:' Tests/lint.sh ;;
         build) stage build 'error:|Compiling|complete' swift build -c release ;;
         unit) stage unit 'Test run with|error:' swift test ;;
         fuzz) stage fuzz '^fuzz: [0-9]+ targets|error:' Tests/Fuzz/fuzz.sh --seconds "$FUZZ_SECONDS" ;;

@@ -3,9 +3,9 @@
 
     swift build -c release --product engine-bench && Benchmarks/engine.py [--binary BIN] [--quick] [--json FILE]
 
-Calls engine-bench, once for each part of the matrix, prints its lines as they come and the matrix as a table behind them. Only the
-part that the targets name (64 bytes, no plugin) has the C version next to it and many packets; the others have fewer packets and
-rounds, because with ten million flows most of the time goes into filling the table. --quick leaves out 10 M flows.
+Calls engine-bench, once for each part of the matrix, prints its lines as they come and the matrix as a table behind them. Only
+the part that the targets name (64 bytes, no plugin) has the C version next to it and many packets; the others have fewer
+packets and rounds, because with ten million flows most of the time goes into filling the table. --quick leaves out 10 M flows.
 
 100 % new flows is a SYN flood (three of four packets; the fourth is UDP). With 10 M flows the table is not yet full at its end.
 """
@@ -81,7 +81,9 @@ def main():
     ordinary = {r["flows"]: r["nanoseconds"] for r in results
                 if r["shape"] == "ordinary" and r["plugins"] == "none" and r["sizes"] == "64" and r["newShare"] == 0}
     print(f"\n{'hostile, 64 bytes, no plugin':48}{'ns/packet':>11}{'by ordinary':>13}")
-    floods = [r for r in results if r["plugins"] == "none" and r["sizes"] == "64" and (r["shape"] != "ordinary" or r["newShare"] == 1)]
+    floods = [
+        r for r in results
+        if r["plugins"] == "none" and r["sizes"] == "64" and (r["shape"] != "ordinary" or r["newShare"] == 1)]
     for row in floods:
         shape = "SYN flood" if row["shape"] == "ordinary" else row["shape"]
         print(f"{shape + ', ' + str(row['flows']) + ' flows':48}{row['nanoseconds']:11.1f}"

@@ -5,8 +5,8 @@
 
 Two devices, one worker lcore. net_pcap replays a capture of ordinary size mix (make-mix.py) with infinite_rx=1: the whole packet
 path. net_null gives zero-filled frames, which the dissector turns away at the Ethernet type ("not IP"): what the loop costs
-besides flows, that is polling, describing frames, one clock read per burst, the call into the engine and freeing; plugins never see
-such a frame, so they are left out.
+besides flows, that is polling, describing frames, one clock read per burst, the call into the engine and freeing; plugins never
+see such a frame, so they are left out.
 
 Receive-only and each set of plugins take turns, N rounds; the figures are CPU nanoseconds per packet of the worker lcore
 (its thread's CPU time, so that a busy neighbour does not count), medians, and the difference to receive-only. Where they go is

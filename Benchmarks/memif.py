@@ -22,10 +22,11 @@ worker thread's CPU time is read from /proc and both ports' packet counters over
            saturated; at 0 % the generator is the limit, and CPU and wall contain the worker's waiting.
 
 Then the generator is stopped, and when nothing is under way any more, the packets that testpmd sent and that martlet received
-must be the same number: `lost`, and `missed` as martlet's port has it. Every flow must have been made. If not, the figures are not
-those of the traffic that was asked for, and the exit status is 1. Needs hugepages (hugepages-setup.sh) and two CPUs.
+must be the same number: `lost`, and `missed` as martlet's port has it. Every flow must have been made. If not, the figures are
+not those of the traffic that was asked for, and the exit status is 1. Needs hugepages (hugepages-setup.sh) and two CPUs.
 """
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -126,8 +127,8 @@ def generator_options(flows):
 
 
 def prefer(process):
-    """Gives all of the process the largest fair share of its CPU, where we may: it is in a session of its own, which Linux weighs as
-    one (autogroup) where it does that, else by its threads' niceness."""
+    """Gives all of the process the largest fair share of its CPU, where we may: it is in a session of its own, which Linux weighs
+    as one (autogroup) where it does that, else by its threads' niceness."""
     with contextlib.suppress(OSError), open(f"/proc/{process.pid}/autogroup", "w") as file:
         file.write("-20")
     for thread in os.listdir(f"/proc/{process.pid}/task"):
@@ -169,7 +170,7 @@ def run(options, arguments, folder, number):
             preexec_fn=lambda: os.sched_setaffinity(0, {0, 1})))
         told.wait(r": worker, ")
         said.wait(r"testpmd> ")
-        sender, receiver = Telemetry(f"{prefix}g"), Telemetry(f"{prefix}m")
+        receiver = Telemetry(f"{prefix}m")
         until(lambda: "UP" in receiver.ask("/ethdev/link_status,0")["status"], "the connection", lambda: told.text)
         worker, generating = worker_thread(martlet, 2), worker_thread(testpmd, 1)
         prefer(testpmd)
@@ -215,7 +216,7 @@ def run(options, arguments, folder, number):
     return {
         "cpu_ns": cpu / received, "wall_ns": elapsed / received, "mpps": 1e3 * received / elapsed, "share": cpu / elapsed,
         "skew_ms": max(sample[0] for sample in samples) / 1e6,
-        "slices": [(end[2] - start[2]) / max(1, end[3] - start[3]) for start, end in zip(samples, samples[1:])],
+        "slices": [(end[2] - start[2]) / max(1, end[3] - start[3]) for start, end in itertools.pairwise(samples)],
         "generator": generator / elapsed,
         "full": full / (sent + full), "sent": sent, "received": found["received"][0], "lost": sent - found["received"][0],
         "missed": found.get("missed", [0])[0] + found.get("no mbuf", [0])[0], "flows": found.get("flows made", [0])[0],
@@ -240,7 +241,8 @@ def main():
                 runs[name].append(run(options, arguments, folder, f"{number}{index}"))
                 if times_passes and name != "receive-only":
                     timed[name].append(run(options, [*arguments, "--cycles"], folder, f"{number}{index}c"))
-    print(f"{'memif, 64 bytes, ' + str(options.flows) + ' flows':30}{'ns per packet:':>14}{'CPU':>7}{'min':>7}{'max':>7}{'added':>8}{'busy':>7}{'wall':>8}"
+    title = f"memif, 64 bytes, {options.flows} flows"
+    print(f"{title:30}{'ns per packet:':>14}{'CPU':>7}{'min':>7}{'max':>7}{'added':>8}{'busy':>7}{'wall':>8}"
           f"{'Mpps':>7}{'share':>7}{'gen':>6}{'full':>6}{'flows':>9}{'received':>12}{'lost':>7}{'missed':>8}")
     rows, sound = [], True
     for name, _ in common.SETS:
@@ -249,11 +251,12 @@ def main():
         slices, base = ([cost for r in runs[key] for cost in r["slices"]] for key in (name, "receive-only"))
         cpu, added = statistics.median(slices), statistics.median(slices) - statistics.median(base)
         busy = statistics.median(r["busy_ns"] for r in timed[name]) if timed[name] else None
-        print(f"{name:44}{cpu:7.1f}{min(slices):7.1f}{max(slices):7.1f}{added:8.1f}{'-' if busy is None else format(busy, '.1f'):>7}"
+        print(f"{name:44}{cpu:7.1f}{min(slices):7.1f}{max(slices):7.1f}{added:8.1f}"
+              f"{'-' if busy is None else format(busy, '.1f'):>7}"
               f"{middle['wall_ns']:8.1f}{middle['mpps']:7.2f}{middle['share']:7.0%}{middle['generator']:6.0%}"
               f"{middle['full']:6.0%}{middle['flows']:9.0f}{middle['received']:12.0f}{middle['lost']:7.0f}{middle['missed']:8.0f}")
         for result in results + timed[name]:
-            if result["lost"] or result["missed"] or name != "receive-only" and result["flows"] != options.flows:
+            if result["lost"] or result["missed"] or (name != "receive-only" and result["flows"] != options.flows):
                 wrong = {key: result[key] for key in ("sent", "received", "missed", "flows", "evicted", "idle")}
                 print(f"  not sound: {name}: {wrong}", file=sys.stderr)
                 sound = False

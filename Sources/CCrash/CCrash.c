@@ -1,6 +1,6 @@
-// The handler: nothing here allocates, locks or formats by stdio. What the trace points to is read through a pipe, whose
-// write says EFAULT where a pointer is wrong, so that damaged memory cannot end the report. A fault in the report all the same
-// ends the process: its signal is blocked by then, and the system's answer to that is the default action.
+// The handler: nothing here allocates, locks or formats by stdio. What the trace points to is read through a pipe,
+// whose write says EFAULT where a pointer is wrong, so that damaged memory cannot end the report. A fault in the report
+// all the same ends the process: its signal is blocked by then, and the system's answer to that is the default action.
 #define _GNU_SOURCE
 #include "CCrash.h"
 #include <CIntrinsics.h>
@@ -79,9 +79,9 @@ static int read_packet_key(flow_key *key, const char *packet) {
   uint32_t captured = 0, network = 0;
   // An IPv6 header has its addresses from the eighth byte on (RFC 8200).
   return read_memory(&frame, packet + layout.packet_frame, 8) &&
-         read_memory(&captured, packet + layout.packet_captured, 4) &&
-         read_memory(&network, packet + layout.packet_network, 4) && captured >= 40 && network <= captured - 40 &&
-         read_memory(key->addresses6, frame + network + 8, 32);
+      read_memory(&captured, packet + layout.packet_captured, 4) &&
+      read_memory(&network, packet + layout.packet_network, 4) && captured >= 40 && network <= captured - 40 &&
+      read_memory(key->addresses6, frame + network + 8, 32);
 }
 
 static int read_record_key(flow_key *key, const char *record) {
@@ -142,8 +142,8 @@ static int write_at(int descriptor, const void *bytes, size_t count, off_t offse
   return 1;
 }
 
-/// Writes the burst as a classic pcap with nanoseconds; every frame has the time of the report. Returns how many frames are
-/// in it; `*failure` is the errno that kept others out, or 0. A frame that cannot be read is left out.
+/// Writes the burst as a classic pcap with nanoseconds; every frame has the time of the report. Returns how many frames
+/// are in it; `*failure` is the errno that kept others out, or 0. A frame that cannot be read is left out.
 static uint32_t write_capture(
     int descriptor, const martlet_crash_frame *frames, uint32_t count, struct timespec now, int *failure) {
   const uint32_t header[6] = {0xA1B23C4D, 2 | 4u << 16, 0, 0, LONGEST_FRAME, atomic_load(&link_type)};
@@ -290,15 +290,16 @@ static void limit_time(void) {
 
 /// Whether another process sent the signal.
 static int is_foreign(const siginfo_t *info) {
-  return (info->si_code == SI_USER || info->si_code == SI_QUEUE || info->si_code == SI_TKILL) && info->si_pid != getpid();
+  return (info->si_code == SI_USER || info->si_code == SI_QUEUE || info->si_code == SI_TKILL) &&
+      info->si_pid != getpid();
 }
 
 static void handle(int number, siginfo_t *info, void *context) {
   (void)context;
   int index = 0;
   while (index < SIGNAL_COUNT - 1 && signals[index] != number) index++;
-  // What would do nothing without this handler: the parent had it ignored, or this is the init of a container, which the
-  // kernel spares signals that it has no handler for.
+  // What would do nothing without this handler: the parent had it ignored, or this is the init of a container, which
+  // the kernel spares signals that it has no handler for.
   if (is_foreign(info) && (before[index].sa_handler == SIG_IGN || getpid() == 1)) return;
   if (atomic_exchange(&reporting, 1)) {
     // Another thread is at it, and the process ends with it.
@@ -314,11 +315,11 @@ static void handle(int number, siginfo_t *info, void *context) {
   struct sigaction end;
   memset(&end, 0, sizeof(end));
   end.sa_handler = SIG_DFL;
-  // What shows a backtrace returns. A fault then happens again and ends the process, but after a signal that somebody sent it
-  // would go on, without its control lcore.
+  // What shows a backtrace returns. A fault then happens again and ends the process, but after a signal that somebody
+  // sent it would go on, without its control lcore.
   sigaction(number, is_foreign(info) ? &end : &before[index], NULL);
-  // The same signal again, with all that is known of it: it is pending until this returns, and then meets what was to happen
-  // before, at the same instruction, so that status, core dump and backtrace are as without this handler.
+  // The same signal again, with all that is known of it: it is pending until this returns, and then meets what was to
+  // happen before, at the same instruction, so that status, core dump and backtrace are as without this handler.
   if (syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), number, info) != 0) raise(number);
 }
 

@@ -117,7 +117,8 @@ static const char *protocol_name(unsigned number) {
 /// One end of a flow: the address, and the port where the protocol has some; without one it is 0 in the key.
 static void put_end(
     martlet_crash_line *out, int is_version6, uint32_t address, const uint8_t *address6, int has_ports, unsigned port) {
-  if (is_version6) put_address6(out, address6); else put_address4(out, address);
+  if (is_version6) put_address6(out, address6);
+  else put_address4(out, address);
   if (!has_ports) return;
   put_byte(out, ':');
   martlet_crash_put_number(out, port, 10);
@@ -132,7 +133,8 @@ void martlet_crash_put_flow(martlet_crash_line *out, uint64_t addresses, uint64_
   put_end(out, is_version6, (uint32_t)addresses, addresses6 + 16, has_ports, (unsigned)(rest >> 32) & 0xFFFF);
   const char *name = protocol_name(protocol);
   martlet_crash_put(out, name ? " " : " protocol ");
-  if (name) martlet_crash_put(out, name); else martlet_crash_put_number(out, protocol, 10);
+  if (name) martlet_crash_put(out, name);
+  else martlet_crash_put_number(out, protocol, 10);
   if (vlan != 0) {
     martlet_crash_put(out, " vlan ");
     martlet_crash_put_number(out, vlan, 10);

@@ -48,8 +48,9 @@ int martlet_port_configure(uint16_t port, const struct martlet_port_setup *setup
   return rte_eth_dev_configure(port, setup->rx_queues, setup->tx_queues, &conf);
 }
 
-int martlet_rx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, int socket, bool scatter, bool timestamp,
-                           struct rte_mempool *pool) {
+int martlet_rx_queue_setup(
+    uint16_t port, uint16_t queue, uint16_t descriptors, int socket, bool scatter, bool timestamp,
+    struct rte_mempool *pool) {
   struct rte_eth_dev_info device;
   int status = rte_eth_dev_info_get(port, &device);
   if (status != 0) return status;
@@ -90,8 +91,8 @@ uint64_t martlet_flow_hash_functions(void) {
   return RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP;
 }
 
-struct rte_mempool *martlet_mbuf_pool_create(const char *name, unsigned count, unsigned cache, uint16_t data_room,
-                                             int socket) {
+struct rte_mempool *martlet_mbuf_pool_create(
+    const char *name, unsigned count, unsigned cache, uint16_t data_room, int socket) {
   return rte_pktmbuf_pool_create(name, count, cache, 0, data_room, socket);
 }
 

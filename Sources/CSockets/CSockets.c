@@ -48,8 +48,7 @@ int martlet_take_refusal(int socket) {
         continue;
       struct sock_extended_err error;
       memcpy(&error, CMSG_DATA(item), sizeof error);
-      if (error.ee_origin == SO_EE_ORIGIN_ICMP || error.ee_origin == SO_EE_ORIGIN_ICMP6)
-        code = error.ee_errno;
+      if (error.ee_origin == SO_EE_ORIGIN_ICMP || error.ee_origin == SO_EE_ORIGIN_ICMP6) code = error.ee_errno;
     }
   }
 }

@@ -11,6 +11,7 @@
     clients.py tls-split HOST PORT      ClientHellos cut in several ways
     clients.py tls-old HOST PORT        a TLS 1.0 ClientHello without any extension
 """
+import contextlib
 import selectors
 import socket
 import ssl
@@ -83,10 +84,8 @@ def serve():
 # --- the clients ----------------------------------------------------------------------------------
 
 def tcp(host):
-    try:                                            # SYN, RST
+    with contextlib.suppress(ConnectionRefusedError):   # SYN, RST
         tcp_socket(host).connect((host, 7999))
-    except ConnectionRefusedError:
-        pass
     with tcp_socket(host) as sock:                  # data, then RST by SO_LINGER 0
         sock.connect((host, 7002))
         sock.sendall(b"then a reset\n")
@@ -190,7 +189,9 @@ def slow_http(host):
         ask(sock, b"BREW /pot HTTP/1.1\r\nHost: brew.martlet.test\r\n\r\n")
     with tcp_socket(host) as sock:                  # two requests in one segment
         sock.connect((host, 80))
-        request = b"GET /first HTTP/1.1\r\nHost: first.martlet.test\r\n\r\nGET /second HTTP/1.1\r\nHost: second.martlet.test\r\nConnection: close\r\n\r\n"
+        request = (
+            b"GET /first HTTP/1.1\r\nHost: first.martlet.test\r\n\r\n"
+            b"GET /second HTTP/1.1\r\nHost: second.martlet.test\r\nConnection: close\r\n\r\n")
         sock.sendall(request)
         while sock.recv(65535):
             pass
@@ -231,7 +232,7 @@ def hello_connection(host, port, name, cut, before_connect=None, alpn=None):
                     flush()
                     data = sock.recv(65535)
                     if not data:
-                        raise SystemExit("clients.py: the TLS server closed early")
+                        raise SystemExit("clients.py: the TLS server closed early") from None
                     incoming.write(data)
 
         run(tls.do_handshake)

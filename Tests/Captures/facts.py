@@ -90,8 +90,9 @@ def facts_of(path):
                           capture_output=True, text=True).stdout.rstrip("\n").split("\t")
     columns = sorted({field for entry in FIELDS.values() for field in entry[:2] if field})
     # Heuristic dissectors that would claim traffic of ours on purpose-chosen ports stay as they are.
-    command = ["tshark", "-n", "-o", "tcp.reassemble_out_of_order:TRUE", "-r", path, "-T", "fields", "-E", "occurrence=a", "-E", "separator=/t",
-               "-E", "aggregator=" + SEPARATOR, "-d", "tcp.port==1194,openvpn", "-d", "udp.port==1195,openvpn",
+    command = ["tshark", "-n", "-o", "tcp.reassemble_out_of_order:TRUE", "-r", path, "-T", "fields",
+               "-E", "occurrence=a", "-E", "separator=/t", "-E", "aggregator=" + SEPARATOR,
+               "-d", "tcp.port==1194,openvpn", "-d", "udp.port==1195,openvpn",
                "-d", "tcp.port==7002,data", "-d", "udp.port==4434,quic", "-d", "udp.port==4436,dtls"]
     for column in columns:
         command += ["-e", column]

@@ -81,7 +81,7 @@ async def run_server(args):
     # "::" takes IPv4 as well, as mapped addresses.
     await serve("::", args.port, configuration=configuration, create_protocol=Server, retry=args.retry,
                 session_ticket_handler=lambda ticket: tickets.__setitem__(ticket.ticket, ticket),
-                session_ticket_fetcher=lambda label: tickets.get(label))
+                session_ticket_fetcher=tickets.get)
     await asyncio.Future()
 
 

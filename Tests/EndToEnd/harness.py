@@ -1,6 +1,7 @@
 """What the end-to-end tests share: starting martlet, reading its counters, captures, IPFIX messages."""
 
 import csv
+import itertools
 import json
 import os
 import re
@@ -124,14 +125,12 @@ def offline(*files, export="json:-", options=(), **more):
     return run(*options, "--stats", "60", "--pcap", *files, "--export", export, **more)
 
 
-_prefixes = 0
+_prefixes = itertools.count(1)
 
 
 def file_prefix():
     """A --file-prefix that no other process and no other test has."""
-    global _prefixes
-    _prefixes += 1
-    return f"mt{os.getpid()}-{_prefixes}"
+    return f"mt{os.getpid()}-{next(_prefixes)}"
 
 
 ONE_QUEUE = ["--lcores", "0@0,1@0,2@1"]
@@ -272,7 +271,7 @@ class Session:
         self.lengths = []
 
     def message(self, data):
-        version, length, time_, sequence, domain = struct.unpack_from("!HHIII", data)
+        version, length, _, sequence, domain = struct.unpack_from("!HHIII", data)
         if version != 10 or length != len(data):
             raise Malformed(f"version {version}, length {length} of {len(data)}")
         if self.first_sequence is None:

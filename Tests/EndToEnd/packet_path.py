@@ -34,7 +34,8 @@ WORKER = (
 #: What the export lcore runs. Its outputs are called through tables, so that all that they are asked for is named here,
 #: but for `Outputs.counters`, which the control lcore reads.
 EXPORT = (
-    "ExportLoop.main()", "RecordSchema<>.append(_:count:to:)", "RecordSchema<>.render(_:isReverse:into:)", "Outputs.export(_:count:)",
+    "ExportLoop.main()", "RecordSchema<>.append(_:count:to:)", "RecordSchema<>.render(_:isReverse:into:)",
+    "Outputs.export(_:count:)",
     re.compile(r"^protocol witness for (?:Output|MessageTransport|ByteConnection)\."),
     re.compile(r"^(?:specialized )?(?:Outputs|\w+Output(?:<.*>)?|\w+Transport|\w+Connection|FileWriter|MessageQueue)\."
                r"(?!init|deinit|__|description|open\(|.*\.(?:modify|setter|read)$)(?<!Outputs\.(?=counters))"),
@@ -329,10 +330,10 @@ def _trap_sites(symbol, code, named):
         before = code[index - 1][1] if index else ""
         sources = list(jumps.get(index, ()))
         call = DIRECT.search(before)
-        if text.startswith("ud2") and before.startswith("call") and not sources:
-            # Behind a call that does not come back.
-            if call and ENDINGS.search(call[2].split("@")[0]):
-                continue
+        # Behind a call that does not come back.
+        if (text.startswith("ud2") and before.startswith("call") and not sources
+                and call and ENDINGS.search(call[2].split("@")[0])):
+            continue
         if not sources and not has_tables and _is_dead(code, index, named):
             continue
         if index and not ENDS.match(before):

@@ -1,6 +1,7 @@
 """The times of packets: measured against tshark's of the same packets, a replay's own, apart within a burst, and who says so."""
 
 import datetime
+import itertools
 import json
 import os
 import statistics
@@ -25,8 +26,8 @@ TIMES = ["iana:flowStartMicroseconds", "iana:flowEndMicroseconds"]
 
 def microseconds(text):
     """Microseconds since 1970 of an ISO 8601 time."""
-    moment = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc)
-    return (moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)) // datetime.timedelta(microseconds=1)
+    moment = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.UTC)
+    return (moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(microseconds=1)
 
 
 # Handshakes over veth and net_af_packet.
@@ -113,7 +114,8 @@ def handshakes(tmp_path, count):
     return seen, exported
 
 
-@pytest.mark.skipif(not all(map(have, ("tcpdump", "tshark", "taskset", "chrt"))), reason="needs tcpdump, tshark, taskset and chrt")
+@pytest.mark.skipif(
+    not all(map(have, ("tcpdump", "tshark", "taskset", "chrt"))), reason="needs tcpdump, tshark, taskset and chrt")
 def test_round_trips_of_handshakes_are_those_that_tshark_sees(tmp_path):
     count, medians = 50, []
     # Thrice, because what else runs on the machine may hold the worker up.
@@ -201,7 +203,7 @@ def test_packets_of_a_burst_are_apart_by_their_time_on_the_wire(tmp_path):
     (record,) = records
     assert microseconds(record[TIMES[1]]) - microseconds(record[TIMES[0]]) in (35, 36)
     times = list(map(microseconds, record["martlet:packetTimeMicroseconds"]))
-    gaps = [after - before for before, after in zip(times, times[1:])]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
     assert len(gaps) == 29 and set(gaps) == {1, 2}
 
 

@@ -119,7 +119,7 @@ def test_a_fault_in_a_plugin_names_it_and_its_flow(tmp_path, crashes, stumbles, 
 
 @needs_compiler
 def test_the_link_type_is_the_captures(tmp_path, crashes, stumbles):
-    link, packets = read_pcap(TLS)
+    _, packets = read_pcap(TLS)
     capture = tmp_path / "raw.pcap"
     # 101: raw IP, without the Ethernet header.
     write_pcap(capture, 101, [(when, length - 14, data[14:]) for when, length, data in packets])
@@ -157,7 +157,8 @@ def test_a_full_disk_keeps_what_fits(tmp_path, crashes, stumbles):
         result = run("--plugins", "tls", "--pcap", TLS, "--crash-dir", crashes, "--export", "json:/dev/null", env=stumbles)
         text = result.err.decode()
         assert result.status == -signal.SIGSEGV
-        kept, path = re.search(r"packet 4 of a burst of 32, (\d+) of them written to (\S+) \(No space left on device\)", text).groups()
+        line = r"packet 4 of a burst of 32, (\d+) of them written to (\S+) \(No space left on device\)"
+        kept, path = re.search(line, text).groups()
         assert 0 < int(kept) < 32 and frames(path) == frames(TLS)[:int(kept)]
     finally:
         subprocess.run(["umount", crashes], check=True)

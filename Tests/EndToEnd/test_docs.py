@@ -100,7 +100,7 @@ def command(line):
 
 def is_shell(line):
     word = command(line)
-    return word == "" or word in COMMANDS or word.startswith((".", "/")) or word.startswith("Benchmarks/")
+    return word == "" or word in COMMANDS or word.startswith((".", "/", "Benchmarks/"))
 
 
 def shell_lines():
@@ -132,7 +132,7 @@ def folder(tmp_path):
     """A folder in which the pages' lines run: with captures, the project's own folders and martlet on the path."""
     for name, capture in FIXTURES.items():
         shutil.copy(CAPTURES / capture, tmp_path / name)
-    for name in ("Tests", "docs", "Benchmarks", "demo.sh", "test.sh", "bench.sh", "hugepages-setup.sh"):
+    for name in ("Tests", "docs", "Benchmarks", "packaging", "demo.sh", "test.sh", "bench.sh", "hugepages-setup.sh"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/martlet").symlink_to(Path(MARTLET).resolve())
@@ -173,11 +173,13 @@ def test_there_are_lines():
 def test_line_runs(page, variables, line, folder):
     reason = why_not(line)
     if reason and re.match(r"\./\w+\.sh", line):
-        return execute(folder, [], f"{line.split()[0]} --help")
+        execute(folder, [], f"{line.split()[0]} --help")
+        return
     # The options of a live run must be right, even where there is no device for it.
     if reason and re.search(r"\bmartlet .* -- ", line):
         behind = re.search(r" -- (.*)", line)[1]
-        return execute(folder, variables, f"martlet --pcap capture.pcap {behind}")
+        execute(folder, variables, f"martlet --pcap capture.pcap {behind}")
+        return
     if reason:
         pytest.skip(reason)
     # A live run ends when it is told to.
@@ -207,7 +209,8 @@ def test_options_in_sentences_exist():
     for program in ([MARTLET], [ROOT / "hugepages-setup.sh"], [ROOT / "test.sh"], [ROOT / "demo.sh"], [ROOT / "bench.sh"]):
         shown = subprocess.run([*program, "--help"], check=True, capture_output=True, text=True, timeout=60)
         known |= options_of(shown.stdout)
-    sources = [*(ROOT / "Benchmarks").glob("*.py"), *(ROOT / "docs/examples").glob("*.py"), *(ROOT / "Benchmarks").rglob("*.swift")]
+    sources = [
+        *(ROOT / "Benchmarks").glob("*.py"), *(ROOT / "docs/examples").glob("*.py"), *(ROOT / "Benchmarks").rglob("*.swift")]
     for source in sources:
         known |= options_of(source.read_text())
     for page in PAGES:

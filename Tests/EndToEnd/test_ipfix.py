@@ -1,13 +1,10 @@
 """IPFIX out: files, UDP and TCP, judged by libfixbuf, tshark, nfdump and a reader written from RFC 7011."""
 
-import os
 import re
-import signal
 import socket
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from harness import (

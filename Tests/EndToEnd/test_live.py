@@ -96,8 +96,8 @@ def test_two_ports(tmp_path):
         assert live.stop() == 0, live.text()
     records = load(out)
     # A port without a device in the kernel has its own number and 1.
-    for number, path in ((1, HTTP), (2, DNS)):
-        mine = [r for r in records if r["iana:ingressInterface"] == number]
+    for port, path in ((1, HTTP), (2, DNS)):
+        mine = [r for r in records if r["iana:ingressInterface"] == port]
         assert flows(mine) == flows(offline(path, options=NO_TIMEOUTS).records)
     assert json_packets_and_octets(records)[0] == sum(
         json_packets_and_octets(offline(path).records)[0] for path in (HTTP, DNS))

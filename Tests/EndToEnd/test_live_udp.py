@@ -74,7 +74,8 @@ def test_tshark_finds_nothing_wrong(tmp_path, exported):
     frames = []
     for number, message in enumerate(messages):
         udp = struct.pack("!HHHH", 40000, 4739, 8 + len(message), 0) + message
-        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), number, 0, 64, 17, 0, bytes([127, 0, 0, 1]), bytes([127, 0, 0, 1]))
+        local = bytes([127, 0, 0, 1])
+        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), number, 0, 64, 17, 0, local, local)
         frames.append(((number, 0), 14 + len(ip + udp), bytes(12) + b"\x08\x00" + ip + udp))
     path = tmp_path / "export.pcap"
     write_pcap(path, 1, frames)

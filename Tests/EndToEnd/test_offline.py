@@ -47,7 +47,7 @@ def test_every_packet_is_accounted_for_and_runs_repeat(path, tmp_path):
     assert unaccounted(counters) == 0, counters
     # An output is not even made when there is nothing that could be read.
     made = [tmp_path / number for number in "12" if (tmp_path / number).exists()]
-    assert len(made) == 2 or not made and runs[0].status == 1 and counters["received"] == 0
+    assert len(made) == 2 or (not made and runs[0].status == 1 and counters["received"] == 0)
     first, second = [path.read_bytes() for path in made] or [b"", b""]
     assert hashlib.sha256(first).digest() == hashlib.sha256(second).digest(), "two runs differ"
     records = [json.loads(line) for line in first.splitlines()]
@@ -382,7 +382,8 @@ def test_stats_lines_appear(mixed):
 
 
 def test_names_of_hosts_move_no_terminal_and_no_spreadsheet(tmp_path):
-    """Server names with ESC and C1 controls, bidirectional marks, formulas (the names are the packets' own, as hex dumps show)."""
+    """Server names with ESC and C1 controls, bidirectional marks, formulas (the names are the packets' own, as hex dumps
+    show)."""
     capture = CORPUS and CORPUS / "hostile/sni-c1.pcap"
     if not capture or not capture.exists():
         pytest.skip("no ../shared/corpus/hostile")

@@ -88,7 +88,8 @@ def test_a_full_disk_is_waited_for(tmp_path):
 
 def test_a_fifo_without_reader_holds_up_nobody(tmp_path):
     os.mkfifo(tmp_path / "fifo")
-    process = start("--pcap", MANY, "--drain-timeout", "1", "--export", f"json:{tmp_path}/fifo", "--export", f"csv:{tmp_path}/csv")
+    process = start(
+        "--pcap", MANY, "--drain-timeout", "1", "--export", f"json:{tmp_path}/fifo", "--export", f"csv:{tmp_path}/csv")
     time.sleep(1.5)
     # Neither of these ends a run.
     for number in (signal.SIGHUP, signal.SIGUSR1):

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from harness import MARTLET, ROOT
-from packet_path import Binary, PacketPath, Rules, declared_hooks, demangle, inlined_functions, missing_hooks
+from packet_path import Binary, PacketPath, Rules, declared_hooks, inlined_functions, missing_hooks
 
 #: Where packets, time and returned records come in, and all that a worker lcore runs: ends of demangled names.
 ENTRIES = (

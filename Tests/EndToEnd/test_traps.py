@@ -236,7 +236,7 @@ def test_missing_entry_is_an_error(tmp_path):
     binary = Binary(CLEAN, lambda symbols: {s: s for s in symbols})
     with pytest.raises(LookupError, match="gone is not in the binary"):
         reachable_traps("no file", binary, ["entry", "gone"])
-    with pytest.raises(LookupError, match="g.ne is not in the binary"):
+    with pytest.raises(LookupError, match=r"g.ne is not in the binary"):
         reachable_traps("no file", binary, ["entry", re.compile("^g.ne")])
 
 

@@ -24,8 +24,9 @@ done
 
 command -v swift >/dev/null || PATH=$PATH:/opt/swift/usr/bin
 SWIFT=$(readlink -f "$(command -v swift)")
-RUNTIME=$(ls "$(dirname "$SWIFT")"/../lib/clang/*/lib/linux/libclang_rt.fuzzer_no_main-x86_64.a 2>/dev/null | head -n 1)
-[ -n "$RUNTIME" ] || { echo "fuzz: this Swift toolchain has no libFuzzer runtime" >&2; exit 1; }
+RUNTIMES=("$(dirname "$SWIFT")"/../lib/clang/*/lib/linux/libclang_rt.fuzzer_no_main-x86_64.a)
+RUNTIME=${RUNTIMES[0]}
+[ -f "$RUNTIME" ] || { echo "fuzz: this Swift toolchain has no libFuzzer runtime" >&2; exit 1; }
 OUT=.build-fuzz
 mkdir -p $OUT
 
@@ -41,25 +42,27 @@ FUZZER=$OUT/release/martlet-fuzz
 
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 SWIFT_BACKTRACE=enable=no
 rm -rf $OUT/seeds
-find ${MARTLET_FUZZ_SEEDS:-Tests/Captures "${MARTLET_CORPUS:-../shared/corpus}"} -name '*.pcap*' -size -2000k -print0 2>/dev/null |
+SEEDS=(Tests/Captures "${MARTLET_CORPUS:-../shared/corpus}")
+[ -z "${MARTLET_FUZZ_SEEDS:-}" ] || read -ra SEEDS <<<"$MARTLET_FUZZ_SEEDS"
+find "${SEEDS[@]}" -name '*.pcap*' -size -2000k -print0 2>/dev/null |
     xargs -0 timeout -s KILL 120 $FUZZER seeds $OUT/seeds || { echo "fuzz: error: no seeds"; exit 1; }
 
 FAILED=()
 for target in "${TARGETS[@]}"; do
     mkdir -p $OUT/corpus/"$target" $OUT/findings/"$target" $OUT/seeds/"$target"
-    regressions=Tests/Fuzz/regressions/$target
-    [ -d "$regressions" ] || regressions=
+    regressions=(Tests/Fuzz/regressions/"$target")
+    [ -d "${regressions[0]}" ] || regressions=()
     log=$OUT/$target.log
     timeout -s KILL $((SECONDS_EACH + 120)) $FUZZER "$target" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=2048 \
         -max_len=8192 -dict=Tests/Fuzz/tls.dict -print_final_stats=1 -artifact_prefix=$OUT/findings/"$target"/ \
-        $OUT/corpus/"$target" $OUT/seeds/"$target" $regressions >$log 2>&1 </dev/null
+        $OUT/corpus/"$target" $OUT/seeds/"$target" "${regressions[@]}" >"$log" 2>&1 </dev/null
     status=$?
-    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' $log)
-    coverage=$(grep -oE 'cov: [0-9]+' $log | tail -n 1)
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    coverage=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1)
     printf 'fuzz: %-10s status %s  %s executions, %s\n' "$target" "$status" "${runs:-?}" "${coverage:-cov: ?}"
     if [ $status != 0 ]; then
         FAILED+=("$target")
-        grep -E '^FUZZ|ERROR|Fatal error|Test unit written' $log | head -n 5
+        grep -E '^FUZZ|ERROR|Fatal error|Test unit written' "$log" | head -n 5
     fi
 done
 [ ${#FAILED[@]} = 0 ] && echo "fuzz: ${#TARGETS[@]} targets, nothing found" || echo "fuzz: error: found something in ${FAILED[*]}"

@@ -110,17 +110,28 @@ uint64_t c_engine_flows_made(const c_engine *e) { return e->flows_made; }
 uint64_t c_engine_discarded(const c_engine *e) { return e->discarded; }
 uint64_t c_engine_ended(const c_engine *e, uint32_t reason) { return e->ended[reason]; }
 
-static inline uint16_t load16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return __builtin_bswap16(v); }
-static inline uint32_t load32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
-static inline uint64_t load64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
+static inline uint16_t load16(const uint8_t *p) {
+  uint16_t v;
+  memcpy(&v, p, 2);
+  return __builtin_bswap16(v);
+}
+static inline uint32_t load32(const uint8_t *p) {
+  uint32_t v;
+  memcpy(&v, p, 4);
+  return __builtin_bswap32(v);
+}
+static inline uint64_t load64(const uint8_t *p) {
+  uint64_t v;
+  memcpy(&v, p, 8);
+  return __builtin_bswap64(v);
+}
 
 static inline uint64_t hash_key(const c_engine *e, flow_key key) {
   uint64_t source = (key.addresses >> 32) << 16 | key.rest >> 48;
   uint64_t destination = (key.addresses << 32) >> 16 | ((key.rest >> 32) & 0xFFFF);
   uint64_t low = source < destination ? source : destination;
   uint64_t high = source < destination ? destination : source;
-  unsigned __int128 product =
-      (unsigned __int128)(low ^ e->secrets[0] ^ (key.rest << 32 & 0xFFFF000000000000)) *
+  unsigned __int128 product = (unsigned __int128)(low ^ e->secrets[0] ^ (key.rest << 32 & 0xFFFF000000000000)) *
       (high ^ e->secrets[1] ^ key.rest << 48);
   product = (unsigned __int128)((uint64_t)(product >> 64) ^ (uint64_t)product ^ e->secrets[2]) * e->secrets[3];
   return (uint64_t)(product >> 64) ^ (uint64_t)product;
@@ -203,8 +214,8 @@ static inline int dissect(c_engine *e, const c_frame *frame, uint64_t now, packe
 
 static inline flow_key reversed(flow_key key) {
   uint32_t ports = (uint32_t)(key.rest >> 32);
-  return (flow_key){key.addresses << 32 | key.addresses >> 32,
-                    (uint64_t)(ports << 16 | ports >> 16) << 32 | (key.rest & 0xFFFFFFFF)};
+  return (flow_key){
+      key.addresses << 32 | key.addresses >> 32, (uint64_t)(ports << 16 | ports >> 16) << 32 | (key.rest & 0xFFFFFFFF)};
 }
 
 static inline uint64_t difference(flow_key a, flow_key b) { return (a.addresses ^ b.addresses) | (a.rest ^ b.rest); }

@@ -32,8 +32,8 @@ typedef struct {
   uint32_t wire;
 } martlet_crash_frame;
 
-/// Installs the handler for SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT and SIGTRAP, and gives the calling thread a stack for
-/// it. The line goes to where standard error leads now, also when the descriptor leads elsewhere later.
+/// Installs the handler for SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT and SIGTRAP, and gives the calling thread a stack
+/// for it. The line goes to where standard error leads now, also when the descriptor leads elsewhere later.
 void martlet_crash_install(martlet_crash_layout layout);
 /// Names the folder that captures go to. Returns 0, or the errno that keeps it from being used.
 int martlet_crash_directory(const char *path);
@@ -41,8 +41,8 @@ int martlet_crash_directory(const char *path);
 void martlet_crash_plugin(uint32_t slot, const char *name);
 /// The LINKTYPE_ number of the frames that are looked at from now on; 1 (Ethernet) until told otherwise.
 void martlet_crash_link_type(uint32_t number);
-/// Has the calling thread, which waits for signals, get `number` when a report begins: a backtrace of Swift's runtime stops
-/// the other threads by signals, which a thread must not take away.
+/// Has the calling thread, which waits for signals, get `number` when a report begins: a backtrace of Swift's runtime
+/// stops the other threads by signals, which a thread must not take away.
 void martlet_crash_wake(int number);
 /// Whether a report has begun, after which the process ends.
 int martlet_crash_has_begun(void);

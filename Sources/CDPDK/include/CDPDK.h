@@ -2,8 +2,8 @@
 // (over-aligned structs, macros, bit-fields, inline driver calls). No logic lives here.
 //
 // Hot calls are static inline, so that they inline into Swift's loops; what runs once at start is in
-// CDPDK.c. Only stable API is used, which 22.11, 23.11 and 24.11 have alike, but for rte_eth_read_clock, which 22.11 marks as
-// experimental.
+// CDPDK.c. Only stable API is used, which 22.11, 23.11 and 24.11 have alike, but for rte_eth_read_clock, which 22.11
+// marks as experimental.
 #ifndef CDPDK_H
 #define CDPDK_H
 // cpu_set_t, which DPDK's rte_cpuset_t is; Swift's importer defines this itself.
@@ -101,23 +101,23 @@ static inline bool martlet_lcore_has_cpu(unsigned lcore, unsigned cpu) {
 
 /// What a port's device says about itself, in plain fields (struct rte_eth_dev_info has bit-fields).
 struct martlet_port_info {
-  const char *driver;      ///< driver name, as net_pcap
-  const char *device;      ///< device name, as net_pcap0 or 0000:03:00.0
-  const char *arguments;   ///< device arguments after the name; "" when there are none
-  int socket;              ///< NUMA socket, or SOCKET_ID_ANY
-  unsigned if_index;       ///< the kernel's number of the device; 0 when it has none
+  const char *driver;    ///< driver name, as net_pcap
+  const char *device;    ///< device name, as net_pcap0 or 0000:03:00.0
+  const char *arguments; ///< device arguments after the name; "" when there are none
+  int socket;            ///< NUMA socket, or SOCKET_ID_ANY
+  unsigned if_index;     ///< the kernel's number of the device; 0 when it has none
   uint16_t max_rx_queues;
   uint16_t max_tx_queues;
   uint16_t min_mtu;
-  uint16_t max_mtu;        ///< UINT16_MAX when the device does not say
+  uint16_t max_mtu; ///< UINT16_MAX when the device does not say
   uint32_t max_rx_pktlen;
   uint32_t min_rx_bufsize;
   uint16_t preferred_rx_descriptors; ///< 0 when the device does not say
   uint16_t max_rx_segments;          ///< 0 when the device does not say
-  uint8_t hash_key_size;   ///< bytes; 0 when the device does not say
-  uint64_t rss_functions;  ///< RTE_ETH_RSS_ bits that the device can hash
-  bool can_scatter;        ///< a packet may span several mbufs
-  bool can_timestamp;      ///< RTE_ETH_RX_OFFLOAD_TIMESTAMP: packets can carry the device's time
+  uint8_t hash_key_size;             ///< bytes; 0 when the device does not say
+  uint64_t rss_functions;            ///< RTE_ETH_RSS_ bits that the device can hash
+  bool can_scatter;                  ///< a packet may span several mbufs
+  bool can_timestamp;                ///< RTE_ETH_RX_OFFLOAD_TIMESTAMP: packets can carry the device's time
 };
 /// Fills `info`; 0, or a negative errno.
 int martlet_port_info_get(uint16_t port, struct martlet_port_info *info);
@@ -126,22 +126,23 @@ int martlet_port_info_get(uint16_t port, struct martlet_port_info *info);
 struct martlet_port_setup {
   uint16_t rx_queues;
   uint16_t tx_queues;
-  uint16_t mtu;            ///< 0: the device's default
+  uint16_t mtu; ///< 0: the device's default
   bool scatter;
-  bool timestamp;          ///< packets shall carry the device's time
-  uint64_t rss_functions;  ///< 0: no RSS
-  uint8_t *rss_key;        ///< NULL: the device's key
-  uint8_t rss_key_length;  ///< bytes
+  bool timestamp;         ///< packets shall carry the device's time
+  uint64_t rss_functions; ///< 0: no RSS
+  uint8_t *rss_key;       ///< NULL: the device's key
+  uint8_t rss_key_length; ///< bytes
 };
 /// rte_eth_dev_configure from plain fields; 0, or a negative errno.
 int martlet_port_configure(uint16_t port, const struct martlet_port_setup *setup);
 /// rte_eth_rx_queue_setup with the device's default thresholds; 0, or a negative errno.
-int martlet_rx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, int socket, bool scatter, bool timestamp,
-                           struct rte_mempool *pool);
+int martlet_rx_queue_setup(
+    uint16_t port, uint16_t queue, uint16_t descriptors, int socket, bool scatter, bool timestamp,
+    struct rte_mempool *pool);
 /// rte_eth_tx_queue_setup with the device's defaults; 0, or a negative errno.
 int martlet_tx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, int socket);
-/// Where packets' times are: the field's offset in an mbuf and the flag of packets that have one, registered on the first
-/// call. False when mbufs have no room for it.
+/// Where packets' times are: the field's offset in an mbuf and the flag of packets that have one, registered on the
+/// first call. False when mbufs have no room for it.
 bool martlet_timestamp_register(int32_t *offset, uint64_t *flag);
 /// The device's clock in its own ticks; 0, or a negative errno.
 int martlet_port_clock(uint16_t port, uint64_t *ticks);
@@ -154,8 +155,8 @@ uint16_t martlet_port_limit(void);
 /// The hash functions that put both directions of a flow on one queue with a symmetric key.
 uint64_t martlet_flow_hash_functions(void);
 /// A pool of packet buffers, or NULL with rte_errno set. `data_room` includes the headroom.
-struct rte_mempool *martlet_mbuf_pool_create(const char *name, unsigned count, unsigned cache, uint16_t data_room,
-                                             int socket);
+struct rte_mempool *martlet_mbuf_pool_create(
+    const char *name, unsigned count, unsigned cache, uint16_t data_room, int socket);
 /// RTE_PKTMBUF_HEADROOM.
 uint16_t martlet_mbuf_headroom(void);
 /// Bytes of data in an ordinary mbuf, headroom not included (RTE_MBUF_DEFAULT_DATAROOM).

@@ -7,8 +7,9 @@
 
 // What this thread is working on.
 
-/// What a thread that handles packets or records is at: whose mistake it is when it reads outside of its bytes, and what a
-/// process that is killed says last (CCrash). The pointers are only compared and read by who expects them to be wrong.
+/// What a thread that handles packets or records is at: whose mistake it is when it reads outside of its bytes, and
+/// what a process that is killed says last (CCrash). The pointers are only compared and read by who expects them to be
+/// wrong.
 typedef struct {
   /// 1 + the slot of the plugin that runs; 0 for the engine itself.
   uint32_t slot;
@@ -71,8 +72,8 @@ static inline uint32_t martlet_low_bits(const void *bucket) {
   return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(raised, _mm_setzero_si128()));
 }
 
-/// A bit for each of a bucket's eight places that is in use (signature not 0) and whose 16-bit `due` (at byte 48) is not
-/// after `tick`, modulo 2^16. `bucket` is 64-byte aligned.
+/// A bit for each of a bucket's eight places that is in use (signature not 0) and whose 16-bit `due` (at byte 48) is
+/// not after `tick`, modulo 2^16. `bucket` is 64-byte aligned.
 static inline uint32_t martlet_match_due(const void *bucket, uint16_t tick) {
   const __m128i *line = (const __m128i *)bucket;
   __m128i zero = _mm_setzero_si128();
@@ -82,8 +83,8 @@ static inline uint32_t martlet_match_due(const void *bucket, uint16_t tick) {
   return ~(uint32_t)_mm_movemask_epi8(_mm_packs_epi16(waiting, zero)) & 0xFF;
 }
 
-/// How many of the first `count` 16-bit `ticks` are after `tick`, modulo 2^16, before the first that is not. Reads whole
-/// groups of eight: behind `count` there must be room for seven more.
+/// How many of the first `count` 16-bit `ticks` are after `tick`, modulo 2^16, before the first that is not. Reads
+/// whole groups of eight: behind `count` there must be room for seven more.
 static inline uint32_t martlet_count_waiting(const uint16_t *ticks, uint32_t count, uint16_t tick) {
   const __m128i now = _mm_set1_epi16((short)tick);
   for (uint32_t start = 0; start < count; start += 8) {

@@ -1,4 +1,5 @@
-// sendmmsg for Swift, which glibc declares only with _GNU_SOURCE, and two questions about files for which C has the types.
+// sendmmsg for Swift, which glibc declares only with _GNU_SOURCE, and two questions about files for which C has the
+// types.
 #ifndef MARTLET_CSOCKETS_H
 #define MARTLET_CSOCKETS_H
 
@@ -19,8 +20,8 @@ struct martlet_run {
   uint16_t segment;
 };
 
-/// The longest datagram that the kernel can cut off a run for the peer of a connected socket: what fits the route's MTU; 0
-/// where there is no UDP_SEGMENT (before Linux 4.18). The route may refuse a run all the same when it is sent.
+/// The longest datagram that the kernel can cut off a run for the peer of a connected socket: what fits the route's
+/// MTU; 0 where there is no UDP_SEGMENT (before Linux 4.18). The route may refuse a run all the same when it is sent.
 size_t martlet_longest_segment(int socket);
 
 /// Has the kernel keep what routers and the peer say about datagrams that did not arrive (ICMP) until
@@ -30,8 +31,8 @@ void martlet_keep_refusals(int socket);
 /// Takes all such messages; the errno of the last one (ECONNREFUSED, EHOSTUNREACH, …), or 0 when there was none.
 int martlet_take_refusal(int socket);
 
-/// Sends `count` runs, at most MARTLET_RUNS, on a connected socket with one system call. A run is sent as a whole or not
-/// at all. Returns how many were sent, or -1 and errno when not even the first one was.
+/// Sends `count` runs, at most MARTLET_RUNS, on a connected socket with one system call. A run is sent as a whole or
+/// not at all. Returns how many were sent, or -1 and errno when not even the first one was.
 int martlet_send_runs(int socket, const struct martlet_run *runs, unsigned count, int flags);
 
 /// Whether an open file lies on a hugetlbfs.
