@@ -16,6 +16,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
+MARTLET = f"{ROOT}/.build/release/martlet"
 
 # The sets of plugins that the targets name, with receive-only as what the device alone costs.
 SETS = [
@@ -36,7 +37,7 @@ LCORES = {1: "0@0,1@0,2@1", 2: "0@0,1@0,2@1,3@0"}
 def parser(document, seconds, rounds):
     """The options that every benchmark has; `document` is the module's text."""
     made = argparse.ArgumentParser(description=document, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--martlet", default=f"{ROOT}/.build/release/martlet")
+    made.add_argument("--martlet", default=MARTLET)
     made.add_argument("--seconds", type=float, default=seconds, help=f"length of one run ({seconds})")
     made.add_argument("--rounds", type=int, default=rounds, help=f"how often everything is measured ({rounds})")
     made.add_argument("--json", help="leave the figures in this file")
@@ -56,13 +57,10 @@ def has_option(martlet, option):
 
 @contextlib.contextmanager
 def ordinary_mix():
-    """A capture of ordinary size mix (make-mix.py), from the public corpus where it is there, else from the project's own
-    captures; without the fragment floods."""
-    names = glob.glob(f"{ROOT}/../shared/corpus/*/*.pcap") or glob.glob(f"{ROOT}/Tests/Captures/*.pcap")
-    names = sorted(name for name in names if "frag" not in name and "fuzz" not in name)
+    """The capture that all benchmarks read (make-mix.py)."""
     with tempfile.TemporaryDirectory() as folder:
         mix = f"{folder}/mix.pcap"
-        subprocess.run([sys.executable, f"{HERE}/make-mix.py", mix, *names], check=True)
+        subprocess.run([sys.executable, f"{HERE}/make-mix.py", mix], check=True)
         yield mix
 
 

@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
 """Instructions per packet in the engine, by callgrind: two run lengths subtracted, so that set-up does not count.
 
-    swift build -c release --product engine-bench && Benchmarks/instructions.py [--plugins SETS] [--json FILE]
+    swift build -c release && Benchmarks/instructions.py [--plugins SETS] [--json FILE] [--mix]
 
-The default build runs under valgrind 3.19; one made with MARTLET_MARCH=native may not (use x86-64-v3).
+By default those of engine-bench, 64-byte packets in memory; with --mix those of martlet over the capture of make-mix.py, read
+three times, each 40 s later, less once. The default build runs under valgrind 3.19; one made with MARTLET_MARCH=native may not
+(use x86-64-v3).
 """
 import argparse
-import json
 import os
 import re
+import struct
 import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+import common
+
 NAMES = {
     "swift": "$s8FlowCore0A6WorkerC7process_5count3now",
     "c": "c_engine_process",
@@ -57,22 +60,39 @@ def count(binary, directory, plugins, flows, packets, options):
     return callgrind(command, directory)
 
 
-def over_mix(martlet, mix, sets):
-    """Instructions per packet in the engine for each set of plugins, whole flows of a capture: read twice less read once."""
+def repeated(mix, path, times):
+    """Writes a capture `times` times into one file, each time 40 s later than before, so that flows without packets end; the
+    number of packets in the capture."""
     with open(mix, "rb") as file:
         data = file.read()
-    packets, position = 0, 24
-    while position < len(data):
-        position += 16 + int.from_bytes(data[position + 8 : position + 12], "little")
-        packets += 1
+    packets = 0
+    with open(path, "wb") as out:
+        out.write(data[:24])
+        for time in range(times):
+            position, packets = 24, 0
+            while position < len(data):
+                seconds, micros, captured, wire = struct.unpack_from("<IIII", data, position)
+                out.write(struct.pack("<IIII", seconds + 40 * time, micros, captured, wire))
+                out.write(data[position + 16 : position + 16 + captured])
+                position += 16 + captured
+                packets += 1
+    return packets
+
+
+def over_mix(martlet, mix, sets, options=()):
+    """Instructions per packet in the engine for each set of plugins, whole flows of a capture: read three times less once."""
     with tempfile.TemporaryDirectory() as directory:
         binary, counted = readable(martlet, directory), {}
+        once, thrice = os.path.join(directory, "1.pcap"), os.path.join(directory, "3.pcap")
+        packets = repeated(mix, once, 1)
+        repeated(mix, thrice, 3)
         for plugins in sets:
             chosen = [] if plugins == "none" else ["--plugins", plugins.replace("+", ",")]
-            # The mix has only 10 000 packets per second of its own time; a small table keeps the sweep small.
-            command = [binary, "--flows", "16384", *chosen, "--export", "ipfix:/dev/null", "--pcap", mix]
-            short, long = callgrind(command, directory), callgrind([*command, mix], directory)
-            counted[plugins] = (long["offline"] - short["offline"]) / packets
+            command = [binary, *chosen, *options, "--export", "ipfix:/dev/null", "--pcap"]
+            short, long = (callgrind([*command, capture], directory) for capture in (once, thrice))
+            if "offline" not in short or "offline" not in long:
+                sys.exit(f"{NAMES['offline']} is not in {martlet}")
+            counted[plugins] = (long["offline"] - short["offline"]) / (2 * packets)
         return counted
 
 
@@ -81,10 +101,19 @@ def main():
     parser.add_argument("--plugins", default="none,pstats,pstats+tls+ovpn+idpcontent")
     parser.add_argument("--flows", default="1k")
     parser.add_argument("--sizes", default="64")
-    parser.add_argument("--binary", default=os.path.join(ROOT, ".build/release/engine-bench"))
+    parser.add_argument("--binary", default=f"{common.ROOT}/.build/release/engine-bench")
     parser.add_argument("--json")
+    parser.add_argument("--mix", action="store_true", help="martlet over the mix of make-mix.py")
+    parser.add_argument("--martlet", default=common.MARTLET)
     arguments = parser.parse_args()
     results = {}
+    if arguments.mix:
+        with common.ordinary_mix() as mix:
+            for plugins, count in over_mix(arguments.martlet, mix, arguments.plugins.split(",")).items():
+                results[plugins] = {"offline": round(count, 1)}
+                print(f"{plugins}: instructions per packet: {count:.1f}")
+        common.save(arguments.json, results)
+        return
     with tempfile.TemporaryDirectory() as directory:
         binary = readable(arguments.binary, directory)
         options = ["--sizes", arguments.sizes]
@@ -95,9 +124,7 @@ def main():
                 engine: round((long[engine] - short[engine]) / (RUNS[engine] * (LONG - SHORT)), 1) for engine in long}
             line = ", ".join(f"{engine} {value}" for engine, value in results[plugins].items())
             print(f"{plugins}: instructions per packet: {line}")
-    if arguments.json:
-        with open(arguments.json, "w") as file:
-            json.dump(results, file, indent=2)
+    common.save(arguments.json, results)
 
 
 if __name__ == "__main__":

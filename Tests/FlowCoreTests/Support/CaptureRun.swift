@@ -85,12 +85,13 @@ struct Capture {
   }
 }
 
-/// The public corpus beside the checkout, where it is there.
+/// The public corpus, where it is there: at `MARTLET_CORPUS`, else beside the checkout.
 enum Corpus {
   static let directory: String? = {
-    let root = URL(fileURLWithPath: #filePath).appendingPathComponent("../../../../../shared/corpus")
+    let beside = URL(fileURLWithPath: #filePath).appendingPathComponent("../../../../../shared/corpus")
       .standardized.path
-    return FileManager.default.fileExists(atPath: root) ? root : nil
+    let named = ProcessInfo.processInfo.environment["MARTLET_CORPUS"] ?? ""
+    return [named, beside].first { !$0.isEmpty && FileManager.default.fileExists(atPath: $0) }
   }()
 
   /// The captures of a folder of the corpus.
