@@ -83,9 +83,9 @@ def test_ip_packets_are_as_many_as_tshark_finds(path):
     assert ip == TSHARK_DIFFERS.get(path.name, expected)
 
 
-# The peer's expected records.
+# ipfixprobe's expected records.
 
-#: Fields in which the peer's formula is not the right one: its deviation rounds the mean down, its kurtosis takes distances
+#: Fields in which ipfixprobe's formula is not the right one: its deviation rounds the mean down, its kurtosis takes distances
 #: from a mean that still moves, its time distribution subtracts a length from a time. The unit tests calculate them by hand.
 PEER_DIFFERS = {
     "nettisa": {"cesnet:ntsStdevPacketPayload", "cesnet:ntsKurtosisPacketPayload", "cesnet:ntsTimeDistribution"},

@@ -1,17 +1,17 @@
-// The peer's functional tests: each capture with its plugin must give the expected records.
+// ipfixprobe's functional tests: each capture with its plugin must give the expected records.
 import Testing
 
 @testable import FlowCore
 
 @Suite struct CorpusTests {
-  /// Capture name, the plugins to enable, for which the peer's expected lines hold, and the fields that are not compared
-  /// because the peer is wrong about them: each is tested against values calculated by hand where the comment says.
+  /// Capture name, the plugins to enable, for which ipfixprobe's expected lines hold, and the fields that are not compared
+  /// because ipfixprobe is wrong about them: each is tested against values calculated by hand where the comment says.
   static let functional: [(name: String, plugins: [String], ignoring: Set<String>)] = [
     ("basic", [], []),
     ("pstats", ["pstats"], []),
     ("phists", ["phists"], []),
     ("bstats", ["bstats"], []),
-    // The peer's deviation rounds the mean down, its kurtosis takes distances from a mean that still moves, and its time
+    // ipfixprobe's deviation rounds the mean down, its kurtosis takes distances from a mean that still moves, and its time
     // distribution subtracts a payload length from a time: `StatisticsTests`, `StatisticsPropertyTests`.
     (
       "nettisa", ["nettisa"],
@@ -20,7 +20,7 @@ import Testing
       ]
     ),
     ("idpcontent", ["idpcontent"], []),
-    // The peer reads four bytes at the MSS option's two: `HeaderPluginTests`.
+    // ipfixprobe reads four bytes at the MSS option's two: `HeaderPluginTests`.
     ("basicplus", ["basicplus"], ["cesnet:tcpMss", "cesnet:tcpMssRev"]),
     ("vlan", ["vlan"], []),
     ("ovpn", ["ovpn"], []),
@@ -30,7 +30,7 @@ import Testing
   ]
 
   @Test(.enabled(if: Corpus.directory != nil, "needs ../shared/corpus"), arguments: functional)
-  func recordsMatchThePeers(name: String, plugins: [String], ignoring: Set<String>) throws {
+  func recordsAreIpfixprobes(name: String, plugins: [String], ignoring: Set<String>) throws {
     let expected = try #require(ExpectedRecords(name))
     let capture = try #require(Capture(path: "\(Corpus.directory!)/functional/\(name).pcap"))
     let (records, _) = try capture.run(plugins: plugins)

@@ -94,7 +94,7 @@ import Testing
       packet(0, 10, sequence: 0xFFFF_FFFA), packet(1, 10, sequence: 4),
       packet(2, 10, sequence: 0xFFFF_FFFA),
     ]
-    // The second is 10 bytes on; the third would be an old one, but is numerically higher: the peer keeps it.
+    // The second is 10 bytes on; the third would be an old one, but is numerically higher: ipfixprobe keeps it.
     let record = try #require(try Capture.run(packets, "pstats:skipdup").first)
     #expect(record["cesnet:packetDirection"] == .numbers([1, 1, 1]))
   }

@@ -108,7 +108,7 @@ import Wire
   func elementsAreTheReferences(plugin: String) throws {
     var finder = FieldFinder(name: plugin)
     for number in 0..<BuiltInPlugins.count { BuiltInPlugins.visit(UInt8(number), &finder) }
-    // Martlet's own come after the peer's.
+    // Martlet's own come after ipfixprobe's.
     let fields = finder.fields.filter { !$0.hasPrefix("martlet:") }
     #expect(fields == (try Self.reference()[plugin]))
     #expect(finder.fields.starts(with: fields))

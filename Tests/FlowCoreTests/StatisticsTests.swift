@@ -183,7 +183,7 @@ import Testing
   }
 
   @Test func meanIsNotRoundedDown() throws {
-    // Lengths 1 and 2: the peer's mean in the deviation is 1, and √(5/2 - 1) is 1.22.
+    // Lengths 1 and 2: ipfixprobe's mean in the deviation is 1, and √(5/2 - 1) is 1.22.
     let record = try #require(try Capture.run([packet(0, 1), packet(10, 2)], "nettisa").first)
     expect(record, ["MeanPacketPayload": 1.5, "StdevPacketPayload": 0.5, "KurtosisPacketPayload": 1])
   }

@@ -128,7 +128,7 @@ struct BurstStatistics: FlowPlugin {
       let burst = burst(number)
       return burst.start &+ UInt64(bitPattern: burst.duration &* 1000)
     }
-    // libfds calls counts and bytes unsigned16; four octets each are what the peer sends.
+    // libfds calls counts and bytes unsigned16; four octets each are what ipfixprobe sends.
     let forward = Int(state.forward.kept)
     writer.list(Self.sourcePackets, count: forward) { burst($0).packets }
     writer.list(Self.sourceBytes, count: forward) { burst($0).bytes }

@@ -76,7 +76,7 @@ struct HeaderFields: FlowPlugin {
   /// Notes the options (RFC 9293 section 3.1); at most 40 bytes, so at most 40 turns.
   private func note(_ options: Bytes, isFirst: Bool, in direction: inout Direction) {
     var offset = 0
-    // An end or NOP in the very last byte is padding and not noted, as in the peer.
+    // An end or NOP in the very last byte is padding and not noted, as in ipfixprobe.
     while offset &+ 1 < options.count {
       let kind = options[offset]
       direction.options |= Self.bit(kind)

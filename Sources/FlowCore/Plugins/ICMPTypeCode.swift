@@ -40,7 +40,7 @@ struct ICMPTypeCode: FlowPlugin {
 
   func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { state.isKnown }
 
-  // The peer sends the IPv4 element for ICMPv6 too, so that one template serves both.
+  // ipfixprobe sends the IPv4 element for ICMPv6 too, so that one template serves both.
   static let typeCode = InformationElement(
     .iana, 32, "icmpTypeCodeIPv4", .unsigned16, semantics: .identifier)
 

@@ -12,7 +12,7 @@ struct PacketSequence: FlowPlugin {
     PluginOption("skipdup", .flag, "leave out TCP retransmissions"),
     PluginOption("packets", .number(1...255, default: 30), "how many packets are noted"),
     PluginOption(
-      "time", .choice(["ms", "us"], default: "ms"), "unit of the list of times: ms as the peer's, or us"),
+      "time", .choice(["ms", "us"], default: "ms"), "unit of the list of times: ms as ipfixprobe's, or us"),
   ]
 
   /// What is remembered of the last packet of one direction that was not left out.
@@ -113,7 +113,7 @@ struct PacketSequence: FlowPlugin {
     return false
   }
 
-  /// The peer's comparison: the number wrapped round where it fell by more than 4252017623.
+  /// ipfixprobe's comparison: the number wrapped round where it fell by more than 4252017623.
   private func isHigher(_ number: UInt32, _ before: UInt32) -> Bool {
     number > before || Int64(number) &- Int64(before) < -4_252_017_623
   }

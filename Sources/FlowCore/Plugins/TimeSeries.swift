@@ -5,7 +5,7 @@ import IPFIX
 /// `--plugin nettisa`.
 ///
 /// What accumulates is exact or in double precision, and the moments of the length are central ones, updated packet by
-/// packet: sums of powers in single precision, as in the peer, lose a long flow's deviation in rounding.
+/// packet: sums of powers in single precision, as in ipfixprobe, lose a long flow's deviation in rounding.
 struct TimeSeries: FlowPlugin {
   static let name = "nettisa"
   static let summary = "statistics of payload lengths and gaps between packets as time series (NetTiSA)"
@@ -135,7 +135,7 @@ struct TimeSeries: FlowPlugin {
     // The first packet's gap is 0 and counts, so the shortest one always is.
     writer.float32(Self.shortestGap, 0)
     writer.float32(Self.longestGap, Float(longestGap))
-    // The peer subtracts the smallest payload length from the longest gap, where the paper means the shortest gap.
+    // ipfixprobe subtracts the smallest payload length from the longest gap, where the paper means the shortest gap.
     writer.float32(Self.timeDistribution, ratio(state.distribution, (count - 1) * longestGap))
     writer.float32(Self.switchingRatio, Float(Double(state.changes) / count))
   }

@@ -156,7 +156,7 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
 
   /// Writes the header of a basicList and takes the room of its entries; returns where they go.
   ///
-  /// The long form of the length is used always, as RFC 6313 section 4.5 recommends and the peer does:
+  /// The long form of the length is used always, as RFC 6313 section 4.5 recommends and ipfixprobe does:
   ///
   ///      0                   1                   2                   3
   ///      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1

@@ -66,7 +66,7 @@ public struct MessageStream: ~Copyable {
   }
 
   static var headerLength: Int { 16 }
-  /// Numbers below are left to collectors that treat 256 and 257 specially, as the peer does.
+  /// Numbers below are left to collectors that treat 256 and 257 specially, as ipfixprobe does.
   static var firstTemplate: Int { 258 }
 
   /// What was done so far.

@@ -284,7 +284,7 @@ import Testing
 
   // MARK: Hostile input
 
-  /// Every message cut at every length, over both transports; TCP payloads of two bytes are the peer's error.
+  /// Every message cut at every length, over both transports; TCP payloads of two bytes are ipfixprobe's error.
   @Test(arguments: [Conversation.Transport.udp, .tcp])
   func everyTruncationSurvives(transport: Conversation.Transport) throws {
     for step in Self.handshake() + Self.handshake(authenticated: true) {

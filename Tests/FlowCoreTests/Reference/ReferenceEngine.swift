@@ -67,7 +67,7 @@ struct ReferenceRecord: Hashable, CustomStringConvertible {
   }
 }
 
-/// The clock of DESIGN.md section 2 for captures whose time may be wrong: never back; after 64 packets in a row that are
+/// The clock of docs/architecture.md ("Time") for captures whose time may be wrong: never back; after 64 packets in a row that are
 /// more than a second behind, on at their pace; after 64 in a row that are an hour ahead, on from their time.
 struct ReferenceClock {
   private(set) var now: UInt64 = 0

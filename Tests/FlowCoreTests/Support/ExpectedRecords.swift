@@ -1,4 +1,4 @@
-// The peer's expected records, and how a run is held against them: every expected line must be met by a record of its own
+// ipfixprobe's expected records, and how a run is held against them: every expected line must be met by a record of its own
 // on all its fields.
 import Foundation
 import IPFIXDecoding

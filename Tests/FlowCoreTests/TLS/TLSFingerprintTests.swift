@@ -173,7 +173,7 @@ import Testing
     #expect(record.text("cesnet:TLSSNI") == "second.example")
   }
 
-  /// The peer keeps such a server's ALPN and exports it in another flow.
+  /// ipfixprobe keeps such a server's ALPN and exports it in another flow.
   @Test func serverHelloAloneStaysInItsFlow() throws {
     let server = TLSBuilder.serverHello(extensions: TLSBuilder.protocols(["h2"]))
     var lonely = Conversation(.tcp, clientPort: 1000)

@@ -1,4 +1,4 @@
-// The fields of the tls plugin: the peer's first, then Martlet's own (docs/elements.md).
+// The fields of the tls plugin: ipfixprobe's first, then Martlet's own (docs/elements.md).
 import IPFIX
 import Wire
 
