@@ -219,6 +219,14 @@ def test_options_in_sentences_exist():
             assert not unknown, f"{page.name}: `{span}`: no program here has {unknown}"
 
 
+def test_packages_of_the_pages_are_in_the_list():
+    listed = {line.split()[0] for line in (ROOT / "packaging/debian-packages.txt").read_text().splitlines() if line[:1] != "#"}
+    for page in PAGES:
+        for line in re.findall(r"apt-get install ([^\n]*)", page.read_text()):
+            named = {word for word in line.split() if not word.startswith("-")}
+            assert named <= listed, f"{page.name}: {named - listed} not in packaging/debian-packages.txt"
+
+
 def test_scripts_tell_wrong_usage():
     for script in ("demo.sh", "bench.sh", "test.sh"):
         assert subprocess.run([ROOT / script, "--help"], capture_output=True, timeout=60).returncode == 0, script
