@@ -81,7 +81,7 @@ import Wire
   // MARK: Elements
 
   private static let table = URL(fileURLWithPath: #filePath)
-    .appendingPathComponent("../../../../shared/reference/elements.csv").standardized
+    .appendingPathComponent("../../../../../shared/reference/elements.csv").standardized
 
   /// The fields of a plugin's record as lines: key, number, type and length, as in the reference's table.
   private static func reference() throws -> [String: [String]] {

@@ -142,7 +142,7 @@ private struct CarelessWriter: NumberWriter {
 
   /// The project's own captures, and the corpus where it is there.
   static let captures: [String] = {
-    let folder = URL(fileURLWithPath: #filePath).appendingPathComponent("../../Captures").standardized
+    let folder = URL(fileURLWithPath: #filePath).appendingPathComponent("../../../Captures").standardized
     let names = FileManager.default.enumerator(atPath: folder.path)?.compactMap { $0 as? String } ?? []
     return names.filter { $0.contains(".pcap") }.sorted().map { "\(folder.path)/\($0)" }
       + Corpus.captures(in: "functional") + Corpus.captures(in: "ndpi")
