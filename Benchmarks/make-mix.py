@@ -182,7 +182,7 @@ def main():
     parser.add_argument("--flows", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--own", action="store_true", help="do not use ../shared/mix/make_mix.py")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if not 0 < options.packets < 65536 or not 0 < options.flows <= options.packets:
         parser.error("--packets is from 1 to 65535, --flows from 1 to --packets")
     if SHARED.is_file() and not options.own and not options.captures:
