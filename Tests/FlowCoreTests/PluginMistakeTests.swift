@@ -13,8 +13,12 @@ private protocol IdlePlugin: FlowPlugin {
 extension IdlePlugin {
   static var summary: String { "a plugin of the tests" }
   init(options: borrowing PluginOptions) { self.init() }
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict { .done }
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict { .done }
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .done
+  }
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .done
+  }
 }
 
 /// A registry of one plugin.

@@ -42,7 +42,9 @@ private struct Mirrored: FlowPlugin {
     return .more
   }
 
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict { .more }
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .more
+  }
 
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
@@ -109,7 +111,8 @@ private enum MirrorRegistry: PluginRegistry {
       (record + Int(slot.stateOffset)).load(as: Mirrored.State.self),
       FinishedFlow(
         record: UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self)),
-        slab: engine.slab.pointee.reader, states: PluginStates(), trailing: MutableBytes(record, count: 0)), into: &collector)
+        slab: engine.slab.pointee.reader, states: PluginStates(), trailing: MutableBytes(record, count: 0)),
+      into: &collector)
     return collector.fields
   }
 

@@ -146,7 +146,8 @@ extension Engine {
     while rest != 0 {
       // Safe: `allSlots` has a bit for each slot there is, and the layout gave each its bytes behind the record's head.
       let slot = stage.slots[rest.trailingZeroBitCount]
-      (base + Int(slot.stateOffset)).initializeMemory(as: UInt8.self, repeating: 0, count: Int(slot.stateSize))
+      (base + Int(slot.stateOffset)).initializeMemory(
+        as: UInt8.self, repeating: 0, count: Int(slot.stateSize))
       rest &= rest &- 1
     }
     record.pointee.interest = allSlots
@@ -224,7 +225,9 @@ extension Engine {
   }
 
   /// Ends `record` and begins another one that counts no packet yet; nil where there is no room.
-  private mutating func beginPart(of record: UnsafeMutablePointer<FlowRecord>, _ packet: UnsafeMutablePointer<Packet>)
+  private mutating func beginPart(
+    of record: UnsafeMutablePointer<FlowRecord>, _ packet: UnsafeMutablePointer<Packet>
+  )
     -> UnsafeMutablePointer<FlowRecord>?
   {
     guard let (next, place) = replace(record, hash: packet.pointee.hash) else { return nil }

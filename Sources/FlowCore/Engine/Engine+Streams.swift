@@ -36,12 +36,16 @@ extension Engine {
     if stream.phase == .keeping, !wasKeeping { resetPositions(streams) }
     guard !arrival.bytes.isEmpty else { return Wishes() }
     let wishes = show(arrival, mask: mask, streams, record, view, isFirst: isFirst)
-    if wishes.again == 0 { settle(arrival, of: &stream, mask: mask & record.pointee.interest, streams, blocks) }
+    if wishes.again == 0 {
+      settle(arrival, of: &stream, mask: mask & record.pointee.interest, streams, blocks)
+    }
     return wishes
   }
 
   /// Shows the readers in `mask` what is left of the bytes at hand.
-  mutating func readAgain(mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView) -> Wishes {
+  mutating func readAgain(mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView)
+    -> Wishes
+  {
     show(
       arrival, mask: mask, FlowStreams(record, isForward: view.isForward), record, view, isFirst: true,
       isContinued: true)
@@ -71,7 +75,9 @@ extension Engine {
       // Nothing is left for another record; and only one that has a packet can end without this one.
       if reading.verdict.contains(.nextRecord), reading.taken >= bytes.count { reading = .flush }
       if reading.verdict.contains(.startNewRecord), isFirst { reading = .incomplete() }
-      if reading.verdict.contains(.startNewRecord) { wishes.again |= 1 &<< UInt32(truncatingIfNeeded: number) }
+      if reading.verdict.contains(.startNewRecord) {
+        wishes.again |= 1 &<< UInt32(truncatingIfNeeded: number)
+      }
       wishes.add(reading.verdict, slot: number)
       if reading.verdict.contains(.done) {
         record.pointee.interest &= ~(1 &<< UInt32(truncatingIfNeeded: number))
@@ -141,7 +147,8 @@ extension Engine {
   /// Gives `record` the bytes of its streams, which lie in blocks of `old`; what is pending of this packet's is settled.
   @inline(never)
   mutating func moveStreams(
-    from old: UnsafeMutablePointer<FlowRecord>, to record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView,
+    from old: UnsafeMutablePointer<FlowRecord>, to record: UnsafeMutablePointer<FlowRecord>,
+    _ view: PacketView,
     isPending: Bool
   ) {
     let streams = FlowStreams(record, isForward: view.isForward)

@@ -92,7 +92,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     let positions = UnsafeMutablePointer<Int>.allocate(capacity: StateLayout<Registry>.maximumPlugins)
     positions.initialize(repeating: 0, count: StateLayout<Registry>.maximumPlugins)
     stage = PluginStage(
-      slots: layout.slots.baseAddress ?? .allocate(capacity: 1), states: layout.states, contexts: contexts.memory,
+      slots: layout.slots.baseAddress ?? .allocate(capacity: 1), states: layout.states,
+      contexts: contexts.memory,
       positions: positions)
     streamReaders = layout.readsStreams
     streamsSize = layout.streamsSize

@@ -112,7 +112,9 @@ struct PluginStage<Registry: PluginRegistry> {
 
   /// What the hooks of a slot's plugin get of the flow.
   @inline(__always)
-  fileprivate func flow<P: FlowPlugin>(_ type: P.Type, _ slot: PluginSlot<Registry>, _ blocks: FlowBlocks) -> FlowContext<P> {
+  fileprivate func flow<P: FlowPlugin>(_ type: P.Type, _ slot: PluginSlot<Registry>, _ blocks: FlowBlocks)
+    -> FlowContext<P>
+  {
     FlowContext(
       blocks: blocks, states: states,
       // Safe: made of this type for the slot, and there as long as the worker.

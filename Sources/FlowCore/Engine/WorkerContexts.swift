@@ -63,7 +63,9 @@ private struct FreeContextCall<Registry: PluginRegistry>: PluginVisitor {
 }
 
 /// The value of a slot's plugin.
-private func plugin<P: FlowPlugin, Registry>(_ type: P.Type, _ slot: PluginSlot<Registry>) -> UnsafeMutablePointer<P> {
+private func plugin<P: FlowPlugin, Registry>(_ type: P.Type, _ slot: PluginSlot<Registry>)
+  -> UnsafeMutablePointer<P>
+{
   // Safe: the layout made it of this type, and it lives as long as the process.
   slot.plugin.assumingMemoryBound(to: P.self)
 }

@@ -159,7 +159,8 @@ struct DryRun<P: FlowPlugin> {
     plugin.export(
       state.pointee,
       FinishedFlow(
-        record: UnsafePointer(head), slab: slab.slab.pointee.reader, states: PluginStates(), trailing: trailing),
+        record: UnsafePointer(head), slab: slab.slab.pointee.reader, states: PluginStates(),
+        trailing: trailing),
       into: &fields)
     return fields
   }

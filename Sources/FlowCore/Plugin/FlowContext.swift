@@ -112,7 +112,8 @@ struct PluginStates: BitwiseCopyable, @unchecked Sendable {
     while index < count {
       // Safe: the list has `count` entries; the layout put a state of the plugin's type where its entry says.
       if entries[index].plugin == ObjectIdentifier(plugin) {
-        return (UnsafeRawPointer(record) + entries[index].offset).assumingMemoryBound(to: P.State.self).pointee
+        return (UnsafeRawPointer(record) + entries[index].offset).assumingMemoryBound(to: P.State.self)
+          .pointee
       }
       index &+= 1
     }

@@ -96,7 +96,9 @@ extension FlowPlugin {
   public static var readsStreams: Bool { false }
   public var trailingBytes: Int { 0 }
   @inline(__always)
-  public func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+  public func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>)
+    -> Verdict
+  {
     .more
   }
   @inline(__always)

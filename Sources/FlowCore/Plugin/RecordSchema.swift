@@ -123,7 +123,8 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
 
   @inline(__always)
   func writeFields<Writer: FieldWriter & ~Copyable>(
-    of slot: PluginSlot<Registry>, _ record: UnsafeMutableRawPointer, _ slab: SlabReader, into writer: inout Writer
+    of slot: PluginSlot<Registry>, _ record: UnsafeMutableRawPointer, _ slab: SlabReader,
+    into writer: inout Writer
   ) {
     // What a plugin reads outside of its bytes is counted as its mistake.
     martlet_trace_slot(UInt32(slot.index) &+ 1)
@@ -141,7 +142,8 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
 }
 
 /// One plugin's fields of one record.
-private struct ExportCall<Registry: PluginRegistry, Writer: FieldWriter & ~Copyable>: PluginVisitor, ~Copyable {
+private struct ExportCall<Registry: PluginRegistry, Writer: FieldWriter & ~Copyable>: PluginVisitor, ~Copyable
+{
   let slot: PluginSlot<Registry>
   let record: UnsafeMutableRawPointer
   let flow: FinishedFlow

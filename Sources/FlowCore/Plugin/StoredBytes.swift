@@ -31,7 +31,9 @@ extension FlowContext {
   /// left: then `stored` is empty.
   /// - Complexity: O(bytes stored)
   @discardableResult
-  public mutating func store(_ bytes: Bytes, in stored: inout StoredBytes, limit: Int = StoredBytes.limit) -> Bool {
+  public mutating func store(_ bytes: Bytes, in stored: inout StoredBytes, limit: Int = StoredBytes.limit)
+    -> Bool
+  {
     stored.length = 0
     return append(bytes, to: &stored, limit: limit)
   }
@@ -40,7 +42,9 @@ extension FlowContext {
   /// stored. A block that is too small makes room for one four times as large: a flow takes five at the most.
   /// - Complexity: O(bytes added), and of what is moved to a larger block
   @discardableResult
-  public mutating func append(_ bytes: Bytes, to stored: inout StoredBytes, limit: Int = StoredBytes.limit) -> Bool {
+  public mutating func append(_ bytes: Bytes, to stored: inout StoredBytes, limit: Int = StoredBytes.limit)
+    -> Bool
+  {
     let piece = bytes.prefix(min(limit, StoredBytes.limit) &- stored.count)
     if piece.isEmpty { return bytes.isEmpty }
     let old = contents(stored.block)

@@ -83,7 +83,9 @@ struct BurstStatistics: FlowPlugin {
 
   /// Adds a packet to the direction whose bursts begin at number `base`.
   @inline(__always)
-  private func add(_ packet: PacketView, to direction: inout Direction, at base: Int, _ flow: FlowContext<Self>) {
+  private func add(
+    _ packet: PacketView, to direction: inout Direction, at base: Int, _ flow: FlowContext<Self>
+  ) {
     // Where a capture goes back in time the packet belongs to the burst.
     if packet.time >= direction.last &+ Self.pause { direction.keepLast() }
     direction.last = packet.time

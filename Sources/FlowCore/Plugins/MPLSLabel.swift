@@ -25,7 +25,9 @@ struct MPLSLabel: FlowPlugin {
   }
 
   @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict { .done }
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .done
+  }
 
   func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { state.isKnown }
 

@@ -31,7 +31,9 @@ struct SSADetector: FlowPlugin {
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict { .more }
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .more
+  }
 
   @inline(__always)
   func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
@@ -41,7 +43,9 @@ struct SSADetector: FlowPlugin {
     return look(&state, packet, &flow)
   }
 
-  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { flow.packets > Self.firstPacket }
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool {
+    flow.packets > Self.firstPacket
+  }
 
   /// Looks whether a packet answers one of the other direction, and notes it otherwise.
   private func look(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {

@@ -58,7 +58,9 @@ struct ByteStream: BitwiseCopyable {
   @inline(__always)
   func isElsewhere(_ sequence: UInt32, _ blocks: FlowBlocks) -> Bool {
     guard sequence != next, phase != .unknown else { return false }
-    guard Int32(bitPattern: sequence &- next) > 0 || Int32(bitPattern: sequence &- first) < 0 else { return false }
+    guard Int32(bitPattern: sequence &- next) > 0 || Int32(bitPattern: sequence &- first) < 0 else {
+      return false
+    }
     return phase != .keeping || PieceBuffer.read(block, blocks).filled == 0
   }
 
@@ -106,7 +108,8 @@ struct ByteStream: BitwiseCopyable {
         return goOn(
           segment.dropFirst(0 &- offset), length: length &+ offset, at: next, isAfterGap: isBroken)
       }
-      if offset > 0, PieceBuffer.begin(&block, room: min(offset, PieceBuffer.window) &+ segment.count, &blocks),
+      if offset > 0,
+        PieceBuffer.begin(&block, room: min(offset, PieceBuffer.window) &+ segment.count, &blocks),
         PieceBuffer.put(segment, at: offset, in: &block, &blocks)
       {
         phase = .keeping
@@ -134,7 +137,8 @@ struct ByteStream: BitwiseCopyable {
     let buffer = PieceBuffer.read(block, blocks)
     if buffer.filled > before {
       waited = 0
-      return Arrival(bytes: buffer.bytes(block, blocks), isKept: true, isAfterGap: before == 0 && beginsBroken)
+      return Arrival(
+        bytes: buffer.bytes(block, blocks), isKept: true, isAfterGap: before == 0 && beginsBroken)
     }
     waited = waited < .max ? waited &+ 1 : waited
     return waited > ByteStream.patience ? giveUp(segment, buffer, &counters, blocks) : nothing(segment)
@@ -236,7 +240,8 @@ struct ByteStream: BitwiseCopyable {
   }
 
   /// The stream with its bytes in a block of another record of the same flow, `other`.
-  func moved(_ blocks: FlowBlocks, to other: inout FlowBlocks, _ counters: inout StreamCounters) -> ByteStream {
+  func moved(_ blocks: FlowBlocks, to other: inout FlowBlocks, _ counters: inout StreamCounters) -> ByteStream
+  {
     var stream = self
     stream.block = BlockReference()
     guard phase == .keeping else { return stream }

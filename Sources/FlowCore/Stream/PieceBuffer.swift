@@ -82,7 +82,9 @@ struct PieceBuffer: BitwiseCopyable {
   }
 
   /// A copy of `block` in a block of another flow's; none where there is none to take.
-  static func copy(_ block: BlockReference, _ blocks: FlowBlocks, for other: inout FlowBlocks) -> BlockReference? {
+  static func copy(_ block: BlockReference, _ blocks: FlowBlocks, for other: inout FlowBlocks)
+    -> BlockReference?
+  {
     let old = blocks.contents(block)
     let used = headSize &+ read(block, blocks).ranges.end
     guard let new = other.take(used) else { return nil }

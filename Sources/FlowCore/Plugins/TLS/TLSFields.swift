@@ -35,7 +35,8 @@ extension TLSPlugin {
     writer.string(Self.chosenProtocol, summary.chosenProtocol.bytes(in: contents).span)
     writer.octets(Self.ja3, summary.ja3.span.bytes.extracting(first: summary.hasClientFingerprint ? 16 : 0))
     writer.string(
-      Self.ja4, summary.ja4.span.bytes.extracting(first: summary.hasClientFingerprint ? summary.ja4.count : 0))
+      Self.ja4, summary.ja4.span.bytes.extracting(first: summary.hasClientFingerprint ? summary.ja4.count : 0)
+    )
     writer.list(Self.extensionType, count: Int(summary.extensionCount)) { summary.extensionTypes[total: $0] }
     writer.list(Self.extensionLength, count: Int(summary.extensionCount)) {
       summary.extensionLengths[total: $0]
