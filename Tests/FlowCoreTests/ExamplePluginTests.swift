@@ -104,16 +104,17 @@ private enum ExampleRegistry: PluginRegistry {
     }
   }
 
-  @Test func theDocumentShowsThisVeryFile() throws {
+  @Test func theDocumentShowsTheseVeryFiles() throws {
     let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    let example = try String(
-      contentsOf: tests.appendingPathComponent("ExamplePlugin.swift"), encoding: .utf8)
+    let examples = try ["ExamplePlugin.swift", "ExampleStreamPlugin.swift"].map {
+      try String(contentsOf: tests.appendingPathComponent($0), encoding: .utf8)
+    }
     let document = try String(
       contentsOf: tests.appendingPathComponent("../../docs/writing-a-plugin.md").standardized,
       encoding: .utf8)
     let blocks = document.components(separatedBy: "```swift\n").dropFirst().compactMap {
       $0.components(separatedBy: "```").first
     }
-    #expect(blocks == [example])
+    #expect(blocks == examples)
   }
 }
