@@ -137,19 +137,9 @@ extension Engine {
   /// Zeroes the streams and the plugins' states: all of them want the flow's packets.
   @inline(__always)
   func clearStates(of record: UnsafeMutablePointer<FlowRecord>) {
-    let base = UnsafeMutableRawPointer(record)
-    if streamsSize > 0 {
-      // Safe: the streams lie right behind the record's head.
-      (base + FlowRecord.size).initializeMemory(as: UInt8.self, repeating: 0, count: streamsSize)
-    }
-    var rest = allSlots
-    while rest != 0 {
-      // Safe: `allSlots` has a bit for each slot there is, and the layout gave each its bytes behind the record's head.
-      let slot = stage.slots[rest.trailingZeroBitCount]
-      (base + Int(slot.stateOffset)).initializeMemory(
-        as: UInt8.self, repeating: 0, count: Int(slot.stateSize))
-      rest &= rest &- 1
-    }
+    // Safe: the layout put streams and states one behind the other after the record's head.
+    (UnsafeMutableRawPointer(record) + FlowRecord.size)
+      .initializeMemory(as: UInt8.self, repeating: 0, count: Int(statesSize))
     record.pointee.interest = allSlots
   }
 

@@ -24,22 +24,36 @@ extension Engine {
       stream.begin(sequence)
       sequence &+= 1
     }
-    guard view.payloadLength > 0 else { return Wishes() }
+    let length = view.payloadLength
+    guard length > 0 else { return Wishes() }
+    let arrival =
+      length == view.payloadCaptured && stream.takesDue(sequence, length: length)
+      ? ByteStream.Arrival(bytes: view.payload)
+      : takeOther(sequence, &stream, mask: mask, streams, record, view)
+    guard !arrival.bytes.isEmpty else { return Wishes() }
+    let wishes = show(arrival, mask: mask, streams, record, view, isFirst: isFirst)
+    if wishes.again == 0 {
+      settle(arrival, of: &stream, mask: mask & record.pointee.interest, streams, blocks(of: record))
+    }
+    return wishes
+  }
+
+  /// What a segment adds that is not the one that is due, or comes while bytes are kept.
+  @inline(never)
+  private mutating func takeOther(
+    _ sequence: UInt32, _ stream: inout ByteStream, mask: UInt32, _ streams: FlowStreams,
+    _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView
+  ) -> ByteStream.Arrival {
     var blocks = self.blocks(of: record)
     if stream.isElsewhere(sequence, blocks), stage.recognise(view.payload, mask: mask) {
       stream.jump(to: sequence, &counters.pointee.streams)
     }
-    if stream.block.isNone { streams.other.pointee.lend(to: &stream) }
+    streams.other.pointee.lend(to: &stream)
     let wasKeeping = stream.phase == .keeping
-    let arrival = stream.take(
+    let arrival = stream.takeOther(
       view.payload, length: view.payloadLength, sequence: sequence, &counters.pointee.streams, &blocks)
     if stream.phase == .keeping, !wasKeeping { resetPositions(streams) }
-    guard !arrival.bytes.isEmpty else { return Wishes() }
-    let wishes = show(arrival, mask: mask, streams, record, view, isFirst: isFirst)
-    if wishes.again == 0 {
-      settle(arrival, of: &stream, mask: mask & record.pointee.interest, streams, blocks)
-    }
-    return wishes
+    return arrival
   }
 
   /// Shows the readers in `mask` what is left of the bytes at hand.
@@ -114,6 +128,7 @@ extension Engine {
     _ blocks: FlowBlocks
   ) {
     var blocks = blocks
+    streams.other.pointee.lend(to: &stream)
     let moved = stream.keep(arrival, from: lowest, &counters.pointee.streams, &blocks) ?? .max
     guard moved > 0 else { return }
     var rest = allSlots & streamReaders
@@ -140,8 +155,8 @@ extension Engine {
   @inline(__always)
   func copyStreams(from old: UnsafeMutablePointer<FlowRecord>, to record: UnsafeMutablePointer<FlowRecord>) {
     // Safe: the layout has so many bytes of streams behind the head of each record.
-    (UnsafeMutableRawPointer(record) + FlowRecord.size).copyMemory(
-      from: UnsafeRawPointer(old) + FlowRecord.size, byteCount: streamsSize)
+    MutableBytes(UnsafeMutableRawPointer(record) + FlowRecord.size, count: streamsSize)
+      .copy(Bytes(UnsafeRawPointer(old) + FlowRecord.size, count: streamsSize), to: 0)
   }
 
   /// Gives `record` the bytes of its streams, which lie in blocks of `old`; what is pending of this packet's is settled.

@@ -24,9 +24,10 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let stage: PluginStage<Registry>
   let allSlots: UInt32
   let looksBeforeUpdate: UInt32
-  /// The slots whose plugin reads byte streams, and the bytes that streams take in a record.
+  /// The slots whose plugin reads byte streams, and the bytes that streams, and streams and states, take in a record.
   let streamReaders: UInt32
   let streamsSize: Int
+  let statesSize: UInt32
   /// What a segment added to its stream, while its readers make several records of it.
   var arrival = ByteStream.Arrival(bytes: Bytes(UnsafeRawBufferPointer(start: nil, count: 0)))
   private let contexts: WorkerContexts<Registry>
@@ -97,6 +98,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       positions: positions)
     streamReaders = layout.readsStreams
     streamsSize = layout.streamsSize
+    statesSize = UInt32(clamping: layout.statesSize)
     allSlots = layout.allSlots
     looksBeforeUpdate = layout.looksBeforeUpdate
     stateLines = layout.stateLines
@@ -379,15 +381,17 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       return
     }
     var wishes = Wishes()
-    if reads(view), record.pointee.interest & streamReaders != 0 {
-      wishes = readStreams(mask: record.pointee.interest & streamReaders, record, view)
+    var others = record.pointee.interest
+    let readers = reads(view) ? others & streamReaders : 0
+    if readers != 0 {
+      wishes = readStreams(mask: readers, record, view)
       if wishes.verdict.contains(.startNewRecord) {
         return continueInNewRecord(packet, record, direction: direction, now: now, readers: wishes.again)
       }
+      others ^= readers
     }
     let counted = record.count(packet, direction: direction)
     noteLag(packet, record, now: now)
-    let others = record.pointee.interest & (reads(view) ? ~streamReaders : .max)
     wishes.add(stage.run(.update, mask: others, view, blocks(of: record)))
     if wishes.verdict.rawValue & Verdict.endsRecord != 0 {
       endAsWished(wishes, packet, record, direction: direction, streamsOf: record)

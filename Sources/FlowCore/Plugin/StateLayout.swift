@@ -47,8 +47,9 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
   /// The slots (bit = slot) whose plugin looks before an update, and those whose plugin reads byte streams.
   let looksBeforeUpdate: UInt32
   let readsStreams: UInt32
-  /// Bytes of streams and positions, 0 where no plugin reads them.
+  /// Bytes of streams and positions, 0 where no plugin reads them, and bytes of these and of all states.
   let streamsSize: Int
+  let statesSize: Int
   /// Where in a record its `StoredBytes` lie, slot by slot.
   let storedBytes: StoredMembers
   /// Where each plugin's state lies, by its type.
@@ -92,6 +93,7 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
       offset = Int(slot.stateOffset + slot.stateSize)
       slots.append(slot)
     }
+    statesSize = offset - FlowRecord.size
     stateLines = min(8, (offset - FlowRecord.size + 63) / 64)
     // The states first, so that those of all plugins share few cache lines; a packet touches little of what trails.
     for index in slots.indices {

@@ -35,7 +35,14 @@ extension FlowContext {
     -> Bool
   {
     stored.length = 0
-    return append(bytes, to: &stored, limit: limit)
+    let piece = bytes.prefix(min(limit, StoredBytes.limit))
+    if contents(stored.block).count < piece.count || stored.block.isNone {
+      guard !piece.isEmpty, let block = takeBlock(piece.count) else { return piece.isEmpty }
+      stored.block = block
+    }
+    contents(stored.block).copy(piece, to: 0)
+    stored.length = UInt16(truncatingIfNeeded: piece.count)
+    return piece.count == bytes.count
   }
 
   /// Adds `bytes` to what is stored, as far as it has at most `limit` bytes then. False where not all of them could be

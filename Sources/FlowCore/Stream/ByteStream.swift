@@ -72,23 +72,17 @@ struct ByteStream: BitwiseCopyable {
     phase = .broken
   }
 
-  /// Takes a segment of `length` bytes, of which `segment` were captured.
-  /// - Complexity: O(1) in order; O(the segment's length) where bytes are kept
+  /// Takes a segment, captured whole, if it is the one that is due and nothing is kept: then its bytes are what it adds.
   @inline(__always)
-  mutating func take(
-    _ segment: Bytes, length: Int, sequence: UInt32, _ counters: inout StreamCounters,
-    _ blocks: inout FlowBlocks
-  ) -> Arrival {
-    if phase == .open, sequence == next, length == segment.count {
-      next = sequence &+ UInt32(truncatingIfNeeded: length)
-      return Arrival(bytes: segment)
-    }
-    return takeOther(segment, length: length, sequence: sequence, &counters, &blocks)
+  mutating func takesDue(_ sequence: UInt32, length: Int) -> Bool {
+    guard phase == .open, sequence == next else { return false }
+    next = sequence &+ UInt32(truncatingIfNeeded: length)
+    return true
   }
 
-  /// Every segment but one that is due, and whole, while nothing is kept.
-  @inline(never)
-  private mutating func takeOther(
+  /// Takes a segment of `length` bytes, of which `segment` were captured; any but one that `takesDue` took.
+  /// - Complexity: O(the segment's length) where bytes are kept, else O(1)
+  mutating func takeOther(
     _ segment: Bytes, length: Int, sequence: UInt32, _ counters: inout StreamCounters,
     _ blocks: inout FlowBlocks
   ) -> Arrival {

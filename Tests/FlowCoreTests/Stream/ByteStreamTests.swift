@@ -44,8 +44,11 @@ private struct StreamUnderTest: ~Copyable {
     bytes.withUnsafeBytes { raw in
       guard let base = raw.baseAddress else { return }
       let segment = Bytes(base, count: raw.count)
-      let arrival = stream.take(
-        segment, length: length ?? raw.count, sequence: sequence, &counters, &blocks)
+      let isDue = (length ?? raw.count) == raw.count && stream.takesDue(sequence, length: raw.count)
+      let arrival =
+        isDue
+        ? ByteStream.Arrival(bytes: segment)
+        : stream.takeOther(segment, length: length ?? raw.count, sequence: sequence, &counters, &blocks)
       guard !arrival.bytes.isEmpty else { return }
       if !arrival.isKept || arrival.isAfterGap { position = 0 }
       afterGap.append(arrival.isAfterGap)
