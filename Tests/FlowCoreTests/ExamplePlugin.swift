@@ -23,17 +23,17 @@ struct PushCounter: FlowPlugin {
   init(options: borrowing PluginOptions) { limit = options.number("limit") }
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     // Other protocols have no such flag: the plugin is done with their flows at the first packet.
     packet.protocolNumber == IPProtocol.tcp ? count(&state, packet) : .done
   }
 
   @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     count(&state, packet)
   }
 
-  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool {
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool {
     // Without a push there is nothing to export: the record goes out without the two fields.
     state.forward > 0 || state.reverse > 0
   }

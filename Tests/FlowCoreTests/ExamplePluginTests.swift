@@ -7,13 +7,12 @@ import Wire
 
 /// The example beside one of Martlet's own plugins.
 private enum ExampleRegistry: PluginRegistry {
-  static let count = 2
+  case vlan, pushes
 
-  static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
-    switch number {
-    case 0: visitor.visit(VLANIdentifier.self)
-    case 1: visitor.visit(PushCounter.self)
-    default: break
+  func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
+    switch self {
+    case .vlan: visitor.visit(VLANIdentifier.self)
+    case .pushes: visitor.visit(PushCounter.self)
     }
   }
 }
@@ -57,7 +56,7 @@ private enum ExampleRegistry: PluginRegistry {
       slot.plugin.load(as: PushCounter.self).export(
         (record + Int(slot.stateOffset)).load(as: PushCounter.State.self),
         FinishedFlow(
-          record: head, slab: engine.slab.pointee.reader,
+          record: head, slab: engine.slab.pointee.reader, states: PluginStates(),
           trailing: MutableBytes(record + Int(slot.trailingOffset), count: Int(slot.trailingSize))),
         into: &collector)
       outcome.fields = collector.fields
@@ -105,16 +104,17 @@ private enum ExampleRegistry: PluginRegistry {
     }
   }
 
-  @Test func theDocumentShowsThisVeryFile() throws {
+  @Test func theDocumentShowsTheseVeryFiles() throws {
     let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    let example = try String(
-      contentsOf: tests.appendingPathComponent("ExamplePlugin.swift"), encoding: .utf8)
+    let examples = try ["ExamplePlugin.swift", "ExampleStreamPlugin.swift"].map {
+      try String(contentsOf: tests.appendingPathComponent($0), encoding: .utf8)
+    }
     let document = try String(
       contentsOf: tests.appendingPathComponent("../../docs/writing-a-plugin.md").standardized,
       encoding: .utf8)
     let blocks = document.components(separatedBy: "```swift\n").dropFirst().compactMap {
       $0.components(separatedBy: "```").first
     }
-    #expect(blocks == [example])
+    #expect(blocks == examples)
   }
 }

@@ -46,14 +46,27 @@ extension Engine {
     return nil
   }
 
-  /// Counts a new record's first packet, puts the record into a free lane of `place` and starts its plugins.
+  /// Counts a new record's first packet, puts the record into a free lane of `place` and starts its plugins; `old` is the
+  /// record that it continues, and `readers` are those that are to see again what the packet added to its stream.
   @inline(__always)
   private mutating func enter(
     _ record: UnsafeMutablePointer<FlowRecord>, at place: Place,
-    _ packet: UnsafeMutablePointer<Packet>, direction: Int, now: UInt64
+    _ packet: UnsafeMutablePointer<Packet>, direction: Int, now: UInt64,
+    continuing old: UnsafeMutablePointer<FlowRecord>? = nil, readers: UInt32 = 0
+  ) {
+    record.count(packet, direction: direction)
+    insert(record, at: place, packet, now: now)
+    counters.pointee.flowsMade &+= 1
+    startPlugins(record, packet, direction: direction, continuing: old, readers: readers)
+  }
+
+  /// Puts a record into a free lane of `place`.
+  @inline(__always)
+  private mutating func insert(
+    _ record: UnsafeMutablePointer<FlowRecord>, at place: Place, _ packet: UnsafeMutablePointer<Packet>,
+    now: UInt64
   ) {
     let hash = packet.pointee.hash
-    record.count(packet, direction: direction)
     if now != packet.pointee.time {
       record.pointee.setLag(FlowRecord.lag(clock: now, time: packet.pointee.time))
     }
@@ -65,9 +78,32 @@ extension Engine {
     table.insert(
       record.pointee.index, in: place.bucket, lane: place.free.trailingZeroBitCount,
       signature: FlowTable.signature(hash), deadline: dueTime(record), clock: now)
-    counters.pointee.flowsMade &+= 1
-    startPlugins(
-      record, PacketView(packet: UnsafePointer(packet), isForward: direction == 0), hash: hash)
+  }
+
+  /// Clears the plugins' states and shows them the record's first packet.
+  @inline(__always)
+  private mutating func startPlugins(
+    _ record: UnsafeMutablePointer<FlowRecord>, _ packet: UnsafeMutablePointer<Packet>, direction: Int,
+    continuing old: UnsafeMutablePointer<FlowRecord>?, readers: UInt32
+  ) {
+    guard allSlots != 0 else { return }
+    clearStates(of: record)
+    let view = PacketView(packet: UnsafePointer(packet), isForward: direction == 0)
+    var wishes = Wishes()
+    if streamReaders != 0, reads(view) {
+      if let old {
+        copyStreams(from: old, to: record)
+        if readers != 0 { wishes = readAgain(mask: readers, record, view) }
+        if wishes.again == 0 { moveStreams(from: old, to: record, view, isPending: readers != 0) }
+      } else {
+        wishes = readStreams(mask: allSlots & streamReaders, record, view, isFirst: true)
+      }
+    }
+    let others = allSlots & (reads(view) ? ~streamReaders : .max)
+    wishes.add(stage.run(.create, mask: others, view, blocks(of: record)))
+    if wishes.verdict.rawValue & Verdict.endsRecord != 0 {
+      endAsWished(wishes, packet, record, direction: direction, streamsOf: old ?? record)
+    }
   }
 
   /// When the sweep has to look at `record`, on the worker's clock.
@@ -98,24 +134,13 @@ extension Engine {
     }
   }
 
-  /// Zeroes the plugins' states and calls their `create`.
+  /// Zeroes the streams and the plugins' states: all of them want the flow's packets.
   @inline(__always)
-  private mutating func startPlugins(
-    _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView, hash: UInt64
-  ) {
-    guard allSlots != 0 else { return }
-    var rest = allSlots
-    while rest != 0 {
-      // Safe: `allSlots` has a bit for each slot there is, and the layout gave each its bytes behind the record's head.
-      let slot = stage.slots[rest.trailingZeroBitCount]
-      (UnsafeMutableRawPointer(record) + Int(slot.stateOffset)).initializeMemory(
-        as: UInt8.self, repeating: 0, count: Int(slot.stateSize))
-      rest &= rest &- 1
-    }
+  func clearStates(of record: UnsafeMutablePointer<FlowRecord>) {
+    // Safe: the layout put streams and states one behind the other after the record's head.
+    (UnsafeMutableRawPointer(record) + FlowRecord.size)
+      .initializeMemory(as: UInt8.self, repeating: 0, count: Int(statesSize))
     record.pointee.interest = allSlots
-    if run(.create, mask: allSlots, record, view).contains(.flush) {
-      endFlow(record, hash: hash, reason: .forced)
-    }
   }
 
   /// Ends `record` for `reason` and makes a new flow of the packet.
@@ -133,24 +158,107 @@ extension Engine {
   @inline(never)
   mutating func continueInNewRecord(
     _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>, direction: Int,
-    now: UInt64
+    now: UInt64, readers: UInt32 = 0
   ) {
-    let (key, first) = (record.pointee.key, record.pointee.last)
-    let hash = packet.pointee.hash
+    let first = record.pointee.last
+    guard let (newRecord, place) = replace(record, hash: packet.pointee.hash) else {
+      counters.pointee.tableFull &+= 1
+      return
+    }
+    newRecord.pointee.first = first
+    enter(newRecord, at: place, packet, direction: direction, now: now, continuing: record, readers: readers)
+  }
+
+  /// Ends `record` and begins another of the same flow, which is not in the table yet; nil where there is no room for it.
+  private mutating func replace(_ record: UnsafeMutablePointer<FlowRecord>, hash: UInt64) -> (
+    UnsafeMutablePointer<FlowRecord>, Place
+  )? {
+    let key = record.pointee.key
     endFlow(record, hash: hash, reason: .forced)
     let home = table.bucket(table.bucketIndex(hash))
     var place = Place(bucket: home, free: home.lanes(matching: 0))
     if place.free == 0, let other = guestPlace(hash, home: home) { place = other }
-    guard place.free != 0, finished < Self.outboxCapacity, let index = table.takeRecord() else {
-      counters.pointee.tableFull &+= 1
-      return
-    }
+    guard place.free != 0, finished < Self.outboxCapacity, let index = table.takeRecord() else { return nil }
     let newRecord = table.record(index)
     newRecord.begin(key, index: index)
-    newRecord.pointee.first = first
     // The old record is in the outbox, where it stays as it is until the next call.
     newRecord.copyAddresses(record)
-    enter(newRecord, at: place, packet, direction: direction, now: now)
+    return (newRecord, place)
+  }
+
+  // MARK: Several records of one packet
+
+  /// Ends `record`, whose packet is counted, as plugins wish it: with the next ones, each of which shows its plugin what is
+  /// left of the packet. `streams` is the record whose streams' bytes lie in blocks of its own.
+  @inline(never)
+  mutating func endAsWished(
+    _ wishes: Wishes, _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>,
+    direction: Int, streamsOf streams: UnsafeMutablePointer<FlowRecord>
+  ) {
+    let view = PacketView(packet: UnsafePointer(packet), isForward: direction == 0)
+    let isPending = wishes.again & streamReaders != 0 && reads(view)
+    var (wishes, record, made) = (wishes, record, 1)
+    while wishes.verdict.rawValue & Verdict.endsRecord != 0 {
+      guard wishes.again != 0 else { return endFlow(record, hash: packet.pointee.hash, reason: .forced) }
+      // Each of the burst's other packets may end two flows more.
+      guard made < Verdict.mostRecords, finished &+ 3 &* Self.burstSize < Self.outboxCapacity,
+        let next = beginPart(of: record, packet)
+      else {
+        counters.pointee.recordsLeftOut &+= 1
+        return endFlow(record, hash: packet.pointee.hash, reason: .forced)
+      }
+      made &+= 1
+      record = next
+      wishes = showPart(mask: wishes.again, record, view)
+    }
+    if streamReaders != 0, reads(view) { moveStreams(from: streams, to: record, view, isPending: isPending) }
+  }
+
+  /// Ends `record` and begins another one that counts no packet yet; nil where there is no room.
+  private mutating func beginPart(
+    of record: UnsafeMutablePointer<FlowRecord>, _ packet: UnsafeMutablePointer<Packet>
+  )
+    -> UnsafeMutablePointer<FlowRecord>?
+  {
+    guard let (next, place) = replace(record, hash: packet.pointee.hash) else { return nil }
+    (next.pointee.first, next.pointee.last) = (packet.pointee.time, packet.pointee.time)
+    insert(next, at: place, packet, now: packet.pointee.clock)
+    counters.pointee.flowsMade &+= 1
+    clearStates(of: next)
+    if streamReaders != 0 { copyStreams(from: record, to: next) }
+    return next
+  }
+
+  /// Shows the plugins in `mask` what is left of the packet, in a record that does not count it.
+  private mutating func showPart(mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView)
+    -> Wishes
+  {
+    // The others begin with the record's first packet.
+    record.pointee.unstarted = allSlots & ~mask
+    let readers = reads(view) ? mask & streamReaders : 0
+    var wishes = stage.run(.create, mask: mask & ~readers, view, blocks(of: record), isContinued: true)
+    if readers != 0 { wishes.add(readAgain(mask: readers, record, view)) }
+    return wishes
+  }
+
+  /// Counts the first packet of a record that began in the midst of another one, and starts the plugins that wait for it.
+  @inline(never)
+  mutating func countFirst(
+    _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView,
+    direction: Int
+  ) {
+    let unstarted = record.pointee.unstarted
+    record.pointee.unstarted = 0
+    record.count(packet, direction: direction)
+    noteLag(packet, record, now: packet.pointee.clock)
+    let readers = reads(view) ? record.pointee.interest & streamReaders : 0
+    var wishes = readers != 0 ? readStreams(mask: readers, record, view, isFirst: true) : Wishes()
+    wishes.add(stage.run(.create, mask: unstarted & ~readers, view, blocks(of: record)))
+    let started = record.pointee.interest & ~unstarted & ~readers
+    wishes.add(stage.run(.update, mask: started, view, blocks(of: record)))
+    if wishes.verdict.rawValue & Verdict.endsRecord != 0 {
+      endAsWished(wishes, packet, record, direction: direction, streamsOf: record)
+    }
   }
 
   // MARK: End
@@ -208,7 +316,8 @@ extension Engine {
     // No packet can match a key with this mark, should its number still stand in a packet as candidate.
     record.pointee.key.rest |= Key.departed
     martlet_trace_record(record)
-    record.pointee.presence |= stage.finish(mask: allSlots, blocks(of: record))
+    let unstarted = record.pointee.unstarted
+    record.pointee.presence = stage.finish(mask: allSlots & ~unstarted, blocks(of: record))
     martlet_trace_record(nil)
     counters.pointee.ended[total: Int(reason.rawValue)] &+= 1
     counters.pointee.endedPackets &+=

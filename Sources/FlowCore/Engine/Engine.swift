@@ -24,7 +24,14 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let stage: PluginStage<Registry>
   let allSlots: UInt32
   let looksBeforeUpdate: UInt32
-  /// Cache lines behind the record's head that hold the plugins' states.
+  /// The slots whose plugin reads byte streams, and the bytes that streams, and streams and states, take in a record.
+  let streamReaders: UInt32
+  let streamsSize: Int
+  let statesSize: UInt32
+  /// What a segment added to its stream, while its readers make several records of it.
+  var arrival = ByteStream.Arrival(bytes: Bytes(UnsafeRawBufferPointer(start: nil, count: 0)))
+  private let contexts: WorkerContexts<Registry>
+  /// Cache lines behind the record's head that hold the streams and the plugins' states.
   let stateLines: Int
   let timeouts: Timeouts
   let worker: UInt64
@@ -77,12 +84,21 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       stride: layout.stride,
       memory: memory)
     let slabStorage = try Slab(bytes: layout.slots.isEmpty ? 0 : configuration.slabBytes, memory: memory)
+    contexts = try WorkerContexts(layout.slots)
     self.table = table
     slab = .allocate(capacity: 1)
     slab.initialize(to: slabStorage)
     dissector = Dissector(
       hashing: FlowHash(seed: configuration.seed), fragments: FragmentTable(sets: configuration.fragmentSets))
-    stage = PluginStage(slots: layout.slots.baseAddress ?? .allocate(capacity: 1))
+    let positions = UnsafeMutablePointer<Int>.allocate(capacity: StateLayout<Registry>.maximumPlugins)
+    positions.initialize(repeating: 0, count: StateLayout<Registry>.maximumPlugins)
+    stage = PluginStage(
+      slots: layout.slots.baseAddress ?? .allocate(capacity: 1), states: layout.states,
+      contexts: contexts.memory,
+      positions: positions)
+    streamReaders = layout.readsStreams
+    streamsSize = layout.streamsSize
+    statesSize = UInt32(clamping: layout.statesSize)
     allSlots = layout.allSlots
     looksBeforeUpdate = layout.looksBeforeUpdate
     stateLines = layout.stateLines
@@ -118,6 +134,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   }
 
   deinit {
+    contexts.free()
+    stage.positions.deallocate()
     slab.deinitialize(count: 1)
     slab.deallocate()
     packets.deallocate()
@@ -352,15 +370,31 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   ) {
     let now = packet.pointee.clock
     let view = PacketView(packet: UnsafePointer(packet), isForward: direction == 0)
+    if record.pointee.forwardPackets | record.pointee.reversePackets == 0 {
+      return countFirst(packet, record, view, direction: direction)
+    }
     let looking = record.pointee.interest & looksBeforeUpdate
-    if looking != 0, run(.beforeUpdate, mask: looking, record, view).contains(.startNewRecord) {
+    if looking != 0,
+      stage.run(.beforeUpdate, mask: looking, view, blocks(of: record)).verdict.contains(.startNewRecord)
+    {
       continueInNewRecord(packet, record, direction: direction, now: now)
       return
     }
+    var wishes = Wishes()
+    var others = record.pointee.interest
+    let readers = reads(view) ? others & streamReaders : 0
+    if readers != 0 {
+      wishes = readStreams(mask: readers, record, view)
+      if wishes.verdict.contains(.startNewRecord) {
+        return continueInNewRecord(packet, record, direction: direction, now: now, readers: wishes.again)
+      }
+      others ^= readers
+    }
     let counted = record.count(packet, direction: direction)
     noteLag(packet, record, now: now)
-    if run(.update, mask: record.pointee.interest, record, view).contains(.flush) {
-      endFlow(record, hash: packet.pointee.hash, reason: .forced)
+    wishes.add(stage.run(.update, mask: others, view, blocks(of: record)))
+    if wishes.verdict.rawValue & Verdict.endsRecord != 0 {
+      endAsWished(wishes, packet, record, direction: direction, streamsOf: record)
     } else if counted >= 1 << 31 {
       endFullRecord(packet, record)
     }
@@ -372,13 +406,6 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     _ packet: UnsafeMutablePointer<Packet>, _ record: UnsafeMutablePointer<FlowRecord>
   ) {
     endFlow(record, hash: packet.pointee.hash, reason: .activeTimeout)
-  }
-
-  @inline(__always)
-  func run(
-    _ hook: Hook, mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView
-  ) -> Verdict {
-    stage.run(hook, mask: mask, view, blocks(of: record))
   }
 
   /// The slab as `record`'s flow sees it.

@@ -9,31 +9,60 @@ enum Hook {
   case update
 }
 
+/// What plugins ask for together after they saw a packet.
+struct Wishes: BitwiseCopyable {
+  // Not `[]`: the array literal behind it costs a call to `swift_release` for each packet.
+  var verdict = Verdict(rawValue: 0)
+  /// The plugins (bit = slot) that want to see the rest of the packet in a new record.
+  var again: UInt32 = 0
+
+  @inline(__always)
+  mutating func add(_ verdict: Verdict, slot: Int) {
+    self.verdict.formUnion(verdict)
+    if verdict.contains(.nextRecord) { again |= 1 &<< UInt32(truncatingIfNeeded: slot) }
+  }
+
+  @inline(__always)
+  mutating func add(_ other: Wishes) {
+    verdict.formUnion(other.verdict)
+    again |= other.again
+  }
+}
+
 /// Calls hooks of the plugins in a mask and gathers what they ask for.
 struct PluginStage<Registry: PluginRegistry> {
-  let slots: UnsafeMutablePointer<PluginSlot>
+  let slots: UnsafeMutablePointer<PluginSlot<Registry>>
+  let states: PluginStates
+  /// What each slot's plugin keeps for the worker.
+  let contexts: UnsafeMutablePointer<UnsafeMutableRawPointer>
+  /// Where in the packet each slot's plugin wants to go on.
+  let positions: UnsafeMutablePointer<Int>
 
   /// Calls `hook` for each plugin in `mask`, in slot order; returns what they ask for together. `done` takes a plugin
   /// out of the record's interest.
   @inline(__always)
-  func run(_ hook: Hook, mask: UInt32, _ packet: PacketView, _ blocks: FlowBlocks) -> Verdict {
-    // Not `[]`: the array literal behind it costs a call to `swift_release` for each packet.
-    var verdicts = Verdict(rawValue: 0)
+  func run(
+    _ hook: Hook, mask: UInt32, _ packet: PacketView, _ blocks: FlowBlocks, isContinued: Bool = false
+  ) -> Wishes {
+    var wishes = Wishes()
     var rest = mask
     while rest != 0 {
       let number = rest.trailingZeroBitCount
       let slot = slots[number]
       martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
-      var call = HookCall(hook: hook, slot: slot, packet: packet, blocks: blocks)
-      Registry.visit(slot.number, &call)
+      var call = HookCall<Registry>(
+        hook: hook, slot: slot, packet: packet, blocks: blocks, stage: self,
+        position: isContinued ? positions[number] : 0)
+      slot.registration.visit(&call)
       if call.verdict.contains(.done) {
         blocks.record.pointee.interest &= ~(1 &<< UInt32(truncatingIfNeeded: number))
       }
-      verdicts.formUnion(call.verdict)
+      if call.verdict.contains(.nextRecord) { positions[number] = call.position }
+      wishes.add(call.verdict, slot: number)
       rest &= rest &- 1
     }
     martlet_trace_slot(0)
-    return verdicts
+    return wishes
   }
 
   /// Calls `finish` of each plugin in `mask`; returns those that have something to export.
@@ -45,13 +74,53 @@ struct PluginStage<Registry: PluginRegistry> {
       let number = rest.trailingZeroBitCount
       let slot = slots[number]
       martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
-      var call = FinishCall(slot: slot, blocks: blocks)
-      Registry.visit(slot.number, &call)
+      var call = FinishCall<Registry>(slot: slot, blocks: blocks, stage: self)
+      slot.registration.visit(&call)
       if call.hasFields { present |= 1 &<< UInt32(truncatingIfNeeded: number) }
       rest &= rest &- 1
     }
     martlet_trace_slot(0)
     return present
+  }
+
+  /// Whether one of the readers in `mask` knows for sure that `bytes` begin something of its own.
+  @inline(never)
+  func recognise(_ bytes: Bytes, mask: UInt32) -> Bool {
+    var rest = mask
+    while rest != 0 {
+      let slot = slots[rest.trailingZeroBitCount]
+      martlet_trace_slot(UInt32(truncatingIfNeeded: rest.trailingZeroBitCount &+ 1))
+      var call = RecogniseCall<Registry>(slot: slot, bytes: bytes)
+      slot.registration.visit(&call)
+      if call.recognition == .yes { break }
+      rest &= rest &- 1
+    }
+    martlet_trace_slot(0)
+    return rest != 0
+  }
+
+  /// Shows `stream` to the reader in slot `number`.
+  @inline(__always)
+  func read(_ stream: StreamBytes, number: Int, _ packet: PacketView, _ blocks: FlowBlocks) -> Reading {
+    let slot = slots[number]
+    martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
+    var call = ReadCall<Registry>(slot: slot, stream: stream, packet: packet, blocks: blocks, stage: self)
+    slot.registration.visit(&call)
+    martlet_trace_slot(0)
+    return call.reading
+  }
+
+  /// What the hooks of a slot's plugin get of the flow.
+  @inline(__always)
+  fileprivate func flow<P: FlowPlugin>(_ type: P.Type, _ slot: PluginSlot<Registry>, _ blocks: FlowBlocks)
+    -> FlowContext<P>
+  {
+    FlowContext(
+      blocks: blocks, states: states,
+      // Safe: made of this type for the slot, and there as long as the worker.
+      context: contexts[Int(slot.index)].assumingMemoryBound(to: P.WorkerContext.self),
+      trailing: MutableBytes(
+        UnsafeMutableRawPointer(blocks.record) + Int(slot.trailingOffset), count: Int(slot.trailingSize)))
   }
 }
 
@@ -65,15 +134,6 @@ extension PluginSlot {
     (UnsafeMutableRawPointer(record) + Int(stateOffset)).assumingMemoryBound(to: P.State.self)
   }
 
-  /// What the plugin's hooks get of the flow.
-  @inline(__always)
-  fileprivate func flow(_ blocks: FlowBlocks) -> FlowContext {
-    FlowContext(
-      blocks: blocks,
-      trailing: MutableBytes(
-        UnsafeMutableRawPointer(blocks.record) + Int(trailingOffset), count: Int(trailingSize)))
-  }
-
   /// The plugin itself.
   @inline(__always)
   fileprivate func value<P: FlowPlugin>(_ type: P.Type) -> UnsafeMutablePointer<P> {
@@ -83,34 +143,68 @@ extension PluginSlot {
 }
 
 /// One call of one hook.
-private struct HookCall: PluginVisitor {
+private struct HookCall<Registry: PluginRegistry>: PluginVisitor {
   let hook: Hook
-  let slot: PluginSlot
+  let slot: PluginSlot<Registry>
   let packet: PacketView
   let blocks: FlowBlocks
+  let stage: PluginStage<Registry>
+  var position: Int
   var verdict = Verdict(rawValue: 0)
 
   @inline(__always)
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     let state = slot.state(type, blocks.record)
-    var flow = slot.flow(blocks)
+    var flow = stage.flow(type, slot, blocks)
+    flow.position = position
     switch hook {
     case .create: verdict = slot.value(type).pointee.create(&state.pointee, packet, &flow)
     case .beforeUpdate: verdict = slot.value(type).pointee.beforeUpdate(&state.pointee, packet, &flow)
     case .update: verdict = slot.value(type).pointee.update(&state.pointee, packet, &flow)
     }
+    position = flow.position
   }
 }
 
 /// One call of `finish`.
-private struct FinishCall: PluginVisitor {
-  let slot: PluginSlot
+private struct FinishCall<Registry: PluginRegistry>: PluginVisitor {
+  let slot: PluginSlot<Registry>
   let blocks: FlowBlocks
+  let stage: PluginStage<Registry>
   var hasFields = false
 
   @inline(__always)
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    var flow = slot.flow(blocks)
+    var flow = stage.flow(type, slot, blocks)
     hasFields = slot.value(type).pointee.finish(&slot.state(type, blocks.record).pointee, &flow)
+  }
+}
+
+/// One call of `recognise`.
+private struct RecogniseCall<Registry: PluginRegistry>: PluginVisitor {
+  let slot: PluginSlot<Registry>
+  let bytes: Bytes
+  var recognition = Recognition.no
+
+  @inline(__always)
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
+    if P.readsStreams { recognition = slot.value(type).pointee.recognise(bytes) }
+  }
+}
+
+/// One call of `read`.
+private struct ReadCall<Registry: PluginRegistry>: PluginVisitor {
+  let slot: PluginSlot<Registry>
+  let stream: StreamBytes
+  let packet: PacketView
+  let blocks: FlowBlocks
+  let stage: PluginStage<Registry>
+  var reading = Reading.done
+
+  @inline(__always)
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
+    guard P.readsStreams else { return }
+    var flow = stage.flow(type, slot, blocks)
+    reading = slot.value(type).pointee.read(&slot.state(type, blocks.record).pointee, stream, packet, &flow)
   }
 }

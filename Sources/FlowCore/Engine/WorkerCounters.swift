@@ -17,6 +17,10 @@ public struct WorkerCounters: BitwiseCopyable, Sendable {
   public var endedPackets: UInt64 = 0
   /// What plugins had to do without.
   public var shortfalls = PluginShortfalls()
+  /// What byte streams lost.
+  public var streams = StreamCounters()
+  /// Packets that would have made more records than one packet may (`Verdict.mostRecords`), or than there was room for.
+  public var recordsLeftOut: UInt64 = 0
   /// Fragments among the packets of flows.
   public var fragments: UInt64 = 0
   /// Flows in the table now.

@@ -23,7 +23,7 @@ extension StateLayout {
     for (slot, bits) in slots.enumerated() {
       martlet_trace_slot(UInt32(slot + 1))
       var enabled = EnabledCheck(slot: bits, slab: slab)
-      Registry.visit(bits.number, &enabled)
+      bits.registration.visit(&enabled)
       if let line = enabled.line ?? owners.add(enabled.fields, of: enabled.name) { throw .plugin(line) }
     }
   }
@@ -33,7 +33,7 @@ extension StateLayout {
     let registry = ObjectIdentifier(Registry.self)
     if let known = knownRegistries.withLock({ $0[registry] }) { return known }
     var check = RegistryCheck(slab: slab)
-    for number in 0..<Registry.count { Registry.visit(UInt8(number), &check) }
+    Registry.visitAll(&check)
     let line = check.line
     knownRegistries.withLock { $0[registry] = .some(line) }
     return line
@@ -88,15 +88,15 @@ private struct RegistryCheck: PluginVisitor {
 }
 
 /// Looks at what an enabled plugin exports of made-up flows.
-private struct EnabledCheck: PluginVisitor {
-  let slot: PluginSlot
+private struct EnabledCheck<Registry: PluginRegistry>: PluginVisitor {
+  let slot: PluginSlot<Registry>
   let slab: DryRunSlab
   private(set) var name = ""
   private(set) var fields = FieldSequence()
   /// What is wrong.
   private(set) var line: String?
 
-  init(slot: PluginSlot, slab: DryRunSlab) {
+  init(slot: PluginSlot<Registry>, slab: DryRunSlab) {
     self.slot = slot
     self.slab = slab
   }

@@ -144,10 +144,13 @@ struct DryRun<P: FlowPlugin> {
     let state = (record + stateOffset).assumingMemoryBound(to: P.State.self)
     let head = record.assumingMemoryBound(to: FlowRecord.self)
     if finished {
+      guard var context = try? plugin.makeWorkerContext() else { return FieldSequence() }
+      defer { plugin.freeWorkerContext(context) }
       var shortfalls = PluginShortfalls()
-      withUnsafeMutablePointer(to: &shortfalls) {
-        var flow = FlowContext(
-          blocks: FlowBlocks(record: head, slab: slab.slab, shortfalls: $0), trailing: trailing)
+      withUnsafeMutablePointers(&shortfalls, &context) { shortfalls, context in
+        var flow = FlowContext<P>(
+          blocks: FlowBlocks(record: head, slab: slab.slab, shortfalls: shortfalls), states: PluginStates(),
+          context: context, trailing: trailing)
         _ = plugin.finish(&state.pointee, &flow)
       }
       slab.recover(&head.pointee.blocks)
@@ -156,7 +159,8 @@ struct DryRun<P: FlowPlugin> {
     plugin.export(
       state.pointee,
       FinishedFlow(
-        record: UnsafePointer(head), slab: slab.slab.pointee.reader, trailing: trailing),
+        record: UnsafePointer(head), slab: slab.slab.pointee.reader, states: PluginStates(),
+        trailing: trailing),
       into: &fields)
     return fields
   }
@@ -166,6 +170,10 @@ struct DryRun<P: FlowPlugin> {
     switch member.kind {
     case .block:
       start.storeBytes(of: filling.number == 0 ? 0 : DryRunSlab.unit, as: UInt32.self)
+    case .stored:
+      let length = filling.byte == 0 ? 0 : min(filling.number, 100)
+      let block = BlockReference(dryRun: length == 0 ? 0 : DryRunSlab.unit)
+      start.storeBytes(of: StoredBytes(block, length: Int(length)), as: StoredBytes.self)
     case .number(let isSigned):
       let largest: UInt16 = member.size > 1 ? .max : isSigned ? 127 : 255
       var value = min(filling.number, largest)
@@ -177,4 +185,12 @@ struct DryRun<P: FlowPlugin> {
       start.initializeMemory(as: UInt8.self, repeating: filling.byte, count: member.size)
     }
   }
+}
+
+/// Calls `body` with the places of two values.
+private func withUnsafeMutablePointers<First, Second>(
+  _ first: inout First, _ second: inout Second,
+  _ body: (UnsafeMutablePointer<First>, UnsafeMutablePointer<Second>) -> Void
+) {
+  withUnsafeMutablePointer(to: &first) { first in withUnsafeMutablePointer(to: &second) { body(first, $0) } }
 }

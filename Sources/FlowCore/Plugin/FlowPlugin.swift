@@ -17,6 +17,18 @@ public struct Verdict: OptionSet, BitwiseCopyable, Sendable {
   public static let flush = Verdict(rawValue: 2)
   /// Only from `beforeUpdate`: the flow is exported as it is, and this packet starts a new record.
   public static let startNewRecord = Verdict(rawValue: 4)
+  /// The flow is exported now, this packet included, and the plugin's `create` is called at once for the same packet in a new
+  /// record of the flow, which counts no packet yet: for what else is in it. `FlowContext.position` leads there.
+  public static let nextRecord = Verdict(rawValue: 8)
+  /// The bits that end a record once its packet was counted.
+  static let endsRecord: UInt8 = 2 | 8
+  /// The most records that one packet makes. What it has beyond them is not shown, and is counted.
+  public static var mostRecords: Int { 32 }
+}
+
+/// What a plugin that keeps nothing for a worker keeps for it.
+public struct NoWorkerContext: BitwiseCopyable, Sendable {
+  public init() {}
 }
 
 /// An extension of flow records.
@@ -24,10 +36,13 @@ public struct Verdict: OptionSet, BitwiseCopyable, Sendable {
 /// The plugin itself holds only its options, and is copied bit by bit; what it knows of a flow is in `State`, which the
 /// engine keeps beside the flow's counters, zeroed when the flow is made. Hooks run on the packet path: no allocation,
 /// no class, no unbounded loop; bytes are read through `Packet`'s checked views. What has no fixed length goes into
-/// blocks, see `FlowContext.takeBlock`.
+/// blocks, see `StoredBytes`.
 public protocol FlowPlugin: BitwiseCopyable, Sendable {
   /// What the plugin keeps for each flow. All-zero bytes must be a valid state: that of a flow not seen yet.
   associatedtype State: FlowState
+  /// What the plugin keeps for each worker, made once before its first packet: cipher contexts, scratch memory. Hooks have
+  /// it as `FlowContext.worker`.
+  associatedtype WorkerContext: BitwiseCopyable = NoWorkerContext
 
   /// The name on the command line, lower case.
   static var name: String { get }
@@ -37,6 +52,9 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   static var options: [PluginOption] { get }
   /// Whether `beforeUpdate` does anything; where false it is never called.
   static var looksBeforeUpdate: Bool { get }
+  /// Whether the plugin reads the byte streams of TCP: then TCP's bytes come to `read`, and `create` and `update` see the
+  /// packets of other protocols only.
+  static var readsStreams: Bool { get }
 
   /// The plugin with the options given; `PluginOptions` has checked that their names are known.
   init(options: borrowing PluginOptions) throws(FlowSetupError)
@@ -44,20 +62,26 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   /// Bytes that each flow needs behind `State`, as the options ask: `FlowContext.trailing`.
   var trailingBytes: Int { get }
 
-  /// The flow was made by `packet`, which is counted already.
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict
-  /// A further packet was received and is not counted yet.
-  func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict
-  /// A further packet was counted.
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict
-  /// The flow ends, for whatever reason; false when the plugin has nothing to export.
-  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool
+  /// Makes what the plugin keeps for one worker.
+  func makeWorkerContext() throws(FlowSetupError) -> WorkerContext
+  /// Frees what `makeWorkerContext` took; the worker is gone.
+  func freeWorkerContext(_ context: WorkerContext)
 
-  /// Whether `visitExportedBlocks` names any; where false it is never called.
-  static var exportsBlocks: Bool { get }
-  /// Names the blocks that `export` will read, and how much of each, so that the export lcore can ask for them a few records
-  /// ahead: another core wrote them.
-  func visitExportedBlocks(_ state: State, _ visit: (_ block: BlockReference, _ length: Int) -> Void)
+  /// The flow was made by `packet`, which is counted already; `update`, where there is nothing else to do.
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict
+  /// A further packet was received and is not counted yet.
+  func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict
+  /// A further packet was counted.
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict
+  /// One direction of a TCP connection has bytes that the plugin did not take yet; `packet` brought the last of them.
+  func read(
+    _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>
+  ) -> Reading
+  /// What a segment is that came before others which are missing. Asked only then, and of segments that lie before the first
+  /// one that was captured.
+  func recognise(_ bytes: Bytes) -> Recognition
+  /// The flow ends, for whatever reason; false when the plugin has nothing to export.
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool
 
   /// Writes the plugin's fields, always all of them and in the same order: this is their only declaration. Templates,
   /// JSON, CSV, `--list-plugins` and the documentation come from calling it. It is called at start too, with flows and
@@ -69,127 +93,29 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
 extension FlowPlugin {
   public static var options: [PluginOption] { [] }
   public static var looksBeforeUpdate: Bool { false }
-  public static var exportsBlocks: Bool { false }
+  public static var readsStreams: Bool { false }
   public var trailingBytes: Int { 0 }
   @inline(__always)
-  public func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  public func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>)
+    -> Verdict
+  {
     .more
   }
   @inline(__always)
-  public func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  public func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     update(&state, packet, &flow)
   }
   @inline(__always)
-  public func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { true }
+  public func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { true }
   @inline(__always)
-  public func visitExportedBlocks(_ state: State, _ visit: (_ block: BlockReference, _ length: Int) -> Void) {
-  }
+  public func read(
+    _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>
+  ) -> Reading { .done }
+  @inline(__always)
+  public func recognise(_ bytes: Bytes) -> Recognition { .no }
+  public func freeWorkerContext(_ context: WorkerContext) {}
 }
 
-/// One packet as a plugin sees it.
-public struct PacketView: BitwiseCopyable {
-  let packet: UnsafePointer<Packet>
-  /// Whether the packet was sent by the flow's source.
-  public let isForward: Bool
-
-  /// When it was received, nanoseconds since 1970.
-  @inline(__always) public var time: UInt64 { packet.pointee.time }
-  /// The payload's length from the headers; may be more than was captured.
-  @inline(__always) public var payloadLength: Int { Int(packet.pointee.payloadLength) }
-  /// The captured payload.
-  @inline(__always) public var payload: Bytes { packet.pointee.payload }
-  /// How many bytes of the payload were captured.
-  @inline(__always) public var payloadCaptured: Int { Int(packet.pointee.payloadCaptured) }
-  /// IPv4 total length or IPv6 payload length + 40.
-  @inline(__always) public var octets: Int { Int(packet.pointee.octets) }
-  /// The frame's length on the wire.
-  @inline(__always) public var frameLength: Int { Int(packet.pointee.wire) }
-  /// The IP protocol number.
-  @inline(__always) public var protocolNumber: UInt8 { packet.pointee.key.protocolNumber }
-  /// The packet's own source and destination port.
-  @inline(__always) public var sourcePort: UInt16 { packet.pointee.key.sourcePort }
-  @inline(__always) public var destinationPort: UInt16 { packet.pointee.key.destinationPort }
-  /// The outermost VLAN id, 0 when untagged.
-  @inline(__always) public var vlan: UInt16 { packet.pointee.key.vlan }
-  @inline(__always) public var isVersion6: Bool { packet.pointee.key.isVersion6 }
-  /// IPv4 time to live or IPv6 hop limit.
-  @inline(__always) public var timeToLive: UInt8 { packet.pointee.timeToLive }
-  /// IPv4 flags: bit 2 reserved, bit 1 DF, bit 0 MF.
-  @inline(__always) public var fragmentFlags: UInt8 { packet.pointee.fragmentFlags }
-  /// Whether this is a fragment other than the first of its datagram: its payload does not begin with a header.
-  @inline(__always) public var isLaterFragment: Bool { packet.pointee.isLaterFragment }
-  /// The TCP flags octet, 0 where there is no TCP header.
-  @inline(__always) public var tcpFlags: UInt8 { packet.pointee.tcpFlags }
-  /// The outermost MPLS label stack entry, 0 without MPLS.
-  @inline(__always) public var mplsEntry: UInt32 { packet.pointee.mplsEntry }
-
-  /// The transport header; empty for later fragments and protocols without one.
-  @inline(__always)
-  var transportHeader: Bytes {
-    let packet = packet.pointee
-    return Bytes(packet.frame, count: Int(packet.captured))
-      .slice(Int(packet.transportOffset), Int(packet.payloadOffset) &- Int(packet.transportOffset))
-  }
-
-  /// The TCP header, or nil where there is none.
-  @inline(__always)
-  public var tcpHeader: Bytes? {
-    guard protocolNumber == IPProtocol.tcp else { return nil }
-    let header = transportHeader
-    return header.count >= 20 ? header : nil
-  }
-}
-
-/// What a hook may see and take of the flow that it works on.
-public struct FlowContext {
-  var blocks: FlowBlocks
-  @inline(__always) var record: UnsafeMutablePointer<FlowRecord> { blocks.record }
-  /// The plugin's bytes behind its state, as `trailingBytes` asked. They are not zeroed.
-  public internal(set) var trailing: MutableBytes
-
-  /// The packets counted so far.
-  @inline(__always) public var forwardPackets: UInt32 { record.pointee.forwardPackets }
-  @inline(__always) public var reversePackets: UInt32 { record.pointee.reversePackets }
-  @inline(__always) public var packets: UInt64 { UInt64(forwardPackets) &+ UInt64(reversePackets) }
-  /// The union of the TCP flags of both directions.
-  @inline(__always) public var tcpFlags: UInt8 { record.pointee.forwardFlags | record.pointee.reverseFlags }
-  /// When the flow began, nanoseconds since 1970.
-  @inline(__always) public var first: UInt64 { record.pointee.first }
-  /// When the last counted packet was received.
-  @inline(__always) public var last: UInt64 { record.pointee.last }
-
-  /// A block with room for `length` bytes that the flow keeps until it was exported; nil, and counted, when the worker
-  /// has none left. The contents are not zeroed.
-  public mutating func takeBlock(_ length: Int) -> BlockReference? { blocks.take(length) }
-
-  /// Counts a hello that costs too much for its fingerprint.
-  func noteFingerprintLeftOut() { blocks.shortfalls.pointee.fingerprintsLeftOut &+= 1 }
-
-  /// A block's contents.
-  @inline(__always)
-  public func contents(_ block: BlockReference) -> MutableBytes { blocks.contents(block) }
-}
-
-/// A flow on its way out, as `export` sees it.
-public struct FinishedFlow {
-  let record: UnsafePointer<FlowRecord>
-  let slab: SlabReader
-  /// The plugin's bytes behind its state.
-  public internal(set) var trailing: MutableBytes
-
-  /// When the flow began, nanoseconds since 1970.
-  @inline(__always) public var first: UInt64 { record.pointee.first }
-  /// The flow's packets in both directions.
-  @inline(__always) public var packets: UInt64 {
-    UInt64(record.pointee.forwardPackets) &+ UInt64(record.pointee.reversePackets)
-  }
-  /// The outermost VLAN id, 0 when untagged.
-  @inline(__always) public var vlan: UInt16 { record.pointee.key.vlan }
-
-  /// The hash of the flow's key, the same for both directions.
-  public func hash(_ hashing: FlowHash) -> UInt64 { record.pointee.hash(hashing) }
-
-  /// The first `length` bytes of a block; empty for no block.
-  @inline(__always)
-  public func bytes(_ block: BlockReference, _ length: Int) -> Bytes { slab.contents(block).prefix(length) }
+extension FlowPlugin where WorkerContext == NoWorkerContext {
+  public func makeWorkerContext() -> NoWorkerContext { NoWorkerContext() }
 }

@@ -18,6 +18,8 @@ struct StateMember {
     case number(isSigned: Bool)
     /// A reference to a slab block.
     case block
+    /// Bytes in a slab block: a reference and a length.
+    case stored
     /// A Bool, an enumeration, an optional, an array: bytes that are 0 or 1 are values of all of these.
     case other
   }
@@ -67,6 +69,7 @@ private func collectMembers(of value: Any, path: String, offset: Int, into membe
     members.append(StateMember(path: path, kind: kind, offset: offset, size: size))
   }
   if value is BlockReference { return end(.block) }
+  if value is StoredBytes { return end(.stored) }
   if let number = value as? any FixedWidthInteger { return end(.number(isSigned: isSigned(number))) }
   // Reflection cannot look into arrays, whose members have no names.
   if "\(type(of: value))".hasPrefix("InlineArray<") { return end(.other) }

@@ -31,7 +31,7 @@ extension RecordSchema {
   public var pluginNames: [String] {
     layout.slots.map { slot in
       var name = PluginName()
-      Registry.visit(slot.number, &name)
+      slot.registration.visit(&name)
       return name.name
     }
   }

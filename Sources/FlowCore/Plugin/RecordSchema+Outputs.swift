@@ -51,14 +51,12 @@ extension RecordSchema {
   /// Asks for the slab blocks that the record's plugins export.
   @inline(__always)
   private func prefetchBlocks(_ record: UnsafeMutableRawPointer?) {
-    guard layout.exportsBlocks != 0, let record else { return }
+    guard storedBytes.slots != 0, let record else { return }
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
-    var rest = head.pointee.presence & layout.exportsBlocks
+    var rest = head.pointee.presence & storedBytes.slots
     guard rest != 0, let slab = readers[head.pointee.worker] else { return }
     while rest != 0 {
-      let slot = slots[rest.trailingZeroBitCount]
-      var prefetcher = BlockPrefetcher(slot: slot, record: record, slab: slab)
-      Registry.visit(slot.number, &prefetcher)
+      storedBytes.prefetch(slot: rest.trailingZeroBitCount, of: record, slab)
       rest &= rest &- 1
     }
   }
@@ -138,21 +136,5 @@ extension RecordSchema {
     defer { record.deallocate() }
     record.initializeMemory(as: UInt8.self, repeating: 0, count: layout.stride + 64)
     body(record, SlabReader(arena: record + layout.stride, units: 1))
-  }
-}
-
-/// Asks for the blocks that one plugin exports with a record.
-private struct BlockPrefetcher: PluginVisitor {
-  let slot: PluginSlot
-  let record: UnsafeMutableRawPointer
-  let slab: SlabReader
-
-  @inline(__always)
-  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    guard P.exportsBlocks else { return }
-    let state = (record + Int(slot.stateOffset)).assumingMemoryBound(to: P.State.self)
-    slot.plugin.assumingMemoryBound(to: P.self).pointee.visitExportedBlocks(state.pointee) {
-      slab.prefetch($0, $1)
-    }
   }
 }

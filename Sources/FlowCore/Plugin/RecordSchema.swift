@@ -8,8 +8,10 @@ import Wire
 /// The enabled plugins' fields and the slabs that finished records refer to. Shared by all workers and the export lcore.
 public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   let layout: StateLayout<Registry>
+  let states: PluginStates
+  let storedBytes: StoredMembers
   let readers: UnsafeMutablePointer<SlabReader?>
-  let slots: UnsafeMutablePointer<PluginSlot>
+  let slots: UnsafeMutablePointer<PluginSlot<Registry>>
   let precision: TimestampPrecision
   /// As many as DPDK has lcores at most.
   private static var maximumWorkers: Int { 1024 }
@@ -34,6 +36,8 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     layout = try StateLayout(plugins)
     try layout.checkDeclarations()
     slots = layout.slots.baseAddress ?? .allocate(capacity: 1)
+    states = layout.states
+    storedBytes = layout.storedBytes
     precision = timestamps
     readers = .allocate(capacity: Self.maximumWorkers)
     readers.initialize(repeating: nil, count: Self.maximumWorkers)
@@ -75,7 +79,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   public var pluginCount: Int { layout.slots.count }
 
   /// Whether a plugin exports what it keeps of variable length, as most of its flows have.
-  public var exportsBlocks: Bool { layout.exportsBlocks != 0 }
+  public var exportsBlocks: Bool { layout.storedBytes.slots != 0 }
 
   /// Records with the same key have the same fields.
   @inline(__always)
@@ -110,7 +114,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
 
   @inline(__always)
   func writeFields<Writer: FieldWriter & ~Copyable>(
-    of slot: PluginSlot, _ record: UnsafeMutableRawPointer, into writer: inout Writer
+    of slot: PluginSlot<Registry>, _ record: UnsafeMutableRawPointer, into writer: inout Writer
   ) {
     let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
     guard let slab = readers[head.pointee.worker] else { return }
@@ -119,7 +123,8 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
 
   @inline(__always)
   func writeFields<Writer: FieldWriter & ~Copyable>(
-    of slot: PluginSlot, _ record: UnsafeMutableRawPointer, _ slab: SlabReader, into writer: inout Writer
+    of slot: PluginSlot<Registry>, _ record: UnsafeMutableRawPointer, _ slab: SlabReader,
+    into writer: inout Writer
   ) {
     // What a plugin reads outside of its bytes is counted as its mistake.
     martlet_trace_slot(UInt32(slot.index) &+ 1)
@@ -127,18 +132,19 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
       var call = ExportCall(
         slot: slot, record: record,
         flow: FinishedFlow(
-          record: UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self)), slab: slab,
+          record: UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self)), slab: slab, states: states,
           trailing: MutableBytes(record + Int(slot.trailingOffset), count: Int(slot.trailingSize))),
         writer: writer)
-      Registry.visit(slot.number, &call)
+      slot.registration.visit(&call)
     }
     martlet_trace_slot(0)
   }
 }
 
 /// One plugin's fields of one record.
-private struct ExportCall<Writer: FieldWriter & ~Copyable>: PluginVisitor, ~Copyable {
-  let slot: PluginSlot
+private struct ExportCall<Registry: PluginRegistry, Writer: FieldWriter & ~Copyable>: PluginVisitor, ~Copyable
+{
+  let slot: PluginSlot<Registry>
   let record: UnsafeMutableRawPointer
   let flow: FinishedFlow
   let writer: UnsafeMutablePointer<Writer>

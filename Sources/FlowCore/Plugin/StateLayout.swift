@@ -15,16 +15,19 @@ public struct PluginSelection: Sendable {
 }
 
 /// One enabled plugin: bit `slot` of a record's masks stands for it.
-struct PluginSlot: BitwiseCopyable {
+struct PluginSlot<Registry: PluginRegistry>: BitwiseCopyable {
   /// The slot's own number.
   var index: UInt8 = 0
-  var number: UInt8
+  /// The plugin's type.
+  var registration: Registry
   /// Where its state begins, from the record's start.
   var stateOffset: UInt32
   var stateSize: UInt32
   /// Where its trailing bytes begin, and how many there are.
   var trailingOffset: UInt32
   var trailingSize: UInt32
+  /// Where its positions in the two byte streams lie, from the record's start; 0 where it reads none.
+  var positionsOffset: UInt32 = 0
   /// The plugin's own value: its options.
   var plugin: UnsafeMutableRawPointer
 }
@@ -32,47 +35,65 @@ struct PluginSlot: BitwiseCopyable {
 /// The enabled plugins in the order given, and the size of a record with all their states.
 ///
 /// It lives as long as the process: workers and the export lcore read it through `slots` without counting references.
+///
+///     record head 128 | byte streams, positions | state | state … | trailing bytes | …
 final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
   static var maximumPlugins: Int { 32 }
-  let slots: UnsafeMutableBufferPointer<PluginSlot>
+  let slots: UnsafeMutableBufferPointer<PluginSlot<Registry>>
   /// Bytes from one record to the next.
   let stride: Int
-  /// Cache lines behind the record's head that hold states, at most eight.
+  /// Cache lines behind the record's head that hold streams and states, at most eight.
   let stateLines: Int
-  /// The slots (bit = slot) whose plugin looks before an update.
+  /// The slots (bit = slot) whose plugin looks before an update, and those whose plugin reads byte streams.
   let looksBeforeUpdate: UInt32
-  /// The slots whose plugin exports blocks.
-  let exportsBlocks: UInt32
+  let readsStreams: UInt32
+  /// Bytes of streams and positions, 0 where no plugin reads them, and bytes of these and of all states.
+  let streamsSize: Int
+  let statesSize: Int
+  /// Where in a record its `StoredBytes` lie, slot by slot.
+  let storedBytes: StoredMembers
+  /// Where each plugin's state lies, by its type.
+  let states: PluginStates
 
   init(_ selections: [PluginSelection]) throws(FlowSetupError) {
-    var slots: [PluginSlot] = []
-    var offset = FlowRecord.size
-    var looksBeforeUpdate: UInt32 = 0
-    var exportsBlocks: UInt32 = 0
     guard selections.count <= Self.maximumPlugins else {
       throw .plugin("at most \(Self.maximumPlugins) plugins can be enabled at once")
     }
+    var slots: [PluginSlot<Registry>] = []
+    var looksBeforeUpdate: UInt32 = 0
+    var readsStreams: UInt32 = 0
+    var stored: [[UInt32]] = []
+    var states: [PluginStates.Entry] = []
+    let readers = Self.readers(selections)
+    streamsSize = FlowStreams.size(readers: readers)
+    var offset = FlowRecord.size + streamsSize
     for selection in selections {
-      var finder = PluginFinder(selection: selection, offset: offset)
-      for number in 0..<Registry.count {
-        finder.number = UInt8(number)
-        Registry.visit(UInt8(number), &finder)
+      var finder = PluginFinder<Registry>(selection: selection, offset: offset)
+      for plugin in Registry.allCases {
+        finder.registration = plugin
+        plugin.visit(&finder)
       }
       if let error = finder.error { throw error }
-      guard let slot = finder.slot else {
+      guard var slot = finder.slot else {
         var names = PluginNames()
-        for number in 0..<Registry.count { Registry.visit(UInt8(number), &names) }
+        Registry.visitAll(&names)
         throw .plugin(
           "there is no plugin '\(selection.name)'; there are \(names.names.sorted().joined(separator: ", "))")
       }
-      guard !slots.contains(where: { $0.number == slot.number }) else {
+      guard !slots.contains(where: { $0.registration == slot.registration }) else {
         throw .plugin("plugin \(selection.name) is named twice")
       }
       if finder.looksBeforeUpdate { looksBeforeUpdate |= 1 << slots.count }
-      if finder.exportsBlocks { exportsBlocks |= 1 << slots.count }
+      if finder.readsStreams {
+        slot.positionsOffset = UInt32(FlowStreams.positions(ofReader: readsStreams.nonzeroBitCount))
+        readsStreams |= 1 << slots.count
+      }
+      stored.append(finder.stored.map { slot.stateOffset + $0 })
+      states += finder.state
       offset = Int(slot.stateOffset + slot.stateSize)
       slots.append(slot)
     }
+    statesSize = offset - FlowRecord.size
     stateLines = min(8, (offset - FlowRecord.size + 63) / 64)
     // The states first, so that those of all plugins share few cache lines; a packet touches little of what trails.
     for index in slots.indices {
@@ -85,21 +106,69 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     _ = self.slots.initialize(from: slots)
     stride = (offset + 63) / 64 * 64
     self.looksBeforeUpdate = looksBeforeUpdate
-    self.exportsBlocks = exportsBlocks
+    self.readsStreams = readsStreams
+    storedBytes = StoredMembers(stored)
+    self.states = PluginStates(states)
+  }
+
+  /// How many of the plugins read byte streams.
+  private static func readers(_ selections: [PluginSelection]) -> Int {
+    var counter = ReaderCounter(names: selections.map(\.name))
+    Registry.visitAll(&counter)
+    return counter.count
   }
 
   /// All slots as a mask.
   var allSlots: UInt32 { UInt32(truncatingIfNeeded: (UInt64(1) << slots.count) - 1) }
 }
 
+/// Where the members lie that refer to bytes which will be exported.
+struct StoredMembers: BitwiseCopyable {
+  private let offsets: UnsafeMutablePointer<UInt32>
+  private let ends: UnsafeMutablePointer<UInt32>
+  /// The slots (bit = slot) that have such members.
+  let slots: UInt32
+
+  /// `members` has for each slot the members' offsets from the record's start.
+  init(_ members: [[UInt32]]) {
+    offsets = .allocate(capacity: members.reduce(1) { $0 + $1.count })
+    ends = .allocate(capacity: members.count + 1)
+    var (count, slots) = (0, UInt32(0))
+    ends.initialize(to: 0)
+    for (slot, list) in members.enumerated() {
+      for offset in list {
+        (offsets + count).initialize(to: offset)
+        count += 1
+      }
+      (ends + slot + 1).initialize(to: UInt32(count))
+      if !list.isEmpty { slots |= 1 << slot }
+    }
+    self.slots = slots
+  }
+
+  /// Prefetches what the members of one slot refer to.
+  @inline(__always)
+  func prefetch(slot: Int, of record: UnsafeMutableRawPointer, _ slab: SlabReader) {
+    // Safe: `slot` is one of `slots`, and the offsets are those of members of its state.
+    var index = Int(ends[slot])
+    while index < Int(ends[slot &+ 1]) {
+      let stored = (record + Int(offsets[index])).loadUnaligned(as: StoredBytes.self)
+      slab.prefetch(stored.block, stored.count)
+      index &+= 1
+    }
+  }
+}
+
 /// Finds the plugin of a name and makes its slot.
-private struct PluginFinder: PluginVisitor {
+private struct PluginFinder<Registry: PluginRegistry>: PluginVisitor {
   let selection: PluginSelection
   let offset: Int
-  var number: UInt8 = 0
-  var slot: PluginSlot?
+  var registration: Registry?
+  var slot: PluginSlot<Registry>?
   var looksBeforeUpdate = false
-  var exportsBlocks = false
+  var readsStreams = false
+  var stored: [UInt32] = []
+  var state: [PluginStates.Entry] = []
   var error: FlowSetupError?
 
   init(selection: PluginSelection, offset: Int) {
@@ -108,7 +177,7 @@ private struct PluginFinder: PluginVisitor {
   }
 
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    guard P.name == selection.name else { return }
+    guard P.name == selection.name, let registration else { return }
     do throws(FlowSetupError) {
       let options = try PluginOptions(selection.options, declared: P.options, plugin: P.name)
       let plugin = try P(options: options)
@@ -118,14 +187,24 @@ private struct PluginFinder: PluginVisitor {
       let stateOffset = (offset + alignment - 1) / alignment * alignment
       let stateSize = MemoryLayout<P.State>.size
       slot = PluginSlot(
-        number: number, stateOffset: UInt32(stateOffset), stateSize: UInt32(stateSize), trailingOffset: 0,
-        trailingSize: UInt32(plugin.trailingBytes),
+        registration: registration, stateOffset: UInt32(stateOffset), stateSize: UInt32(stateSize),
+        trailingOffset: 0, trailingSize: UInt32(plugin.trailingBytes),
         plugin: UnsafeMutableRawPointer(memory))
       looksBeforeUpdate = P.looksBeforeUpdate
-      exportsBlocks = P.exportsBlocks
+      readsStreams = P.readsStreams
+      stored = P.State.members().filter { $0.kind == .stored }.map { UInt32($0.offset) }
+      state = [PluginStates.Entry(plugin: ObjectIdentifier(type), offset: stateOffset)]
     } catch {
       self.error = error
     }
+  }
+}
+
+private struct ReaderCounter: PluginVisitor {
+  let names: [String]
+  var count = 0
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
+    if P.readsStreams, names.contains(P.name) { count += 1 }
   }
 }
 

@@ -1,27 +1,39 @@
 // The plugins that are built in.
 
-/// Martlet's own plugins. A new plugin is one line here.
+/// Martlet's own plugins. A new plugin is a case here, and what it stands for.
 public enum BuiltInPlugins: PluginRegistry {
-  public static let count = 14
+  case packetSequence
+  case payloadHistograms
+  case burstStatistics
+  case timeSeries
+  case payloadContent
+  case headerFields
+  case icmpTypeCode
+  case vlanIdentifier
+  case mplsLabel
+  case flowIdentifier
+  case openVPN
+  case wireGuard
+  case ssaDetector
+  case tls
 
   @inline(__always)
-  public static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
-    switch number {
-    case 0: visitor.visit(PacketSequence.self)
-    case 1: visitor.visit(PayloadHistograms.self)
-    case 2: visitor.visit(BurstStatistics.self)
-    case 3: visitor.visit(TimeSeries.self)
-    case 4: visitor.visit(PayloadContent.self)
-    case 5: visitor.visit(HeaderFields.self)
-    case 6: visitor.visit(ICMPTypeCode.self)
-    case 7: visitor.visit(VLANIdentifier.self)
-    case 8: visitor.visit(MPLSLabel.self)
-    case 9: visitor.visit(FlowIdentifier.self)
-    case 10: visitor.visit(OpenVPN.self)
-    case 11: visitor.visit(WireGuard.self)
-    case 12: visitor.visit(SSADetector.self)
-    case 13: visitor.visit(TLSPlugin.self)
-    default: break
+  public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
+    switch self {
+    case .packetSequence: visitor.visit(PacketSequence.self)
+    case .payloadHistograms: visitor.visit(PayloadHistograms.self)
+    case .burstStatistics: visitor.visit(BurstStatistics.self)
+    case .timeSeries: visitor.visit(TimeSeries.self)
+    case .payloadContent: visitor.visit(PayloadContent.self)
+    case .headerFields: visitor.visit(HeaderFields.self)
+    case .icmpTypeCode: visitor.visit(ICMPTypeCode.self)
+    case .vlanIdentifier: visitor.visit(VLANIdentifier.self)
+    case .mplsLabel: visitor.visit(MPLSLabel.self)
+    case .flowIdentifier: visitor.visit(FlowIdentifier.self)
+    case .openVPN: visitor.visit(OpenVPN.self)
+    case .wireGuard: visitor.visit(WireGuard.self)
+    case .ssaDetector: visitor.visit(SSADetector.self)
+    case .tls: visitor.visit(TLSPlugin.self)
     }
   }
 }

@@ -60,23 +60,18 @@ struct BurstStatistics: FlowPlugin {
   var trailingBytes: Int { 2 * Self.limit * Self.size }
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     note(&state, packet, flow)
   }
 
-  @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
-    note(&state, packet, flow)
-  }
-
-  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool {
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool {
     state.forward.keepLast()
     state.reverse.keepLast()
     return flow.packets > 3
   }
 
   @inline(__always)
-  private func note(_ state: inout State, _ packet: PacketView, _ flow: FlowContext) -> Verdict {
+  private func note(_ state: inout State, _ packet: PacketView, _ flow: FlowContext<Self>) -> Verdict {
     guard packet.payloadLength > 0 else { return .more }
     if packet.isForward {
       add(packet, to: &state.forward, at: 0, flow)
@@ -88,7 +83,9 @@ struct BurstStatistics: FlowPlugin {
 
   /// Adds a packet to the direction whose bursts begin at number `base`.
   @inline(__always)
-  private func add(_ packet: PacketView, to direction: inout Direction, at base: Int, _ flow: FlowContext) {
+  private func add(
+    _ packet: PacketView, to direction: inout Direction, at base: Int, _ flow: FlowContext<Self>
+  ) {
     // Where a capture goes back in time the packet belongs to the burst.
     if packet.time >= direction.last &+ Self.pause { direction.keepLast() }
     direction.last = packet.time

@@ -27,18 +27,18 @@ struct HeaderFields: FlowPlugin {
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     if packet.tcpFlags == TCPFlags.syn { state.synSize = UInt16(clamping: packet.octets) }
     return note(&state, packet, flow)
   }
 
   @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     note(&state, packet, flow)
   }
 
   @inline(__always)
-  private func note(_ state: inout State, _ packet: PacketView, _ flow: FlowContext) -> Verdict {
+  private func note(_ state: inout State, _ packet: PacketView, _ flow: FlowContext<Self>) -> Verdict {
     if packet.isForward {
       note(packet, isFirst: flow.forwardPackets == 1, in: &state.forward)
     } else {

@@ -15,14 +15,14 @@ struct ICMPTypeCode: FlowPlugin {
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     guard packet.protocolNumber == IPProtocol.icmp || packet.protocolNumber == IPProtocol.icmp6
     else { return .done }
     return note(&state, packet)
   }
 
   @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     note(&state, packet)
   }
 
@@ -38,7 +38,7 @@ struct ICMPTypeCode: FlowPlugin {
     return .done
   }
 
-  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { state.isKnown }
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { state.isKnown }
 
   // ipfixprobe sends the IPv4 element for ICMPv6 too, so that one template serves both.
   static let typeCode = InformationElement(

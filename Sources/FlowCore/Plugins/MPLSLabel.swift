@@ -15,7 +15,7 @@ struct MPLSLabel: FlowPlugin {
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     let entry = packet.mplsEntry
     state.section[0] = UInt8(truncatingIfNeeded: entry >> 24)
     state.section[1] = UInt8(truncatingIfNeeded: entry >> 16)
@@ -25,9 +25,11 @@ struct MPLSLabel: FlowPlugin {
   }
 
   @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict { .done }
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .done
+  }
 
-  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { state.isKnown }
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { state.isKnown }
 
   static let topSection = InformationElement(.iana, 70, "mplsTopLabelStackSection", .octetArray)
 

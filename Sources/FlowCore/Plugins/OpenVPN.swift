@@ -51,16 +51,11 @@ struct OpenVPN: FlowPlugin {
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     follow(&state, packet)
   }
 
-  @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
-    follow(&state, packet)
-  }
-
-  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { flow.packets > 5 }
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { flow.packets > 5 }
 
   /// Counts large packets and follows the handshake. That may begin again at any time, so that only a flow which has no
   /// opcodes is settled early.

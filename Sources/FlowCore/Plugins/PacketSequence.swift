@@ -47,7 +47,7 @@ struct PacketSequence: FlowPlugin {
   private static let directionSize = MemoryLayout<Direction>.stride
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     if skipsDuplicates {
       flow.trailing.store(Direction(), at: entryBytes)
       flow.trailing.store(Direction(), at: entryBytes &+ Self.directionSize)
@@ -56,16 +56,16 @@ struct PacketSequence: FlowPlugin {
   }
 
   @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     note(&state, packet, &flow)
   }
 
-  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool {
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool {
     !(flow.packets <= 1 && flow.tcpFlags & TCPFlags.syn != 0)
   }
 
   @inline(__always)
-  private func note(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  private func note(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     // Packets without payload are compared with too, whether they are noted or not.
     if skipsDuplicates, isDuplicate(state, packet, flow) { return .more }
     guard packet.payloadLength > 0 || includesEmpty else { return .more }
@@ -96,7 +96,7 @@ struct PacketSequence: FlowPlugin {
 
   /// Whether a TCP packet repeats what its direction has sent: neither sequence nor acknowledgement number is higher
   /// than the last ones, and length and flags are the same.
-  private func isDuplicate(_ state: State, _ packet: PacketView, _ flow: FlowContext) -> Bool {
+  private func isDuplicate(_ state: State, _ packet: PacketView, _ flow: FlowContext<Self>) -> Bool {
     guard let header = packet.tcpHeader else { return false }
     let now = Direction(
       sequence: header.load(UInt32.self, at: 4), acknowledgement: header.load(UInt32.self, at: 8),

@@ -12,8 +12,7 @@ struct PayloadContent: FlowPlugin {
 
   /// One direction's bytes, in a block of their own: flows without payload take none.
   struct Content: BitwiseCopyable {
-    var block = BlockReference()
-    var length: UInt16 = 0
+    var bytes = StoredBytes()
     var isKnown = false
   }
 
@@ -27,17 +26,12 @@ struct PayloadContent: FlowPlugin {
   init(options: borrowing PluginOptions) { limit = options.number("length") }
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     note(&state, packet, &flow)
   }
 
   @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
-    note(&state, packet, &flow)
-  }
-
-  @inline(__always)
-  private func note(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  private func note(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     guard packet.payloadCaptured > 0 else { return .more }
     if packet.isForward {
       if !state.forward.isKnown { keep(packet.payload, in: &state.forward, &flow) }
@@ -47,25 +41,13 @@ struct PayloadContent: FlowPlugin {
     return state.forward.isKnown && state.reverse.isKnown ? .done : .more
   }
 
-  private func keep(_ payload: Bytes, in content: inout Content, _ flow: inout FlowContext) {
+  private func keep(_ payload: Bytes, in content: inout Content, _ flow: inout FlowContext<Self>) {
     // Without a block the direction stays empty: a later packet's bytes would be taken for the first one's.
     content.isKnown = true
-    let payload = payload.prefix(limit)
-    guard let block = flow.takeBlock(payload.count) else { return }
-    flow.contents(block).copy(payload, to: 0)
-    content.block = block
-    content.length = UInt16(truncatingIfNeeded: payload.count)
+    flow.store(payload, in: &content.bytes, limit: limit)
   }
 
   // MARK: Fields
-
-  static let exportsBlocks = true
-
-  @inline(__always)
-  func visitExportedBlocks(_ state: State, _ visit: (_ block: BlockReference, _ length: Int) -> Void) {
-    visit(state.forward.block, Int(state.forward.length))
-    visit(state.reverse.block, Int(state.reverse.length))
-  }
 
   static let content = InformationElement(.cesnet, 850, "IDPContent", .octetArray)
   static let reverseContent = InformationElement(.cesnet, 851, "IDPContentRev", .octetArray)
@@ -73,7 +55,7 @@ struct PayloadContent: FlowPlugin {
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
-    writer.octets(Self.content, flow.bytes(state.forward.block, Int(state.forward.length)).span)
-    writer.octets(Self.reverseContent, flow.bytes(state.reverse.block, Int(state.reverse.length)).span)
+    writer.octets(Self.content, flow.bytes(state.forward.bytes).span)
+    writer.octets(Self.reverseContent, flow.bytes(state.reverse.bytes).span)
   }
 }

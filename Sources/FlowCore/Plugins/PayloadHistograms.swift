@@ -41,16 +41,11 @@ struct PayloadHistograms: FlowPlugin {
   init(options: borrowing PluginOptions) { includesEmpty = options.flag("includezeroes") }
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     count(&state, packet)
   }
 
-  @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
-    count(&state, packet)
-  }
-
-  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool {
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool {
     !(flow.packets <= 1 && flow.tcpFlags & TCPFlags.syn != 0)
   }
 

@@ -16,7 +16,7 @@ public struct PluginDescription: Sendable {
 public enum PluginCatalogue {
   public static let all: [PluginDescription] = {
     var lister = PluginLister()
-    for number in 0..<BuiltInPlugins.count { BuiltInPlugins.visit(UInt8(number), &lister) }
+    BuiltInPlugins.visitAll(&lister)
     return lister.descriptions.sorted { $0.name < $1.name }
   }()
 

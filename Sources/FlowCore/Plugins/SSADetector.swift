@@ -31,20 +31,24 @@ struct SSADetector: FlowPlugin {
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict { .more }
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .more
+  }
 
   @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     guard Self.lengths.contains(packet.payloadCaptured), flow.packets >= Self.firstPacket else {
       return .more
     }
     return look(&state, packet, &flow)
   }
 
-  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { flow.packets > Self.firstPacket }
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool {
+    flow.packets > Self.firstPacket
+  }
 
   /// Looks whether a packet answers one of the other direction, and notes it otherwise.
-  private func look(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  private func look(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     if state.notes.isNone {
       guard let block = flow.takeBlock(Notes.size) else { return .done }
       state.notes = block

@@ -32,7 +32,7 @@ struct TimeSeries: FlowPlugin {
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     let now = packet.time / 1000
     state.previous = now
     state.shortest = .max
@@ -41,16 +41,16 @@ struct TimeSeries: FlowPlugin {
   }
 
   @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     add(packet, time: packet.time / 1000, &state, flow)
     return .more
   }
 
-  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { flow.packets > 1 }
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { flow.packets > 1 }
 
   /// Adds a packet received at `time`, in microseconds.
   @inline(__always)
-  private func add(_ packet: PacketView, time: UInt64, _ state: inout State, _ flow: FlowContext) {
+  private func add(_ packet: PacketView, time: UInt64, _ state: inout State, _ flow: FlowContext<Self>) {
     let count = Double(flow.packets)
     let reciprocal = 1 / count
     let length = UInt16(clamping: packet.payloadLength)

@@ -11,10 +11,14 @@ struct VLANIdentifier: FlowPlugin {
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict { .done }
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .done
+  }
 
   @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict { .done }
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .done
+  }
 
   static let identifier = InformationElement(.iana, 58, "vlanId", .unsigned16, semantics: .identifier)
 

@@ -36,27 +36,27 @@ struct WireGuard: FlowPlugin {
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     guard packet.protocolNumber == IPProtocol.udp, note(packet, in: &state) else { return .done }
     state.isPresent = true
     return .more
   }
 
   @inline(__always)
-  func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     guard message(packet) == .initiation else { return .more }
     let known = packet.isForward ? state.source : state.destination
     return known != 0 && known != index(packet.payload, at: 4) ? .startNewRecord : .more
   }
 
   @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     if note(packet, in: &state) { return .more }
     state.confidence = 0
     return .done
   }
 
-  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { state.isPresent }
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { state.isPresent }
 
   /// Notes the indexes in a packet; false where it is no message of WireGuard.
   private func note(_ packet: PacketView, in state: inout State) -> Bool {

@@ -16,6 +16,9 @@ public struct FlowBlocks {
     return block
   }
 
+  /// Counts a hello that costs too much for its fingerprint.
+  func noteFingerprintLeftOut() { shortfalls.pointee.fingerprintsLeftOut &+= 1 }
+
   /// A block's contents; empty for no block.
   @inline(__always)
   func contents(_ block: BlockReference) -> MutableBytes { slab.pointee.reader.contents(block) }

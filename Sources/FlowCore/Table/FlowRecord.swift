@@ -70,6 +70,13 @@ struct FlowRecord: BitwiseCopyable {
       ).departed)
   }
 
+  /// The plugins (bit = slot) that have not seen a packet of this record: it began in the midst of one that another record
+  /// counts. It lies where `presence` will, which nobody asks for before the end.
+  @inline(__always) var unstarted: UInt32 {
+    get { presence }
+    set { presence = newValue }
+  }
+
   @inline(__always) var sourceMAC: UInt64 { sourceMACAndWorker & 0xFFFF_FFFF_FFFF }
   @inline(__always) var destinationMAC: UInt64 { destinationMACAndPort & 0xFFFF_FFFF_FFFF }
   /// The number of the port that the first packet came from.

@@ -10,6 +10,8 @@ public struct BlockReference: BitwiseCopyable, Sendable, Equatable {
   /// No block.
   public init() {}
   fileprivate init(unit: UInt32) { self.unit = unit }
+  /// The block of a dry run.
+  init(dryRun unit: UInt32) { self.unit = unit }
 
   /// True when there is no block.
   @inline(__always) public var isNone: Bool { unit == 0 }

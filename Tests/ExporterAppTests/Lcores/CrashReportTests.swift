@@ -27,11 +27,11 @@ private struct StumblingPlugin: FlowPlugin {
 
   init(options: borrowing PluginOptions) {}
 
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     look(&state, packet)
   }
 
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     look(&state, packet)
   }
 
@@ -42,7 +42,7 @@ private struct StumblingPlugin: FlowPlugin {
     return .more
   }
 
-  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool {
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool {
     if state.order == Order.whenItEnds { stumble() }
     return true
   }
@@ -58,13 +58,12 @@ private struct StumblingPlugin: FlowPlugin {
 }
 
 private enum StumblingRegistry: PluginRegistry {
-  static let count = 2
+  case histograms, stumbling
 
-  static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
-    switch number {
-    case 0: visitor.visit(PayloadHistograms.self)
-    case 1: visitor.visit(StumblingPlugin.self)
-    default: break
+  func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
+    switch self {
+    case .histograms: visitor.visit(PayloadHistograms.self)
+    case .stumbling: visitor.visit(StumblingPlugin.self)
     }
   }
 }

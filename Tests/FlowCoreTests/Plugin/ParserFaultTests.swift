@@ -26,15 +26,15 @@ struct CarelessPlugin: FlowPlugin {
   /// How many mistakes `look` makes.
   static let mistakes: UInt64 = 10
 
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     look(&state, packet, flow)
   }
 
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     look(&state, packet, flow)
   }
 
-  private func look(_ state: inout State, _ packet: PacketView, _ flow: FlowContext) -> Verdict {
+  private func look(_ state: inout State, _ packet: PacketView, _ flow: FlowContext<Self>) -> Verdict {
     state.packets &+= 1
     let payload = packet.payload
     state.sum &+= UInt32(payload[payload.count])
@@ -63,14 +63,13 @@ struct CarelessPlugin: FlowPlugin {
 }
 
 private enum CarelessRegistry: PluginRegistry {
-  static let count = 3
+  case histograms, careless, vlan
 
-  static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
-    switch number {
-    case 0: visitor.visit(PayloadHistograms.self)
-    case 1: visitor.visit(CarelessPlugin.self)
-    case 2: visitor.visit(VLANIdentifier.self)
-    default: break
+  func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
+    switch self {
+    case .histograms: visitor.visit(PayloadHistograms.self)
+    case .careless: visitor.visit(CarelessPlugin.self)
+    case .vlan: visitor.visit(VLANIdentifier.self)
     }
   }
 }

@@ -13,23 +13,32 @@ private protocol IdlePlugin: FlowPlugin {
 extension IdlePlugin {
   static var summary: String { "a plugin of the tests" }
   init(options: borrowing PluginOptions) { self.init() }
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict { .done }
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict { .done }
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .done
+  }
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .done
+  }
 }
 
 /// A registry of one plugin.
 private enum Only<P: FlowPlugin>: PluginRegistry {
-  static var count: Int { 1 }
-  static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
+  case only
+
+  func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
     visitor.visit(P.self)
   }
 }
 
 /// A registry of two plugins.
 private enum Both<P: FlowPlugin, Q: FlowPlugin>: PluginRegistry {
-  static var count: Int { 2 }
-  static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
-    if number == 0 { visitor.visit(P.self) } else { visitor.visit(Q.self) }
+  case first, second
+
+  func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
+    switch self {
+    case .first: visitor.visit(P.self)
+    case .second: visitor.visit(Q.self)
+    }
   }
 }
 
@@ -98,7 +107,7 @@ private func refusal<Registry: PluginRegistry>(_ registry: Registry.Type, enable
   private struct DependsOnFinish: IdlePlugin {
     static let name = "finish"
     struct State: FlowState { var isThere = InlineArray<2, Bool>(repeating: false) }
-    func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool {
+    func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool {
       state.isThere[1] = true
       return true
     }
@@ -327,7 +336,7 @@ private func refusal<Registry: PluginRegistry>(_ registry: Registry.Type, enable
         }
       }
     }
-    #expect(PluginCatalogue.all.count == BuiltInPlugins.count)
+    #expect(PluginCatalogue.all.count == BuiltInPlugins.allCases.count)
   }
 
   @Test func elementsOfAllOptionsAreOfOnePlugin() {

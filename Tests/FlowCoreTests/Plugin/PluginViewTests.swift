@@ -32,7 +32,7 @@ private struct Mirrored: FlowPlugin {
     list = PluginOptions.keep(try options.contents("list") ?? [])
   }
 
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
+  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     state.source = packet.source.high ^ packet.source.low
     state.destination = packet.destination.high ^ packet.destination.low
     state.flowLabel = packet.flowLabel
@@ -42,7 +42,9 @@ private struct Mirrored: FlowPlugin {
     return .more
   }
 
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict { .more }
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .more
+  }
 
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
@@ -77,8 +79,9 @@ private struct Mirrored: FlowPlugin {
 }
 
 private enum MirrorRegistry: PluginRegistry {
-  static let count = 1
-  static func visit<Visitor: PluginVisitor & ~Copyable>(_ number: UInt8, _ visitor: inout Visitor) {
+  case mirrored
+
+  func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
     visitor.visit(Mirrored.self)
   }
 }
@@ -108,7 +111,8 @@ private enum MirrorRegistry: PluginRegistry {
       (record + Int(slot.stateOffset)).load(as: Mirrored.State.self),
       FinishedFlow(
         record: UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self)),
-        slab: engine.slab.pointee.reader, trailing: MutableBytes(record, count: 0)), into: &collector)
+        slab: engine.slab.pointee.reader, states: PluginStates(), trailing: MutableBytes(record, count: 0)),
+      into: &collector)
     return collector.fields
   }
 

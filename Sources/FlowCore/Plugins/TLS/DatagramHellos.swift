@@ -4,7 +4,7 @@
 //     fragment:   type 1 | message length 3 | message number 2 | offset 3 | length 3 | body …
 import Wire
 
-extension HandshakeStream {
+extension HelloReader {
   /// The most records looked at in a datagram, and fragments in all of them: a flight begins with its hello.
   private static let mostRecords = 8
   private static let mostFragments = 16
@@ -17,19 +17,19 @@ extension HandshakeStream {
   }
 
   /// Takes a datagram; returns the hello that is in it or that it completes.
-  mutating func take(datagram: Bytes, _ flow: inout FlowContext) -> HelloMessage? {
+  mutating func take(datagram: Bytes, _ blocks: inout FlowBlocks) -> HelloMessage? {
     var records = Cursor(datagram)
-    var (recordsLeft, fragmentsLeft) = (HandshakeStream.mostRecords, HandshakeStream.mostFragments)
+    var (recordsLeft, fragmentsLeft) = (HelloReader.mostRecords, HelloReader.mostFragments)
     while recordsLeft > 0 {
       recordsLeft &-= 1
-      guard HandshakeStream.isHandshake(datagram: datagram.dropFirst(records.position)),
+      guard HelloReader.isHandshake(datagram: datagram.dropFirst(records.position)),
         (try? records.skip(11)) != nil, let record = try? records.field16()
       else { return nil }
       var fragments = Cursor(record)
       while fragmentsLeft > 0 {
         fragmentsLeft &-= 1
         guard let fragment = try? Fragment(&fragments) else { break }
-        if let message = take(fragment, &flow) { return message }
+        if let message = take(fragment, &blocks) { return message }
       }
     }
     return nil
@@ -51,34 +51,33 @@ extension HandshakeStream {
     }
   }
 
-  private mutating func take(_ fragment: Fragment, _ flow: inout FlowContext) -> HelloMessage? {
+  private mutating func take(_ fragment: Fragment, _ blocks: inout FlowBlocks) -> HelloMessage? {
     guard fragment.type == HandshakeType.clientHello || fragment.type == HandshakeType.serverHello,
-      fragment.length >= RecordWalk.shortestHello, fragment.length <= HandshakeBuffer.limit,
+      fragment.length >= RecordWalk.shortestHello, fragment.length <= PieceBuffer.limit,
       fragment.offset &+ fragment.body.count <= fragment.length
     else { return nil }
     if fragment.body.count == fragment.length {
       // Fragments under way are given up: the block may go to the other direction.
-      phase = .looking
+      isCollecting = false
       return HelloMessage(type: fragment.type, body: fragment.body)
     }
     // A message under way is known by its number and length. A later one takes its place; a fragment of an earlier one is
     // late or was sent again, and what it belongs to is complete or given up.
-    if phase == .collecting, fragment.number < next >> 16 { return nil }
+    if isCollecting, fragment.number < fragmented >> 16 { return nil }
     let message =
       UInt32(fragment.number) << 16 | (fragment.type == HandshakeType.serverHello ? 0x8000 : 0)
       | UInt32(truncatingIfNeeded: fragment.length)
-    if phase != .collecting || next != message {
-      guard HandshakeBuffer.begin(&block, room: fragment.offset &+ fragment.body.count, &flow) else {
+    if !isCollecting || fragmented != message {
+      guard PieceBuffer.begin(&block, room: fragment.offset &+ fragment.body.count, &blocks) else {
         return nil
       }
-      next = message
-      phase = .collecting
+      fragmented = message
+      isCollecting = true
     }
-    guard HandshakeBuffer.put(fragment.body, at: fragment.offset, in: &block, &flow) else { return nil }
-    let filled = flow.contents(block).load(HandshakeBuffer.self, at: 0).filled
-    guard filled >= fragment.length else { return nil }
-    phase = .looking
-    return HelloMessage(
-      type: fragment.type, body: HandshakeBuffer.bytes(block, flow).prefix(fragment.length))
+    guard PieceBuffer.put(fragment.body, at: fragment.offset, in: &block, &blocks) else { return nil }
+    let buffer = PieceBuffer.read(block, blocks)
+    guard buffer.filled >= fragment.length else { return nil }
+    isCollecting = false
+    return HelloMessage(type: fragment.type, body: buffer.bytes(block, blocks).prefix(fragment.length))
   }
 }

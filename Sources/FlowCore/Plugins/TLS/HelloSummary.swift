@@ -53,16 +53,16 @@ struct HelloSummary: BitwiseCopyable {
 
   /// Takes the ClientHello in; one seen before is forgotten.
   mutating func note(
-    _ hello: ClientHello, transport: TLSTransport, _ block: inout BlockReference, _ flow: inout FlowContext
+    _ hello: ClientHello, transport: TLSTransport, _ stored: inout StoredBytes, _ blocks: inout FlowBlocks
   ) -> Bool {
     let name = hello.serverName.count <= HelloSummary.longestServerName ? hello.serverName.count : 0
     // The chosen protocol is there only if the ServerHello was seen first: then the names go behind it.
     if !hasServerHello { end = UInt16(HelloSummary.headSize) }
     guard
-      reserve(name &+ min(hello.protocols.count, HelloSummary.longestOffer), &block, &flow)
+      reserve(name &+ min(hello.protocols.count, HelloSummary.longestOffer), &stored, &blocks)
     else { return false }
-    serverName = append(hello.serverName.prefix(name), to: flow.contents(block))
-    offeredProtocols = appendOffer(hello.protocols, to: flow.contents(block))
+    serverName = append(hello.serverName.prefix(name), to: blocks.contents(stored.block))
+    offeredProtocols = appendOffer(hello.protocols, to: blocks.contents(stored.block))
     hasClientHello = true
     hasEncryptedHello = hello.hasEncryptedHello
     clientVersion = hello.version
@@ -73,7 +73,7 @@ struct HelloSummary: BitwiseCopyable {
       ja4 = JA4.fingerprint(hello, transport: transport)
     } else {
       ja4 = JA4.Fingerprint(repeating: 0)
-      flow.noteFingerprintLeftOut()
+      blocks.noteFingerprintLeftOut()
     }
     extensionCount = 0
     var reader = ExtensionReader(hello.extensions)
@@ -87,12 +87,12 @@ struct HelloSummary: BitwiseCopyable {
 
   /// Takes the ServerHello in.
   mutating func note(
-    _ hello: ServerHello, transport: TLSTransport, _ block: inout BlockReference, _ flow: inout FlowContext
+    _ hello: ServerHello, transport: TLSTransport, _ stored: inout StoredBytes, _ blocks: inout FlowBlocks
   ) -> Bool {
     // Without a ClientHello there are no names yet, or only those of a ServerHello that this one replaces.
     if !hasClientHello { end = UInt16(HelloSummary.headSize) }
-    guard reserve(hello.chosenProtocol.count, &block, &flow) else { return false }
-    chosenProtocol = append(hello.chosenProtocol, to: flow.contents(block))
+    guard reserve(hello.chosenProtocol.count, &stored, &blocks) else { return false }
+    chosenProtocol = append(hello.chosenProtocol, to: blocks.contents(stored.block))
     hasServerHello = true
     serverVersion = hello.version
     cipherSuite = hello.cipherSuite
@@ -100,7 +100,7 @@ struct HelloSummary: BitwiseCopyable {
     if hasServerFingerprint {
       ja3s = JA3.fingerprint(hello)
     } else {
-      flow.noteFingerprintLeftOut()
+      blocks.noteFingerprintLeftOut()
     }
     serverExtensionCount = 0
     var reader = ExtensionReader(hello.extensions)
@@ -113,13 +113,13 @@ struct HelloSummary: BitwiseCopyable {
 
   /// Sees to it that `length` more bytes of names fit; moves to a block for the largest summary if they do not, so that a
   /// flow never takes more than two.
-  private func reserve(_ length: Int, _ block: inout BlockReference, _ flow: inout FlowContext) -> Bool {
-    let old = flow.contents(block)
-    guard block.isNone || Int(end) &+ length > old.count else { return true }
-    let needed = block.isNone ? Int(end) &+ length : HelloSummary.largest
-    guard let new = flow.takeBlock(needed) else { return false }
-    if !block.isNone { flow.contents(new).copy(old.prefix(Int(end)), to: 0) }
-    block = new
+  private func reserve(_ length: Int, _ stored: inout StoredBytes, _ blocks: inout FlowBlocks) -> Bool {
+    let old = blocks.contents(stored.block)
+    let isEmpty = stored.block.isNone
+    guard isEmpty || Int(end) &+ length > old.count else { return true }
+    guard let new = blocks.take(isEmpty ? Int(end) &+ length : HelloSummary.largest) else { return false }
+    if !isEmpty { blocks.contents(new).copy(old.prefix(Int(end)), to: 0) }
+    stored.block = new
     return true
   }
 

@@ -62,7 +62,7 @@ enum Preamble {
     guard bytes.agrees(with: signature) else { return .none }
     guard bytes.count >= 16 else { return .incomplete }
     let length = 16 &+ Int(bytes.load(UInt16.self, at: 14))
-    guard bytes[12] >> 4 == 2, length < HandshakeBuffer.limit else { return .none }
+    guard bytes[12] >> 4 == 2, length < PieceBuffer.limit else { return .none }
     return bytes.count < length ? .incomplete : .whole(length)
   }
 }

@@ -42,16 +42,15 @@ enum RecordStart {
       guard bytes[5] == HandshakeType.clientHello || bytes[5] == HandshakeType.serverHello else { return }
       if bytes.count > 8, length >= 4 {
         let message = Int(bytes[6]) << 16 | Int(bytes.load(UInt16.self, at: 7))
-        guard message >= RecordWalk.shortestHello, message <= HandshakeBuffer.limit else { return }
+        guard message >= RecordWalk.shortestHello, message <= PieceBuffer.limit else { return }
       }
     }
     self = .hello(isSure: bytes.count > 5)
   }
 }
 
-/// Follows the records of a stream whose first byte is a hello's, or that of a preamble, and joins their fragments in place
-/// on the way. Bytes once passed are not looked at again, so that the work is bounded by the stream's length however it is
-/// cut, and no length is read twice.
+/// Follows the records of a stream whose first byte is a hello's, or that of a preamble. Bytes once passed are not looked at
+/// again until the message is complete, so that the work is bounded by the stream's length however it is cut.
 struct RecordWalk: BitwiseCopyable {
   enum Progress: Equatable {
     /// More bytes are needed.
@@ -76,14 +75,9 @@ struct RecordWalk: BitwiseCopyable {
 
   private var bodyLength: Int { Int(header & 0xFF_FFFF) }
 
-  /// Where the hello's message starts: behind the header of its first record. Further fragments are moved to its end.
-  private var start: Int { Int(skipped) &+ 5 }
-  /// The offset behind the last byte that the hello can have in its first record; 0 while its length is not known.
-  var leastEnd: Int { message >= 4 ? start &+ 4 &+ bodyLength : 0 }
-
-  /// Goes on with what has arrived: the first `filled` bytes of `stream`. No byte among them may change between calls.
-  mutating func advance(_ stream: MutableBytes, filled: Int) -> Progress {
-    let bytes = stream.prefix(min(filled, HandshakeBuffer.limit))
+  /// Goes on with what has arrived of the stream. No byte of it may change between calls.
+  mutating func advance(_ stream: Bytes) -> Progress {
+    let bytes = stream.prefix(PieceBuffer.limit)
     // Each turn passes at least one byte.
     while Int(passed) < bytes.count {
       if fragmentLeft == 0 {
@@ -115,9 +109,6 @@ struct RecordWalk: BitwiseCopyable {
         header = header << 8 | UInt32(fragment[index])
         index &+= 1
       }
-      // The message's end never reaches what was not passed: each fragment has a header before it.
-      let end = start &+ Int(message)
-      if end != Int(passed) { stream.copy(fragment, to: end) }
       let count = UInt16(truncatingIfNeeded: fragment.count)
       passed &+= count
       fragmentLeft &-= count
@@ -125,20 +116,38 @@ struct RecordWalk: BitwiseCopyable {
       guard message >= 4 else { continue }
       let type = UInt8(truncatingIfNeeded: header >> 24)
       guard type == HandshakeType.clientHello || type == HandshakeType.serverHello,
-        bodyLength >= RecordWalk.shortestHello, bodyLength <= HandshakeBuffer.limit
+        bodyLength >= RecordWalk.shortestHello, bodyLength <= PieceBuffer.limit
       else { return .failed }
       if Int(message) >= 4 &+ bodyLength { return .complete }
     }
     return .incomplete
   }
 
-  /// The message in `stream`, after `advance` said that it is complete.
-  func message(in stream: MutableBytes) -> HelloMessage? {
-    let end = start &+ 4 &+ bodyLength
-    guard end <= Int(passed), end <= stream.count else { return nil }
-    return HelloMessage(
-      type: UInt8(truncatingIfNeeded: header >> 24),
-      body: stream.prefix(end).slice(start &+ 4, bodyLength))
+  /// The message in `stream`, after `advance` said that it is complete: where it lies, if that is one record, else joined in
+  /// `block`. Nil where the slab has no block for it.
+  /// - Complexity: O(the message's length) for more than one record
+  func message(in stream: Bytes, _ block: inout BlockReference, _ blocks: inout FlowBlocks) -> HelloMessage? {
+    let type = UInt8(truncatingIfNeeded: header >> 24)
+    var record = stream.dropFirst(Int(skipped))
+    if record.count >= 9 &+ bodyLength, Int(record.load(UInt16.self, at: 3)) >= 4 &+ bodyLength {
+      return HelloMessage(type: type, body: record.slice(9, bodyLength))
+    }
+    if blocks.contents(block).count < bodyLength {
+      guard let new = blocks.take(bodyLength) else { return nil }
+      block = new
+    }
+    let contents = blocks.contents(block)
+    var passed = 0
+    // Each turn passes a record's header.
+    while passed < 4 &+ bodyLength, record.count > 5 {
+      let length = Int(record.load(UInt16.self, at: 3))
+      let fragment = record.dropFirst(5).prefix(min(length, 4 &+ bodyLength &- passed))
+      contents.copy(fragment.dropFirst(4 &- passed), to: max(0, passed &- 4))
+      passed &+= fragment.count
+      record = record.dropFirst(5 &+ length)
+    }
+    guard passed == 4 &+ bodyLength else { return nil }
+    return HelloMessage(type: type, body: contents.prefix(bodyLength))
   }
 
   /// The message if all of it is in the first record of `payload`, which is what most hellos look like.

@@ -25,24 +25,18 @@ extension TLSPlugin {
   static let serverExtensionType = InformationElement(
     .martlet, 16, "tlsServerExtType", .unsigned16, semantics: .identifier)
 
-  static let exportsBlocks = true
-
-  @inline(__always)
-  func visitExportedBlocks(_ state: State, _ visit: (_ block: BlockReference, _ length: Int) -> Void) {
-    // The names that follow the summary are short.
-    visit(state.summary, MemoryLayout<HelloSummary>.size + 64)
-  }
-
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
-    let contents = flow.slab.contents(state.summary)
-    let summary = state.summary.isNone ? HelloSummary() : contents.load(HelloSummary.self, at: 0)
+    let contents = flow.slab.contents(state.summary.block)
+    let summary = state.summary.isEmpty ? HelloSummary() : contents.load(HelloSummary.self, at: 0)
     writer.unsigned16(Self.serverVersion, summary.serverVersion)
     writer.string(Self.serverName, summary.serverName.bytes(in: contents).span)
     writer.string(Self.chosenProtocol, summary.chosenProtocol.bytes(in: contents).span)
     writer.octets(Self.ja3, summary.ja3.span.bytes.extracting(first: summary.hasClientFingerprint ? 16 : 0))
-    writer.string(Self.ja4, summary.ja4.span.bytes)
+    writer.string(
+      Self.ja4, summary.ja4.span.bytes.extracting(first: summary.hasClientFingerprint ? summary.ja4.count : 0)
+    )
     writer.list(Self.extensionType, count: Int(summary.extensionCount)) { summary.extensionTypes[total: $0] }
     writer.list(Self.extensionLength, count: Int(summary.extensionCount)) {
       summary.extensionLengths[total: $0]

@@ -9,10 +9,10 @@ struct TLSPlugin: FlowPlugin {
 
   /// What is kept in the record; hellos under way and their summary lie in slab blocks.
   struct State: FlowState {
-    var forward = HandshakeStream()
-    var reverse = HandshakeStream()
+    var forward = HelloReader()
+    var reverse = HelloReader()
     /// A `HelloSummary`, once a hello was parsed.
-    var summary = BlockReference()
+    var summary = StoredBytes()
     /// Packets with payload so far, and with how many the plugin gives up; 0 is not decided.
     var payloads: UInt8 = 0
     var limit: UInt8 = 0
@@ -21,8 +21,6 @@ struct TLSPlugin: FlowPlugin {
     /// Hellos read so far.
     var clientHellos: UInt8 = 0
     var serverHellos: UInt8 = 0
-    /// The flow speaks a protocol that can turn to TLS later on.
-    var mayStartTLS = false
   }
 
   /// Packets with payload after which a flow without hello is left alone. Eight reach past the requests that come
@@ -39,81 +37,77 @@ struct TLSPlugin: FlowPlugin {
 
   init(options: borrowing PluginOptions) {}
 
-  @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
-    look(&state, packet, &flow)
-  }
+  static let readsStreams = true
+
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { !state.summary.isEmpty }
+
+  // MARK: TCP
 
   @inline(__always)
-  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
-    look(&state, packet, &flow)
-  }
-
-  func finish(_ state: inout State, _ flow: inout FlowContext) -> Bool { !state.summary.isNone }
-
-  // MARK: Packets
-
-  @inline(__always)
-  private func look(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext) -> Verdict {
-    switch packet.protocolNumber {
-    case IPProtocol.tcp: return lookAtSegment(&state, packet, &flow)
-    case IPProtocol.udp: return packet.payloadCaptured > 0 ? lookAtDatagram(&state, packet, &flow) : .more
-    default: return .done
+  func recognise(_ bytes: Bytes) -> Recognition {
+    switch RecordStart(bytes) {
+    case .hello(let isSure), .preamble(let isSure): isSure ? .yes : .perhaps
+    case .other: .no
     }
   }
 
-  private func lookAtSegment(
-    _ state: inout State, _ packet: PacketView, _ flow: inout FlowContext
-  ) -> Verdict {
-    guard let header = packet.tcpHeader else { return .more }
-    var sequence = header.load(UInt32.self, at: 4)
-    var stream = packet.isForward ? state.forward : state.reverse
-    if packet.tcpFlags & TCPFlags.syn != 0 {
-      stream.begin(sequence)
-      sequence &+= 1
-    }
+  @inline(__always)
+  func read(
+    _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>
+  ) -> Reading {
+    if state.limit == 0 { decideLimit(&state, stream.bytes, packet) }
+    var reader = stream.isForward ? state.forward : state.reverse
+    let wasCollecting = reader.isCollecting
+    let outcome = reader.take(stream, &flow.blocks)
+    if stream.isForward { state.forward = reader } else { state.reverse = reader }
     var message: HelloMessage?
-    if packet.payloadCaptured > 0 {
-      let payload = packet.payload
-      if state.limit == 0 { decideLimit(&state, payload, packet) }
-      let phase = stream.phase
-      message = stream.take(
-        payload, length: packet.payloadLength, sequence: sequence,
-        mayReorder: state.mayStartTLS || state.hasClientHello, &flow)
-      if stream.phase == .collecting, phase != .collecting { extend(&state, by: TLSPlugin.helloLimit) }
+    switch outcome {
+    case .hello(let hello): message = hello
+    case .incomplete: if !wasCollecting { extend(&state, by: TLSPlugin.helloLimit) }
+    case .nothing: break
     }
-    if packet.isForward { state.forward = stream } else { state.reverse = stream }
-    guard packet.payloadCaptured > 0 else { return .more }
-    return conclude(&state, message, .stream, packet, &flow)
+    if conclude(&state, message, .stream, isForward: stream.isForward, &flow).contains(.done) { return .done }
+    if case .incomplete = outcome { return .incomplete() }
+    return .all
+  }
+
+  // MARK: UDP
+
+  @inline(__always)
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    guard packet.protocolNumber == IPProtocol.udp else { return .done }
+    return packet.payloadCaptured > 0 ? lookAtDatagram(&state, packet, &flow) : .more
   }
 
   private func lookAtDatagram(
-    _ state: inout State, _ packet: PacketView, _ flow: inout FlowContext
+    _ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>
   ) -> Verdict {
     let payload = packet.payload
     if state.limit == 0 {
       state.limit = TLSPlugin.isSTUN(payload) ? TLSPlugin.extendedLimit : TLSPlugin.ordinaryLimit
     }
-    if HandshakeStream.isHandshake(datagram: payload) {
-      var stream = packet.isForward ? state.forward : state.reverse
-      let phase = stream.phase
-      let message = stream.take(datagram: payload, &flow)
-      if stream.phase == .collecting, phase != .collecting { extend(&state, by: TLSPlugin.helloLimit) }
-      if packet.isForward { state.forward = stream } else { state.reverse = stream }
-      return conclude(&state, message, .datagram, packet, &flow)
+    if HelloReader.isHandshake(datagram: payload) {
+      var reader = packet.isForward ? state.forward : state.reverse
+      let wasCollecting = reader.isCollecting
+      let message = reader.take(datagram: payload, &flow.blocks)
+      if reader.isCollecting, !wasCollecting { extend(&state, by: TLSPlugin.helloLimit) }
+      if packet.isForward { state.forward = reader } else { state.reverse = reader }
+      return conclude(&state, message, .datagram, isForward: packet.isForward, &flow)
     }
     var message: HelloMessage?
     if case .hello = RecordStart(payload) { message = RecordWalk.whole(payload) }
-    return conclude(&state, message, .quic, packet, &flow)
+    return conclude(&state, message, .quic, isForward: packet.isForward, &flow)
   }
+
+  // MARK: Hellos
 
   /// Takes the hello in, if there is one, and says whether the flow is still of interest.
   @inline(__always)
   private func conclude(
-    _ state: inout State, _ message: HelloMessage?, _ transport: TLSTransport, _ packet: PacketView,
-    _ flow: inout FlowContext
+    _ state: inout State, _ message: HelloMessage?, _ transport: TLSTransport, isForward: Bool,
+    _ flow: inout FlowContext<Self>
   ) -> Verdict {
-    if let message { note(message, transport, &state, isForward: packet.isForward, &flow) }
+    if let message { note(message, transport, &state, isForward: isForward, &flow.blocks) }
     if state.hasServerHello, state.hasClientHello { return .done }
     state.payloads &+= 1
     return state.payloads >= state.limit ? .done : .more
@@ -122,27 +116,26 @@ struct TLSPlugin: FlowPlugin {
   @inline(never)
   private func note(
     _ message: HelloMessage, _ transport: TLSTransport, _ state: inout State, isForward: Bool,
-    _ flow: inout FlowContext
+    _ blocks: inout FlowBlocks
   ) {
     let isClient = message.type == HandshakeType.clientHello
     guard (isClient ? state.clientHellos : state.serverHellos) < TLSPlugin.mostHellos else { return }
     var summary =
-      state.summary.isNone
-      ? HelloSummary() : flow.contents(state.summary).load(HelloSummary.self, at: 0)
+      state.summary.isEmpty
+      ? HelloSummary() : blocks.contents(state.summary.block).load(HelloSummary.self, at: 0)
     if isClient {
       guard let hello = try? ClientHello(message.body, transport: transport) else { return }
       state.clientHellos &+= 1
-      guard summary.note(hello, transport: transport, &state.summary, &flow)
-      else { return }
+      guard summary.note(hello, transport: transport, &state.summary, &blocks) else { return }
       state.hasClientHello = true
     } else {
       guard let hello = try? ServerHello(message.body) else { return }
       state.serverHellos &+= 1
-      guard summary.note(hello, transport: transport, &state.summary, &flow)
-      else { return }
+      guard summary.note(hello, transport: transport, &state.summary, &blocks) else { return }
       state.hasServerHello = true
     }
-    flow.contents(state.summary).store(summary, at: 0)
+    blocks.contents(state.summary.block).store(summary, at: 0)
+    state.summary.length = summary.end
     extend(&state, by: TLSPlugin.answerLimit)
     // The answer may be long too: it gets the block in which this hello was put together.
     if isForward { state.forward.lend(to: &state.reverse) } else { state.reverse.lend(to: &state.forward) }
@@ -158,10 +151,10 @@ struct TLSPlugin: FlowPlugin {
 
   /// Decides from the first payload, and the ports, how long to look for a hello.
   private func decideLimit(_ state: inout State, _ payload: Bytes, _ packet: PacketView) {
-    state.mayStartTLS =
+    let mayStartTLS =
       TLSPlugin.isGreeting(payload) || TLSPlugin.hasStartTLS(packet.sourcePort)
       || TLSPlugin.hasStartTLS(packet.destinationPort)
-    state.limit = state.mayStartTLS ? TLSPlugin.extendedLimit : TLSPlugin.ordinaryLimit
+    state.limit = mayStartTLS ? TLSPlugin.extendedLimit : TLSPlugin.ordinaryLimit
   }
 
   /// The first words of the protocols with a STARTTLS command: SMTP and FTP, POP3, IMAP, XMPP.

@@ -20,6 +20,34 @@ struct FilledRanges: BitwiseCopyable {
   /// In ascending order.
   private var islands = InlineArray<8, Island>(repeating: Island())
 
+  /// Whether there is nothing behind the first gap.
+  @inline(__always) var hasNoIslands: Bool { count == 0 }
+
+  /// The first run of bytes behind the first gap; nil without one.
+  var firstIsland: (start: Int, end: Int)? {
+    count == 0 ? nil : (Int(islands[0].start), Int(islands[0].end))
+  }
+
+  /// The end of the last run.
+  var end: Int {
+    count == 0 ? Int(filled) : Int(islands[(Int(count) &- 1) & 7].end)
+  }
+
+  /// The set of what is left, counted from position `start` on: what lies before is gone.
+  /// - Complexity: O(islands)
+  mutating func dropFirst(_ start: Int) {
+    var result = FilledRanges()
+    result.filled = UInt16(clamping: Int(filled) &- start)
+    var index = 0
+    while index < Int(count), index < FilledRanges.mostIslands {
+      let island = islands[index & 7]
+      index &+= 1
+      guard Int(island.end) > start else { continue }
+      _ = result.insert(max(0, Int(island.start) &- start), Int(island.end) &- start)
+    }
+    self = result
+  }
+
   /// Calls `body` for each run of bytes in `start..<end` that has not arrived yet, in ascending order.
   /// - Complexity: O(islands)
   @inline(__always)

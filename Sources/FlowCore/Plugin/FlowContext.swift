@@ -1,0 +1,122 @@
+// A flow as plugins see it: while its packets come, and on its way out.
+import Wire
+
+/// What a hook of `Plugin` may see and take of the flow that it works on.
+public struct FlowContext<Plugin: FlowPlugin> {
+  /// The flow's memory, for the parsers that a plugin shares with others.
+  var blocks: FlowBlocks
+  let states: PluginStates
+  let context: UnsafeMutablePointer<Plugin.WorkerContext>
+  /// The plugin's bytes behind its state, as `trailingBytes` asked. They are not zeroed.
+  public internal(set) var trailing: MutableBytes
+  /// Where a plugin that returns `.nextRecord` wants to go on in this packet; it finds the same number when it is called for
+  /// the next record. 0 at first.
+  public var position = 0
+
+  @inline(__always) var record: UnsafeMutablePointer<FlowRecord> { blocks.record }
+
+  /// What the plugin keeps for the worker.
+  @inline(__always)
+  public var worker: Plugin.WorkerContext {
+    // Safe: made for the worker's slot before its first packet, and there as long as the worker.
+    get { context.pointee }
+    nonmutating set { context.pointee = newValue }
+  }
+
+  /// The packets counted so far.
+  @inline(__always) public var forwardPackets: UInt32 { record.pointee.forwardPackets }
+  @inline(__always) public var reversePackets: UInt32 { record.pointee.reversePackets }
+  @inline(__always) public var packets: UInt64 { UInt64(forwardPackets) &+ UInt64(reversePackets) }
+  /// The union of the TCP flags of both directions.
+  @inline(__always) public var tcpFlags: UInt8 { record.pointee.forwardFlags | record.pointee.reverseFlags }
+  /// When the flow began, nanoseconds since 1970.
+  @inline(__always) public var first: UInt64 { record.pointee.first }
+  /// When the last counted packet was received.
+  @inline(__always) public var last: UInt64 { record.pointee.last }
+
+  /// A block with room for `length` bytes that the flow keeps until it was exported; nil, and counted, when the worker
+  /// has none left. The contents are not zeroed. For bytes that are exported see `store`.
+  public mutating func takeBlock(_ length: Int) -> BlockReference? { blocks.take(length) }
+
+  /// A block's contents.
+  @inline(__always)
+  public func contents(_ block: BlockReference) -> MutableBytes { blocks.contents(block) }
+
+  /// What another plugin knows of the flow; nil where it is not enabled. It is complete in `finish` for plugins that stand
+  /// before this one on the command line.
+  @inline(__always)
+  public func state<Other: FlowPlugin>(of plugin: Other.Type) -> Other.State? {
+    states.state(of: plugin, UnsafePointer(record))
+  }
+}
+
+/// A flow on its way out, as `export` sees it.
+public struct FinishedFlow {
+  let record: UnsafePointer<FlowRecord>
+  let slab: SlabReader
+  let states: PluginStates
+  /// The plugin's bytes behind its state.
+  public internal(set) var trailing: MutableBytes
+
+  /// When the flow began, nanoseconds since 1970.
+  @inline(__always) public var first: UInt64 { record.pointee.first }
+  /// The flow's packets in both directions.
+  @inline(__always) public var packets: UInt64 {
+    UInt64(record.pointee.forwardPackets) &+ UInt64(record.pointee.reversePackets)
+  }
+  /// The outermost VLAN id, 0 when untagged.
+  @inline(__always) public var vlan: UInt16 { record.pointee.key.vlan }
+
+  /// The hash of the flow's key, the same for both directions.
+  public func hash(_ hashing: FlowHash) -> UInt64 { record.pointee.hash(hashing) }
+
+  /// The first `length` bytes of a block; empty for no block.
+  @inline(__always)
+  public func bytes(_ block: BlockReference, _ length: Int) -> Bytes { slab.contents(block).prefix(length) }
+
+  /// The bytes stored; empty where there are none.
+  @inline(__always)
+  public func bytes(_ stored: StoredBytes) -> Bytes { slab.contents(stored.block).prefix(Int(stored.length)) }
+
+  /// What another plugin knows of the flow, after its `finish`; nil where it is not enabled.
+  @inline(__always)
+  public func state<Other: FlowPlugin>(of plugin: Other.Type) -> Other.State? {
+    states.state(of: plugin, record)
+  }
+}
+
+/// Where the states of the enabled plugins lie in a record, by the plugins' types.
+struct PluginStates: BitwiseCopyable, @unchecked Sendable {
+  struct Entry: BitwiseCopyable {
+    var plugin: ObjectIdentifier
+    var offset: Int
+  }
+
+  private let entries: UnsafePointer<Entry>?
+  private let count: Int
+
+  /// No plugin at all.
+  init() { (entries, count) = (nil, 0) }
+
+  /// These, which stay as long as the process.
+  init(_ list: [Entry]) {
+    let memory = UnsafeMutableBufferPointer<Entry>.allocate(capacity: max(1, list.count))
+    _ = memory.initialize(from: list)
+    (entries, count) = (memory.baseAddress.map { UnsafePointer($0) }, list.count)
+  }
+
+  @inline(__always)
+  func state<P: FlowPlugin>(of plugin: P.Type, _ record: UnsafePointer<FlowRecord>) -> P.State? {
+    guard let entries else { return nil }
+    var index = 0
+    while index < count {
+      // Safe: the list has `count` entries; the layout put a state of the plugin's type where its entry says.
+      if entries[index].plugin == ObjectIdentifier(plugin) {
+        return (UnsafeRawPointer(record) + entries[index].offset).assumingMemoryBound(to: P.State.self)
+          .pointee
+      }
+      index &+= 1
+    }
+    return nil
+  }
+}
