@@ -29,7 +29,9 @@ import Testing
     #expect(options.mtu == 1458)
   }
 
-  @Test(arguments: [["--help"], ["--version"], ["--list-plugins"], ["-l", "0", "--", "--help"]])
+  @Test(arguments: [
+    ["--help"], ["--version"], ["--list-plugins"], ["--list-counters"], ["-l", "0", "--", "--help"],
+  ])
   func questionsNeedNoEAL(arguments: [String]) throws {
     guard case .answer(let text) = try Invocation(arguments) else {
       Issue.record("no answer")

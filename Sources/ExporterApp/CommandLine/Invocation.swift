@@ -27,6 +27,8 @@ enum Invocation {
     }
     if options.listPlugins {
       self = .answer(PluginList.text)
+    } else if options.listCounters {
+      self = .answer(CounterList.text)
     } else if separator != nil {
       guard options.pcap.isEmpty else {
         throw .usage("--pcap reads a capture without EAL: leave out the '--' and the EAL options before it")

@@ -139,6 +139,9 @@ struct Options: ParsableCommand {
   @Flag(help: "List the plugins with their options, fields and bytes per flow.")
   var listPlugins = false
 
+  @Flag(help: "List the counters with their kind, unit and meaning.")
+  var listCounters = false
+
   @OptionGroup(title: "Benchmarks")
   var benchmarks: BenchmarkOptions
 }

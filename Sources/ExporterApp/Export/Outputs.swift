@@ -145,15 +145,14 @@ final class Outputs {
     }
   }
 
-  /// Mistakes of plugins that showed while fields were written, as `WorkerCounters.parserFaults`.
-  var parserFaults: InlineArray<33, UInt64> { faults.counts }
-
-  /// Records handed over, once each whatever the number of outputs.
-  var records: UInt64 { handedOver.pointee }
-
-  /// Each output's counters as they were at the last look; any thread may ask.
-  var counters: [(name: String, counters: OutputCounters)] {
-    entries.map { ($0.name, $0.published.pointee) }
+  /// What the lcore that owns the outputs did, and each output as it was at the last look; any thread may ask.
+  ///
+  /// - Parameter lcore: the number of that lcore.
+  func counters(lcore: UInt32) -> CounterSnapshot.Exporter {
+    CounterSnapshot.Exporter(
+      lcore: lcore,
+      counters: ExporterCounters(records: handedOver.pointee, parserFaults: faults.counts),
+      outputs: entries.map { CounterSnapshot.Output(name: $0.name, counters: $0.published.pointee) })
   }
 
   /// What is to be said at the end, asked after `finish`: records that were lost, or a file that could not be closed.

@@ -124,11 +124,11 @@ struct ControlLoop {
   /// All counters now; the workers go on counting meanwhile.
   func snapshot() -> CounterSnapshot {
     var snapshot = CounterSnapshot()
-    snapshot.workers = workers.map { ($0.lcore, $0.loop.pointee.link.counters.pointee, $0.worker.counters) }
-    snapshot.ports = ports.map { ($0, PortCounters(port: $0)) }
-    snapshot.exported = outputs.records
-    snapshot.outputs = outputs.counters
-    snapshot.exportFaults = outputs.parserFaults
+    snapshot.workers = workers.map {
+      .init(lcore: $0.lcore, loop: $0.loop.pointee.link.counters.pointee, engine: $0.worker.counters)
+    }
+    snapshot.ports = ports.map { .init(port: $0, counters: PortCounters(port: $0)) }
+    snapshot.exporters = [outputs.counters(lcore: exportLcore)]
     snapshot.plugins = workers.first?.worker.pluginNames ?? []
     return snapshot
   }

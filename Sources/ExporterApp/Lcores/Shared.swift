@@ -1,30 +1,11 @@
-// What lcores share: the two rings between a worker and the export lcore, the flag that ends the run, and
-// counters that one lcore writes and the control lcore reads.
+// What lcores share: the two rings between a worker and the export lcore, the flag that ends the run, and where a worker's
+// counters lie for the control lcore.
 import CDPDK
 import FlowCore
 import Synchronization
 
 /// A finished record, or an empty one on its way back.
 typealias Record = UnsafeMutableRawPointer?
-
-/// What the live loop itself counts for one worker lcore; everything about flows is in `WorkerCounters`.
-struct LcoreCounters: BitwiseCopyable, Sendable {
-  /// Packets that the RX queues gave.
-  var received: UInt64 = 0
-  /// Their bytes on the wire.
-  var bytes: UInt64 = 0
-  /// Packets of several mbufs, which were copied together.
-  var linearised: UInt64 = 0
-  /// Packets whose device gave no time, or one that cannot be: they got the lcore's.
-  var timesRefused: UInt64 = 0
-  /// Records lost because the export lcore did not keep up.
-  var ringFull: UInt64 = 0
-  /// CPU time of the loop in nanoseconds, polling included; written when it ends.
-  var nanoseconds: UInt64 = 0
-  /// Cycles in receiving packets and in giving mbufs and records away, where they are taken.
-  var receiveCycles: UInt64 = 0
-  var releaseCycles: UInt64 = 0
-}
 
 /// The state of the run, at one address for all lcores.
 struct RunState: ~Copyable {

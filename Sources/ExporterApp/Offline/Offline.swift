@@ -63,7 +63,7 @@ enum Offline {
     for failure in failures { Console.line(failure.description) }
     if options.stats != nil {
       var nothing = CounterSnapshot()
-      nothing.workers = [(0, LcoreCounters(), WorkerCounters())]
+      nothing.workers = [.init(lcore: 0)]
       Console.line("totals")
       Console.table(CounterReport.totals(nothing))
     }
@@ -164,10 +164,8 @@ struct OfflineReader: ~Copyable {
   /// All counters, the capture in the place of an lcore.
   var snapshot: CounterSnapshot {
     var snapshot = CounterSnapshot()
-    snapshot.workers = [(0, counters, worker.counters)]
-    snapshot.exported = outputs.records
-    snapshot.outputs = outputs.counters
-    snapshot.exportFaults = outputs.parserFaults
+    snapshot.workers = [.init(lcore: 0, loop: counters, engine: worker.counters)]
+    snapshot.exporters = [outputs.counters(lcore: 0)]
     snapshot.plugins = worker.pluginNames
     return snapshot
   }
