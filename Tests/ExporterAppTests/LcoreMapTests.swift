@@ -72,7 +72,7 @@ import Testing
       (2, [4, 6, 8, 10], "-l 4,6,8,10"), (1, [], "--lcores '0@0,1@0,2@0'"),
     ] as [(Int, [UInt32], String)])
   func workersGetCPUsOfTheirOwn(workers: Int, cpus: [UInt32], option: String) {
-    #expect(LcoreMap.suggestion(workers: workers, cpus: cpus) == option)
+    #expect(EALArguments.lcores(workers: workers, cpus: cpus) == option)
   }
 
   @Test func theKernelsListsOfCPUsAreRead() {

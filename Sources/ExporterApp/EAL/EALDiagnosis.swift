@@ -38,7 +38,7 @@ struct EALDiagnosis {
       let number = line.split(separator: " ")[1]
       return .usage(
         "lcore \(number) has no CPU here (CPUs: \(machine.cpus)): choose lcores from these, as in "
-          + "\(LcoreMap.suggestion(workers: 1, cpus: Machine.numbers(machine.cpus)))")
+          + "\(EALArguments.lcores(workers: 1, cpus: Machine.numbers(machine.cpus)))")
     }
     if has("invalid core list") || has("invalid coremask") || has("invalid parameter for --lcores") {
       return .usage("EAL cannot read the lcore list: give -l 0-3 or --lcores '0@0,1@0,2@1'")

@@ -17,11 +17,3 @@ protocol Output: AnyObject {
   /// Sends everything that waits, within the bounds of `Drain`, and closes. Nothing may be appended afterwards.
   func close()
 }
-
-/// What happens when a destination cannot keep up.
-enum OverloadPolicy: Sendable {
-  /// Live capture: what has no room is dropped and counted.
-  case drop
-  /// Offline: wait, but no longer than so many seconds without any progress.
-  case wait(seconds: Double)
-}

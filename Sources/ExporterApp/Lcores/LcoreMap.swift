@@ -1,22 +1,6 @@
 // Who does what: the roles of lcores and the queues they poll, decided from numbers alone, so that it can be
 // tested without EAL.
 
-/// An RX queue of a port.
-struct QueueID: Hashable, Sendable {
-  var port: UInt16
-  var queue: UInt16
-}
-
-/// The part of a port that the map depends on.
-struct PortLimits: Equatable, Sendable {
-  /// DPDK's port number.
-  var port: UInt16
-  /// The device's name, for messages.
-  var name: String
-  /// RX queues that the device can have.
-  var maximumQueues: Int
-}
-
 /// The lcores' roles: main controls, the next one exports, the rest receive.
 struct LcoreMap: Equatable, Sendable {
   /// A worker lcore and the queues it polls, in order of port, then queue.
@@ -52,7 +36,7 @@ struct LcoreMap: Equatable, Sendable {
     guard others.count >= 2 else {
       throw .usage(
         "\(others.count + 1) lcore\(others.isEmpty ? " is" : "s are") too few: the first controls, the second "
-          + "exports, the others receive; give \(Self.suggestion(workers: 1, cpus: cpus))")
+          + "exports, the others receive; give \(EALArguments.lcores(workers: 1, cpus: cpus))")
     }
     control = main
     export = others[0]
@@ -79,20 +63,6 @@ struct LcoreMap: Equatable, Sendable {
   /// How many RX queues the map gives to a port.
   func queueCount(port: UInt16) -> Int {
     workers.reduce(0) { $0 + $1.queues.count { $0.port == port } }
-  }
-
-  /// EAL's option for so many workers: a CPU for each lcore where there are enough, else one for each worker, since its times
-  /// are those of its polls, while control and export share the first; else workers share, too.
-  static func suggestion(workers: Int, cpus: [UInt32]) -> String {
-    let cpus = cpus.isEmpty ? [0] : cpus
-    if cpus.count >= workers + 2 {
-      let chosen = cpus.prefix(workers + 2)
-      let isRun = zip(chosen, chosen.dropFirst()).allSatisfy { $0 + 1 == $1 }
-      return isRun
-        ? "-l \(chosen[0])-\(chosen[workers + 1])" : "-l " + chosen.map(String.init).joined(separator: ",")
-    }
-    let map = (0..<workers + 2).map { "\($0)@\(cpus[$0 < 2 ? 0 : ($0 - 1) % cpus.count])" }
-    return "--lcores '\(map.joined(separator: ","))'"
   }
 
   /// Queues per port: one queue at a time to each port in turn until workers or devices are exhausted.
@@ -130,7 +100,7 @@ struct LcoreMap: Equatable, Sendable {
       // Workers that share CPUs with each other are slower than one that polls all queues, and their times are worse.
       let remedy =
         cpus.count > total
-        ? "give EAL \(total + 2) lcores (\(suggestion(workers: total, cpus: cpus))), lower --queues, or \(one)"
+        ? "give EAL \(total + 2) lcores (\(EALArguments.lcores(workers: total, cpus: cpus))), lower --queues, or \(one)"
         : "\(one), or lower --queues"
       throw .usage(
         "\(total) RX queue\(total == 1 ? "" : "s") on \(ports.count) port\(ports.count == 1 ? "" : "s") need "

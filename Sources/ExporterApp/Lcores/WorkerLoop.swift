@@ -5,25 +5,10 @@ import CIntrinsics
 import FlowCore
 import Synchronization
 
-/// One RX queue, as the driver call wants it, and how its packets are timed.
-struct PolledQueue: BitwiseCopyable {
-  var port: UInt16
-  var queue: UInt16
-  /// Where packets' times come from.
-  var source: TimeSource
-  /// What the control lcore knows about the port's times.
-  var shared: UnsafePointer<PortClock>
-  /// The lcore's copy of the device's clock, and which version it is.
-  var clock: DeviceClock
-  var version: UInt64 = 0
-  /// When the queue was polled last, nanoseconds since 1970.
-  var polled: UInt64 = 0
-}
-
 /// A worker lcore's loop with all that it owns.
 struct WorkerLoop {
   /// Packets per poll.
-  static let burst: UInt16 = 32
+  static let burst = UInt16(FlowWorker.burstSize)
 
   let run: UnsafeMutablePointer<RunState>
   let worker: Unmanaged<FlowWorker>
@@ -127,7 +112,7 @@ struct WorkerLoop {
 
   /// The time stamp counter where the cycles of passes are taken, else 0.
   @inline(__always)
-  private func cycles() -> UInt64 { takesCycles ? martlet_tsc() : 0 }
+  private func cycles() -> UInt64 { takesCycles ? Clock.cycles() : 0 }
 
   /// Describes the burst in `mbufs` to the engine, asking for the first line of every packet on the way, and calls
   /// `look` for each mbuf; returns what they have on the wire at least, in octets.

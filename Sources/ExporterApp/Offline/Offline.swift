@@ -19,7 +19,7 @@ enum Offline {
     try schema.numberInterfaces([PortInterface(port: 0, index: 0)], options.ingressInterface)
     try CrashReport.prepare(directory: options.crashDir, plugins: schema.pluginNames)
     CrashReport.lcore(0, "offline")
-    Drain.configure(options.drainTimeout)
+    Drain.configure(nanoseconds: options.drainTimeout.nanoseconds)
     let plan = try OutputPlan(options.export, fallback: "text:-", inputs: options.pcap)
     try checkCaptures(options)
     let worker = try FlowWorker(options, schema: schema, number: 0, live: false, memory: PlainMemory())

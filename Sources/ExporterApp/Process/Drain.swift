@@ -10,8 +10,8 @@ enum Drain {
   /// `--drain-timeout` in nanoseconds.
   static var timeout: UInt64 { span.load(ordering: .relaxed) }
 
-  /// Sets `--drain-timeout`, before the run starts.
-  static func configure(_ timeout: Seconds) { span.store(timeout.nanoseconds, ordering: .relaxed) }
+  /// Sets `--drain-timeout` in nanoseconds, before the run starts.
+  static func configure(nanoseconds: UInt64) { span.store(nanoseconds, ordering: .relaxed) }
 
   /// The run ends: all that waits may go on for `timeout` from now. The first call counts; safe in a signal handler.
   static func begin() {

@@ -13,7 +13,7 @@ enum Live {
     let signals = Signals()
     let schema = try BuiltInSchema(options)
     try CrashReport.prepare(directory: options.crashDir, plugins: schema.pluginNames)
-    Drain.configure(options.drainTimeout)
+    Drain.configure(nanoseconds: options.drainTimeout.nanoseconds)
     let plan = try OutputPlan(options.export, fallback: nil, inputs: EALArguments(arguments).replayedCaptures)
     let eal = try EAL(arguments)
     do {
@@ -79,7 +79,7 @@ enum Live {
   ) throws(Failure) -> (run: UnsafeMutablePointer<RunState>, views: [ControlLoop.WorkerView]) {
     let run = UnsafeMutablePointer<RunState>.allocate(capacity: 1)
     run.initialize(to: RunState())
-    let hertz = rte_get_tsc_hz()
+    let hertz = Clock.hertz
     var workers: [ControlLoop.WorkerView] = []
     var memories: [LcoreMemory] = []
     for (number, worker) in map.workers.enumerated() {
@@ -113,7 +113,7 @@ enum Live {
     export.initialize(
       to: ExportLoop(
         run: workers.run, outputs: outputs, links: workers.views.map { $0.loop.pointee.link },
-        shared: map.shares(map.export), hertz: rte_get_tsc_hz()))
+        shared: map.shares(map.export), hertz: Clock.hertz))
     return ControlLoop(
       run: workers.run, signals: signals, workers: workers.views, exportLcore: map.export, export: export,
       outputs: outputs, ports: ports.map(\.id), timekeeper: timekeeper)
@@ -136,7 +136,7 @@ extension LcoreMap {
     }
     return late.map { worker in
       "lcore \(worker.lcore) (worker) shares its CPU and sleeps when idle, so that packets' times are up to 0.1 ms late: give "
-        + "it a CPU of its own, as in \(Self.suggestion(workers: workers.count, cpus: cpus))"
+        + "it a CPU of its own, as in \(EALArguments.lcores(workers: workers.count, cpus: cpus))"
     }
   }
 
