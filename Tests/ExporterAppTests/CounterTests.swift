@@ -65,9 +65,9 @@ import Testing
   /// What each collector lost stands in its column, records that both got are counted once.
   @Test func outputsHaveAColumnEachAndASum() {
     var snapshot = CounterSnapshot()
-    var near = CounterSnapshot.Output(name: "json:-")
+    var near = CounterSnapshot.OutputEntry(name: "json:-")
     near.counters.records = 7
-    var far = CounterSnapshot.Output(name: "udp://far")
+    var far = CounterSnapshot.OutputEntry(name: "udp://far")
     far.counters.records = 7
     far.counters.lostRecords = 4
     snapshot.exporters = [.init(lcore: 1, outputs: [near, far])]
@@ -113,7 +113,7 @@ import Testing
 
   /// Each reason is read from its own element, with another value in each.
   @Test func everyReasonIsReadFromItsElement() throws {
-    var worker = CounterSnapshot.Worker(lcore: 1)
+    var worker = CounterSnapshot.WorkerEntry(lcore: 1)
     for reason in DiscardReason.allCases {
       worker.engine.discarded[Int(reason.rawValue)] = 100 + UInt64(reason.rawValue)
     }

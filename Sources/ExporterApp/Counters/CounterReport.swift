@@ -99,7 +99,7 @@ enum CounterReport {
       return ""
     }
     var rows = [["cycles per packet"] + snapshot.names(.worker)]
-    func add(_ name: String, _ cycles: (CounterSnapshot.Worker) -> UInt64) {
+    func add(_ name: String, _ cycles: (CounterSnapshot.WorkerEntry) -> UInt64) {
       let values = snapshot.workers.map { Double(cycles($0)) / Double(max(1, $0.loop.received)) }
       // Offline there is nothing to receive or to give away.
       if values.contains(where: { $0 > 0 }) { rows.append([name] + values.map { fixed($0, digits: 1) }) }

@@ -4,42 +4,42 @@ import FlowCore
 /// All counters at one moment, by who counted.
 struct CounterSnapshot: Sendable {
   /// A worker lcore; offline the only thread, which has the number 0.
-  struct Worker: Sendable {
+  struct WorkerEntry: Sendable {
     var lcore: UInt32
     var loop = LcoreCounters()
     var engine = WorkerCounters()
   }
 
   /// A port by DPDK's number.
-  struct Port: Sendable {
+  struct PortEntry: Sendable {
     var port: UInt16
     var counters = PortCounters()
   }
 
   /// One `--export` as it was written.
-  struct Output: Sendable {
+  struct OutputEntry: Sendable {
     var name: String
     var counters = OutputCounters()
   }
 
   /// An export lcore with its outputs; offline the only thread.
-  struct Exporter: Sendable {
+  struct ExporterEntry: Sendable {
     var lcore: UInt32
     var counters = ExporterCounters()
-    var outputs: [Output] = []
+    var outputs: [OutputEntry] = []
   }
 
   /// In the order of lcore numbers.
-  var workers: [Worker] = []
+  var workers: [WorkerEntry] = []
   /// In the order of port numbers.
-  var ports: [Port] = []
+  var ports: [PortEntry] = []
   /// In the order of lcore numbers.
-  var exporters: [Exporter] = []
+  var exporters: [ExporterEntry] = []
   /// The names of the enabled plugins, by slot.
   var plugins: [String] = []
 
   /// The outputs of all export lcores, one after the other.
-  var outputs: [Output] { exporters.flatMap(\.outputs) }
+  var outputs: [OutputEntry] { exporters.flatMap(\.outputs) }
 
   /// The counter's value for each of those that count it, in the order in which they stand here.
   func values(_ counter: Counter) -> [UInt64] {

@@ -5,7 +5,7 @@ import IPFIX
 import Rendering
 import Synchronization
 
-/// The outputs of the options, as one. One lcore (offline: the only thread) uses them, always the same; the control lcore
+/// The outputs of a run, as one. One lcore (offline: the only thread) uses them, always the same; the control lcore
 /// reads the published counters.
 final class Outputs {
   /// One output and what is said of it.
@@ -42,12 +42,12 @@ final class Outputs {
   ///
   /// - Parameter live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
   /// - Throws: a file that cannot be made.
-  init(_ plan: OutputPlan, _ options: Options, schema: BuiltInSchema, live: Bool) throws(Failure) {
+  init(_ plan: OutputPlan, _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool) throws(Failure) {
     var entries: [Entry] = []
     for index in plan.entries.indices {
       do {
         let output = try Self.open(
-          plan.entries[index].url, others: plan.otherFiles(than: index), options, schema: schema, live: live)
+          plan.entries[index].url, others: plan.otherFiles(than: index), settings, schema: schema, live: live)
         entries.append(Entry(plan.entries[index].argument, output))
       } catch {
         for entry in entries { entry.output.close() }
@@ -64,15 +64,15 @@ final class Outputs {
   }
 
   private static func open(
-    _ url: ExportURL, others: [FileIdentity], _ options: Options, schema: BuiltInSchema, live: Bool
+    _ url: ExportURL, others: [FileIdentity], _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool
   ) throws(ExportError) -> any Output {
     var configuration = MessageStream.Configuration()
-    configuration.observationDomain = options.odid
-    configuration.maximumLength = options.mtu
-    configuration.martletEnterpriseNumber = options.privateEnterpriseNumber
+    configuration.observationDomain = settings.observationDomain
+    configuration.maximumLength = settings.largestMessage
+    configuration.martletEnterpriseNumber = settings.ownEnterpriseNumber
     let policy: OverloadPolicy = live ? .drop : .wait(seconds: 30)
     // A disk that is full offline is waited for as long as the end may take, too.
-    let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: options.drainTimeout.seconds)
+    let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: settings.drainTimeout.seconds)
     func file(_ path: String?) throws(ExportError) -> FileWriter {
       try FileWriter(path: path, policy: filePolicy, others: others)
     }
@@ -80,7 +80,7 @@ final class Outputs {
     case .udp(let host, let port):
       configuration.largestLength = 65507
       configuration.padsMessages = live
-      configuration.templateRefresh = UInt32(clamping: options.templateRefresh.nanoseconds / 1_000_000_000)
+      configuration.templateRefresh = UInt32(clamping: settings.templateRefresh.nanoseconds / 1_000_000_000)
       return IPFIXOutput(
         configuration, schema: schema, transport: UDPTransport(host: host, port: port, policy: policy))
     case .tcp(let host, let port):
@@ -93,7 +93,8 @@ final class Outputs {
         $0.render($1, isReverse: $2, into: &$3)
       }
     case .file(.csv, let path):
-      let writer = CSVRecordWriter(columns: schema.columns(), escapesFormulas: options.csvEscape == .formulas)
+      let writer = CSVRecordWriter(
+        columns: schema.columns(), escapesFormulas: settings.csvEscape == .formulas)
       return LineOutput(writer, file: try file(path), schema: schema) {
         $0.render($1, isReverse: $2, into: &$3)
       }
@@ -148,11 +149,11 @@ final class Outputs {
   /// What the lcore that owns the outputs did, and each output as it was at the last look; any thread may ask.
   ///
   /// - Parameter lcore: the number of that lcore.
-  func counters(lcore: UInt32) -> CounterSnapshot.Exporter {
-    CounterSnapshot.Exporter(
+  func counters(lcore: UInt32) -> CounterSnapshot.ExporterEntry {
+    CounterSnapshot.ExporterEntry(
       lcore: lcore,
       counters: ExporterCounters(records: handedOver.pointee, parserFaults: faults.counts),
-      outputs: entries.map { CounterSnapshot.Output(name: $0.name, counters: $0.published.pointee) })
+      outputs: entries.map { CounterSnapshot.OutputEntry(name: $0.name, counters: $0.published.pointee) })
   }
 
   /// What is to be said at the end, asked after `finish`: records that were lost, or a file that could not be closed.

@@ -27,6 +27,8 @@ struct WorkerLink: BitwiseCopyable {
   /// Records that fit the way to the export lcore; the way back has twice that, because the export lcore's
   /// hands come on top.
   static let ringSize: UInt32 = 8192
+  /// Records that may wait in both rings: those that are finished, and those that are on their way back.
+  static let recordsUnderWay = 2 * Int(ringSize)
 
   /// Makes the rings on the worker's socket.
   init(lcore: UInt32, socket: Int32) throws(Failure) {

@@ -39,7 +39,7 @@ struct WorkerLoop {
   /// Takes `worker` over for the rest of the process.
   init(
     run: UnsafeMutablePointer<RunState>, worker: FlowWorker, link: WorkerLink, queues: [PolledQueue],
-    shared: Bool, hertz: UInt64, field: TimestampField?, benchmarks: BenchmarkOptions
+    shared: Bool, hertz: UInt64, field: TimestampField?, benchmarks: RunConfiguration.Benchmarks
   ) {
     self.run = run
     self.worker = .passRetained(worker)
@@ -49,8 +49,8 @@ struct WorkerLoop {
       (self.queues + index).initialize(to: queue)
     }
     queueCount = queues.count
-    receiveOnly = benchmarks.receiveOnly
-    takesCycles = benchmarks.cycles
+    receiveOnly = benchmarks.receivesOnly
+    takesCycles = benchmarks.takesCycles
     clock = Clock(hertz: hertz)
     behind = queues.contains { $0.source != .lcore } ? Self.deviceDelay : 0
     arrival = ArrivalTimes(burst: Int(Self.burst), field: field)

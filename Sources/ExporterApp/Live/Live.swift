@@ -8,16 +8,17 @@ enum Live {
   /// Runs until a signal.
   ///
   /// - Throws: what kept it from starting, or an output that failed for good.
-  static func run(eal arguments: [String], options: Options) throws(Failure) {
+  static func run(eal arguments: [String], _ configuration: RunConfiguration) throws(Failure) {
     // First, because every thread that starts later (EAL's, the exporters') inherits the mask.
     let signals = Signals()
-    let schema = try BuiltInSchema(options)
-    try CrashReport.prepare(directory: options.crashDir, plugins: schema.pluginNames)
-    Drain.configure(nanoseconds: options.drainTimeout.nanoseconds)
-    let plan = try OutputPlan(options.export, fallback: nil, inputs: EALArguments(arguments).replayedCaptures)
+    let schema = try BuiltInSchema(configuration)
+    try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
+    Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
+    let plan = try OutputPlan(
+      configuration.exports, fallback: nil, inputs: EALArguments(arguments).replayedCaptures)
     let eal = try EAL(arguments)
     do {
-      try serve(eal, options: options, schema: schema, plan: plan, signals: signals)
+      try serve(eal, configuration, schema: schema, plan: plan, signals: signals)
     } catch {
       eal.stop()
       throw error
@@ -26,7 +27,8 @@ enum Live {
   }
 
   private static func serve(
-    _ eal: borrowing EAL, options: Options, schema: BuiltInSchema, plan: OutputPlan, signals: Signals
+    _ eal: borrowing EAL, _ configuration: RunConfiguration, schema: BuiltInSchema, plan: OutputPlan,
+    signals: Signals
   ) throws(Failure) {
     let diagnosis = EALDiagnosis(log: eal.startLog, arguments: eal.arguments, machine: .current)
     let ports = try Port.all()
@@ -34,11 +36,11 @@ enum Live {
     if let missing = diagnosis.missingDevice { throw .general(missing) }
 
     let map = try LcoreMap(
-      main: Lcore.main, others: Lcore.others, ports: ports.map(\.limits), queues: options.queues,
-      config: options.config, cpus: Machine.onlineCPUs)
+      main: Lcore.main, others: Lcore.others, ports: ports.map(\.limits), queues: configuration.queues,
+      config: configuration.queueMap, cpus: Machine.onlineCPUs)
     for warning in map.warnings { Console.warning(warning) }
     var sources: [TimeSource] = []
-    for port in ports { sources.append(try port.times.source(options.clock, title: port.title)) }
+    for port in ports { sources.append(try port.times.source(configuration.clock, title: port.title)) }
     // Before the first port starts, because drivers fill the field only where it is known then.
     let field = sources.contains { $0 != .lcore } ? TimestampField() : nil
     var started: [(port: Port, source: TimeSource)] = []
@@ -49,24 +51,25 @@ enum Live {
         Console.warning(warning)
       }
       started.append((port, timestamps ? source : .lcore))
-      if options.clock == .device, !timestamps {
+      if configuration.clock == .device, !timestamps {
         throw .general("\(port.title) refused to give its packets times: give --clock auto or --clock tsc")
       }
     }
 
-    try schema.numberInterfaces(ports.map(\.interface), options.ingressInterface)
+    try schema.numberInterfaces(ports.map(\.interface), configuration.ingressInterfaces)
     let timekeeper = Timekeeper(started)
-    let workers = try crew(map, timekeeper: timekeeper, field: field, options: options, schema: schema)
+    let workers = try crew(map, timekeeper: timekeeper, field: field, configuration, schema: schema)
     // Last, when nothing else can fail: until here no file was touched.
-    let outputs = try Outputs(plan, options, schema: schema, live: true)
+    let outputs = try Outputs(plan, configuration, schema: schema, live: true)
     let control = control(
       map, ports: ports, timekeeper: timekeeper, workers: workers, outputs: outputs, signals: signals)
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
     try control.launch()
-    let stats = options.stats ?? (isatty(STDERR_FILENO) == 1 ? Seconds(nanoseconds: 1_000_000_000) : nil)
-    control.sleep(stats: stats, duration: options.benchmarks.duration)
+    let stats =
+      configuration.stats ?? (isatty(STDERR_FILENO) == 1 ? Seconds(nanoseconds: 1_000_000_000) : nil)
+    control.sleep(stats: stats, duration: configuration.benchmarks.duration)
     control.shutDown()
     control.printTotals()
     for warning in CounterReport.warnings(control.snapshot()) { Console.warning(warning) }
@@ -75,7 +78,8 @@ enum Live {
 
   /// The loops of all worker lcores with their engines and rings.
   private static func crew(
-    _ map: LcoreMap, timekeeper: Timekeeper, field: TimestampField?, options: Options, schema: BuiltInSchema
+    _ map: LcoreMap, timekeeper: Timekeeper, field: TimestampField?, _ configuration: RunConfiguration,
+    schema: BuiltInSchema
   ) throws(Failure) -> (run: UnsafeMutablePointer<RunState>, views: [ControlLoop.WorkerView]) {
     let run = UnsafeMutablePointer<RunState>.allocate(capacity: 1)
     run.initialize(to: RunState())
@@ -85,19 +89,21 @@ enum Live {
     for (number, worker) in map.workers.enumerated() {
       let socket = Lcore.socket(worker.lcore)
       let memory = LcoreMemory(socket: socket)
-      let engine = try FlowWorker(options, schema: schema, number: number, live: true, memory: memory)
+      let engine = try FlowWorker(
+        configuration, schema: schema, number: number, recordsUnderWay: WorkerLink.recordsUnderWay,
+        memory: memory)
       let loop = UnsafeMutablePointer<WorkerLoop>.allocate(capacity: 1)
       loop.initialize(
         to: WorkerLoop(
           run: run, worker: engine, link: try WorkerLink(lcore: worker.lcore, socket: socket),
           queues: worker.queues.map(timekeeper.polled),
-          shared: map.shares(worker.lcore), hertz: hertz, field: field, benchmarks: options.benchmarks))
+          shared: map.shares(worker.lcore), hertz: hertz, field: field, benchmarks: configuration.benchmarks))
       workers.append(.init(lcore: worker.lcore, loop: loop, worker: engine))
       memories.append(memory)
     }
     // After all tables, which every packet needs, so that they get the hugepages first.
     for (worker, memory) in zip(workers, memories) {
-      try worker.worker.makeSlab(options, schema: schema, live: true, memory: memory)
+      try worker.worker.makeSlab(configuration, schema: schema, live: true, memory: memory)
       memory.warn(lcore: worker.lcore)
     }
     return (run, workers)
