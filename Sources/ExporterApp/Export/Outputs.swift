@@ -5,7 +5,7 @@ import IPFIX
 import Rendering
 import Synchronization
 
-/// The outputs of a run, as one. One lcore (offline: the only thread) uses them, always the same; the control lcore
+/// The outputs of an export lcore, as one. That lcore (offline: the only thread) uses them, always the same; the control lcore
 /// reads the published counters.
 final class Outputs {
   /// One output and what is said of it.
@@ -32,6 +32,8 @@ final class Outputs {
   /// Records handed over, once each.
   private let handedOver: UnsafeMutablePointer<UInt64>
   private var lastTick: UInt64 = 0
+  /// The requests to reopen files that were heeded.
+  private var reopenings: UInt64 = 0
   private let faults = ParserFaults()
   private let schema: BuiltInSchema
 
@@ -120,7 +122,9 @@ final class Outputs {
     // Outputs want to be asked every few milliseconds; the loop comes by far more often.
     guard moment.monotonic &- lastTick >= Self.interval else { return }
     lastTick = moment.monotonic
-    if Requests.reopen.exchange(false, ordering: .relaxed) {
+    let asked = Requests.reopenings.load(ordering: .relaxed)
+    if asked != reopenings {
+      reopenings = asked
       for entry in entries { entry.output.reopen() }
     }
     for entry in entries { entry.output.tick(now: moment) }
@@ -158,12 +162,14 @@ final class Outputs {
 
   /// What is to be said at the end, asked after `finish`: records that were lost, or a file that could not be closed.
   ///
-  /// - Parameter before: records that were lost on the way to the outputs.
-  func outcome(before: UInt64) -> Failure? {
+  /// - Parameters:
+  ///   - all: the outputs of all export lcores.
+  ///   - before: records that were lost on the way to the outputs.
+  static func outcome(of all: [Outputs], before: UInt64) -> Failure? {
     var lost = before
     var reasons = before > 0 ? "\(before) between the lcores" : ""
     var failure: ExportError?
-    for entry in entries {
+    for entry in all.flatMap(\.entries) {
       let count = entry.output.counters.lostRecords
       if count > 0 {
         lost &+= count

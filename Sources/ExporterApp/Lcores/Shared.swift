@@ -11,6 +11,10 @@ typealias Record = UnsafeMutableRawPointer?
 struct RunState: ~Copyable {
   /// Receiving ends: workers flush.
   let stop = Atomic<Bool>(false)
+}
+
+/// What an export lcore and the workers that it serves share besides their rings, at one address for all.
+struct ExportState: ~Copyable {
   /// Workers that have handed over all of their records.
   let finishedWorkers = Atomic<Int>(0)
 }
@@ -21,6 +25,8 @@ struct WorkerLink: BitwiseCopyable {
   let records: OpaquePointer
   /// Export to worker: empty records.
   let returned: OpaquePointer
+  /// The export lcore's, which serves this worker.
+  let export: UnsafeMutablePointer<ExportState>
   /// Written by the worker only.
   let counters: UnsafeMutablePointer<LcoreCounters>
 
@@ -31,7 +37,7 @@ struct WorkerLink: BitwiseCopyable {
   static let recordsUnderWay = 2 * Int(ringSize)
 
   /// Makes the rings on the worker's socket.
-  init(lcore: UInt32, socket: Int32) throws(Failure) {
+  init(lcore: UInt32, socket: Int32, export: UnsafeMutablePointer<ExportState>) throws(Failure) {
     guard let records = martlet_ring_create("records_\(lcore)", Self.ringSize, socket),
       let returned = martlet_ring_create("returned_\(lcore)", Self.ringSize * 2, socket)
     else {
@@ -41,6 +47,7 @@ struct WorkerLink: BitwiseCopyable {
     }
     self.records = records
     self.returned = returned
+    self.export = export
     // Two cache lines of its own, so that no two workers write one line.
     let memory = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 128)
     counters = memory.bindMemory(to: LcoreCounters.self, capacity: 1)

@@ -67,7 +67,7 @@ struct WorkerLoop {
     if receiveOnly { receiveOnlyLoop() } else { loop() }
     link.counters.pointee.nanoseconds = Clock.thread() &- start
     worker._withUnsafeGuaranteedRef { flush($0) }
-    run.pointee.finishedWorkers.wrappingAdd(1, ordering: .releasing)
+    link.export.pointee.finishedWorkers.wrappingAdd(1, ordering: .releasing)
   }
 
   /// The main loop.

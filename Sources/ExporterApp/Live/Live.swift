@@ -60,9 +60,12 @@ enum Live {
     let timekeeper = Timekeeper(started)
     let workers = try crew(map, timekeeper: timekeeper, field: field, configuration, schema: schema)
     // Last, when nothing else can fail: until here no file was touched.
-    let outputs = try Outputs(plan, configuration, schema: schema, live: true)
+    var outputs: [Outputs] = []
+    for _ in map.exporters {
+      outputs.append(try Outputs(plan, configuration, schema: schema, live: true))
+    }
     let control = control(
-      map, ports: ports, timekeeper: timekeeper, workers: workers, outputs: outputs, signals: signals)
+      map, ports: ports, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals)
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
@@ -73,20 +76,38 @@ enum Live {
     control.shutDown()
     control.printTotals()
     for warning in CounterReport.warnings(control.snapshot()) { Console.warning(warning) }
-    if let failure = outputs.outcome(before: control.lostBetweenLcores) { throw failure }
+    if let failure = Outputs.outcome(of: outputs, before: control.lostBetweenLcores) { throw failure }
+  }
+
+  /// The workers' side of a run.
+  private struct Crew {
+    let run: UnsafeMutablePointer<RunState>
+    var workers: [ControlLoop.WorkerView] = []
+    /// What each export lcore shares with its workers, in the map's order.
+    var exporters: [UnsafeMutablePointer<ExportState>] = []
   }
 
   /// The loops of all worker lcores with their engines and rings.
   private static func crew(
     _ map: LcoreMap, timekeeper: Timekeeper, field: TimestampField?, _ configuration: RunConfiguration,
     schema: BuiltInSchema
-  ) throws(Failure) -> (run: UnsafeMutablePointer<RunState>, views: [ControlLoop.WorkerView]) {
+  ) throws(Failure) -> Crew {
     let run = UnsafeMutablePointer<RunState>.allocate(capacity: 1)
     run.initialize(to: RunState())
+    var crew = Crew(run: run)
+    var exportStates: [UInt32: UnsafeMutablePointer<ExportState>] = [:]
+    for exporter in map.exporters {
+      let state = UnsafeMutablePointer<ExportState>.allocate(capacity: 1)
+      state.initialize(to: ExportState())
+      crew.exporters.append(state)
+      for worker in exporter.workers { exportStates[worker] = state }
+    }
     let hertz = Clock.hertz
-    var workers: [ControlLoop.WorkerView] = []
     var memories: [LcoreMemory] = []
     for (number, worker) in map.workers.enumerated() {
+      guard let export = exportStates[worker.lcore] else {
+        fatalError("a worker without an export lcore")
+      }
       let socket = Lcore.socket(worker.lcore)
       let memory = LcoreMemory(socket: socket)
       let engine = try FlowWorker(
@@ -95,40 +116,44 @@ enum Live {
       let loop = UnsafeMutablePointer<WorkerLoop>.allocate(capacity: 1)
       loop.initialize(
         to: WorkerLoop(
-          run: run, worker: engine, link: try WorkerLink(lcore: worker.lcore, socket: socket),
+          run: run, worker: engine, link: try WorkerLink(lcore: worker.lcore, socket: socket, export: export),
           queues: worker.queues.map(timekeeper.polled),
           shared: map.shares(worker.lcore), hertz: hertz, field: field, benchmarks: configuration.benchmarks))
-      workers.append(.init(lcore: worker.lcore, loop: loop, worker: engine))
+      crew.workers.append(.init(lcore: worker.lcore, loop: loop, worker: engine))
       memories.append(memory)
     }
     // After all tables, which every packet needs, so that they get the hugepages first.
-    for (worker, memory) in zip(workers, memories) {
+    for (worker, memory) in zip(crew.workers, memories) {
       try worker.worker.makeSlab(configuration, schema: schema, live: true, memory: memory)
       memory.warn(lcore: worker.lcore)
     }
-    return (run, workers)
+    return crew
   }
 
-  /// The control lcore's view of all of them, with the export lcore's loop.
+  /// The control lcore's view of all of them, with the export lcores' loops.
   private static func control(
     _ map: LcoreMap, ports: [Port], timekeeper: Timekeeper,
-    workers: (run: UnsafeMutablePointer<RunState>, views: [ControlLoop.WorkerView]), outputs: Outputs,
-    signals: Signals
+    crew: Crew, outputs: [Outputs], signals: Signals
   ) -> ControlLoop {
-    let export = UnsafeMutablePointer<ExportLoop>.allocate(capacity: 1)
-    export.initialize(
-      to: ExportLoop(
-        run: workers.run, outputs: outputs, links: workers.views.map { $0.loop.pointee.link },
-        shared: map.shares(map.export), hertz: Clock.hertz))
+    var exporters: [ControlLoop.ExporterView] = []
+    for (number, exporter) in map.exporters.enumerated() {
+      let links = crew.workers.filter { exporter.workers.contains($0.lcore) }.map { $0.loop.pointee.link }
+      let loop = UnsafeMutablePointer<ExportLoop>.allocate(capacity: 1)
+      loop.initialize(
+        to: ExportLoop(
+          state: crew.exporters[number], outputs: outputs[number], links: links,
+          shared: map.shares(exporter.lcore), hertz: Clock.hertz))
+      exporters.append(.init(lcore: exporter.lcore, loop: loop, outputs: outputs[number]))
+    }
     return ControlLoop(
-      run: workers.run, signals: signals, workers: workers.views, exportLcore: map.export, export: export,
-      outputs: outputs, ports: ports.map(\.id), timekeeper: timekeeper)
+      run: crew.run, signals: signals, workers: crew.workers, exporters: exporters, ports: ports.map(\.id),
+      timekeeper: timekeeper)
   }
 }
 
 extension LcoreMap {
   /// Every lcore with a role.
-  private var active: [UInt32] { [control, export] + workers.map(\.lcore) }
+  private var active: [UInt32] { [control] + exporters.map(\.lcore) + workers.map(\.lcore) }
 
   /// Whether an lcore with a role must leave its CPU to another one when idle.
   func shares(_ lcore: UInt32) -> Bool { Lcore.shares(lcore, with: active) }
@@ -161,7 +186,10 @@ extension LcoreMap {
       Console.line("\(Lcore.describe(lcore)): \(role)\(work)\(idle)")
     }
     line("control", control, "")
-    line("export", export, "")
+    for exporter in exporters {
+      let served = exporter.workers.map(String.init).joined(separator: ", ")
+      line("export", exporter.lcore, exporters.count > 1 ? ", workers \(served)" : "")
+    }
     for worker in workers {
       let queues = worker.queues.map { queue in
         let name = ports.first { $0.id == queue.port }?.name ?? "?"

@@ -39,7 +39,7 @@ enum Offline {
     reader.finish()
     if configuration.stats != nil { reader.printTotals() }
     for warning in CounterReport.warnings(reader.snapshot) { Console.warning(warning) }
-    if let lost = outputs.outcome(before: 0) { failures.append(lost) }
+    if let lost = Outputs.outcome(of: [outputs], before: 0) { failures.append(lost) }
     guard let last = failures.popLast() else { return }
     for failure in failures { Console.line(failure.description) }
     throw last
@@ -97,7 +97,7 @@ enum Offline {
     sigaction(SIGALRM, &reminder, nil)
     var request = sigaction()
     request.sa_flags = SA_RESTART
-    request.__sigaction_handler.sa_handler = { Requests.reopen.store($0 == SIGHUP, ordering: .relaxed) }
+    request.__sigaction_handler.sa_handler = { _ in Requests.reopenings.wrappingAdd(1, ordering: .relaxed) }
     sigaction(SIGHUP, &request, nil)
     request.__sigaction_handler.sa_handler = { _ in Requests.report.store(true, ordering: .relaxed) }
     sigaction(SIGUSR1, &request, nil)

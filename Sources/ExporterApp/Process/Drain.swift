@@ -28,8 +28,8 @@ enum Drain {
 
 /// What a signal asks of the run, set by handlers and the control lcore, taken by whoever owns the outputs.
 enum Requests {
-  /// SIGHUP: reopen files.
-  static let reopen = Atomic<Bool>(false)
+  /// How often SIGHUP asked to reopen files: everybody who has some compares it with what he saw last.
+  static let reopenings = Atomic<UInt64>(0)
   /// SIGUSR1: print the counters (offline only; live the control lcore prints them itself).
   static let report = Atomic<Bool>(false)
 }
