@@ -7,8 +7,8 @@ do throws(Failure) {
   CrashReport.install()
   switch try Invocation(Array(CommandLine.arguments.dropFirst())) {
   case .answer(let text): try Console.answer(text)
-  case .offline(let options): try Offline.run(options)
-  case .live(let eal, let options): try Live.run(eal: eal, options: options)
+  case .offline(let configuration): try Offline.run(configuration)
+  case .live(let eal, let configuration): try Live.run(eal: eal, configuration)
   }
 } catch {
   Console.line(error.description)

@@ -24,7 +24,7 @@ public struct JSONRecordWriter: LineWriter, ~Copyable {
   private mutating func key(_ element: InformationElement) {
     output.append(isFirst ? "\"" : ",\"")
     isFirst = false
-    output.append(element.scope.name)
+    output.append(element.owner.name)
     output.append(element.isReverse ? "@reverse:" : ":")
     output.append(element.name)
     output.append("\":")

@@ -38,7 +38,7 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
 
     /// Keeps a number if a column shows it, or if it says nothing to a reader (version, interface).
     mutating func take(_ element: InformationElement, _ value: UInt64) -> Bool {
-      guard element.scope == .iana else { return false }
+      guard element.owner == .iana else { return false }
       switch (element.identifier, element.isReverse) {
       case (136, false) where isNew(0): endReason = UInt8(truncatingIfNeeded: value)
       case (1, false) where isNew(1): octets.forward = value
@@ -58,7 +58,7 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
     }
 
     mutating func take(_ element: InformationElement, time: UInt64) -> Bool {
-      guard element.scope == .iana else { return false }
+      guard element.owner == .iana else { return false }
       switch element.identifier {
       case 150, 152, 154, 156: if isNew(12) { start = time } else { return false }
       case 151, 153, 155, 157: if isNew(13) { end = time } else { return false }
@@ -68,7 +68,7 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
     }
 
     mutating func take(_ element: InformationElement, address: (high: UInt64, low: UInt64)) -> Bool {
-      guard element.scope == .iana else { return false }
+      guard element.owner == .iana else { return false }
       switch element.identifier {
       case 8, 27: if isNew(14) { source = address } else { return false }
       case 12, 28: if isNew(15) { destination = address } else { return false }
@@ -172,7 +172,7 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
   }
   /// The basic MAC addresses have no place in a line that people read; JSON and CSV have them.
   public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
-    if element.scope == .iana && (element.identifier == 56 || element.identifier == 80) { return }
+    if element.owner == .iana && (element.identifier == 56 || element.identifier == 80) { return }
     name(element)
     extra.append(mac: address)
   }

@@ -56,7 +56,8 @@ def test_an_unknown_plugin_lists_the_choices():
     assert listed and all(name in line for name in listed)
 
 
-@pytest.mark.parametrize("option,text", [("--help", "--export"), ("--version", "martlet"), ("--list-plugins", "pstats")])
+@pytest.mark.parametrize("option,text", [("--help", "--export"), ("--version", "martlet"), ("--list-plugins", "pstats"),
+                                         ("--list-counters", "packets in flows")])
 def test_information_needs_neither_root_nor_eal(option, text):
     result = run(option)
     assert result.status == 0 and text in result.out.decode() and result.err == b""

@@ -55,19 +55,13 @@ def plugin_table():
 
 
 def counter_table():
-    table = (ROOT / "Sources/ExporterApp/Counters/CounterTable.swift").read_text()
-    reasons = [ROOT / "Sources/FlowCore/Packet/DiscardReason.swift", ROOT / "Sources/IPFIX/Elements/FlowEndReason.swift"]
-    names = dict(re.findall(r'case \.(\w+): "([^"]+)"', "".join(file.read_text() for file in reasons)))
-    table = table[table.index("static let all"):table.index("extension CounterTable")]
-    rows = ["| counter | what it counts | counted by |", "|---|---|---|"]
-    pattern = re.compile(
-        r'Counter\(\s*name: "(?P<name>[^"]+)",\s*help: "(?P<help>[^"]+)",\s*source: \.(?P<source>\w+)'
-        r'|(?:discard|ended)\(\.(?P<reason>\w+), help: "(?P<why>[^"]+)"\)')
-    where = {"lcore": "worker lcore", "engine": "worker lcore", "port": "port", "export": "export lcore"}
-    for match in pattern.finditer(table):
-        name = match["name"] or names[match["reason"]]
-        rows.append(f"| {name} | {match['help'] or match['why']} | {where[match['source'] or 'engine']} |")
-    assert len(rows) - 2 == len(re.findall(r"\b(?:Counter|discard|ended)\(", table)), "a counter was not understood"
+    rows = ["| counter | kind | unit | counted by | what it counts |", "|---|---|---|---|---|"]
+    heading, *lines = output("--list-counters").splitlines()
+    columns = len(re.split(r"\s{2,}", heading))
+    for line in lines:
+        cells = re.split(r"\s{2,}", line)
+        assert len(cells) == columns == 5, line
+        rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 

@@ -115,7 +115,7 @@ public struct InformationModel: Sendable {
     _ elements: [InformationElement] = [], martletEnterpriseNumber: UInt32 = EnterpriseNumber.documentation
   ) {
     for element in elements {
-      let directions = element.scope == .iana && !element.isReverse ? [element, element.reversed] : [element]
+      let directions = element.owner == .iana && !element.isReverse ? [element, element.reversed] : [element]
       for direction in directions {
         let number = direction.enterpriseNumber(martlet: martletEnterpriseNumber)
         self.elements[UInt64(number) << 16 | UInt64(direction.identifier)] = direction

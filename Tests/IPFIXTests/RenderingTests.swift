@@ -176,7 +176,7 @@ import Testing
 
   @Test("CSV: fixed columns, empty cells for what is absent, quotes where needed")
   func csv() {
-    var collector = ColumnCollector()
+    var collector = ColumnList()
     let ipv6: [AnyField] = [
       .unsigned8(Sample.version, 6), .ipv6(Sample.source6, 0, 1), .unsigned16(Sample.sourcePort, 0),
     ]

@@ -90,7 +90,7 @@ import Testing
       .unsigned32(octets, 18000), .unsigned32(octets.reversed, 128_000),
       .unsigned32(packets, 65), .unsigned32(packets.reversed, 110),
     ]
-    var collector = TemplateCollector()
+    var collector = TemplateBuilder()
     record.write(into: &collector)
     // 29305 = 0x7279, flowStartSeconds 150 = 0x96, octetTotalCount 85 = 0x55, packetTotalCount 86 = 0x56. The set that the
     // RFC shows is 64 octets long: 4 more than the template record.
@@ -117,7 +117,7 @@ import Testing
       .unsigned32(Sample.ingress, 9), .ipv4(Sample.source4, 0xC000_02C9),
       .ipv4(Sample.destination4, 0xE9FC_0001), .list32(Sample.egress, [1, 4, 8]),
     ]
-    var collector = TemplateCollector()
+    var collector = TemplateBuilder()
     record.write(into: &collector)
     // basicList 291 = 0x123; the set that the RFC shows is 24 octets long, 4 more than the template record.
     collector.record.setIdentifier(256)
@@ -146,7 +146,7 @@ import Testing
     var generator = SeededGenerator(seed: 1)
     for kind in 0..<20 {
       let field = AnyField.random(kind: kind, using: &generator)
-      var collector = TemplateCollector()
+      var collector = TemplateBuilder()
       field.write(into: &collector)
       let length = collector.record.bytes.load(UInt16.self, at: 6)
       let encoded = try #require(encode([field]))

@@ -66,7 +66,6 @@ static inline void martlet_prefetch_read(const void *address) { rte_prefetch0(ad
 /// Tells the CPU that this is a polling loop.
 static inline void martlet_pause(void) { rte_pause(); }
 /// The time stamp counter, not serialising.
-static inline uint64_t martlet_tsc(void) { return rte_rdtsc(); }
 
 // Rings with one producer and one consumer.
 

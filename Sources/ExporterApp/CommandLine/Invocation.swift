@@ -4,10 +4,10 @@ import ArgumentParser
 
 /// The command line, taken apart at the first `--` as DPDK programs do.
 enum Invocation {
-  /// EAL's arguments (without the program's name) and Martlet's options.
-  case live(eal: [String], options: Options)
+  /// EAL's arguments (without the program's name) and what Martlet is to do.
+  case live(eal: [String], RunConfiguration)
   /// `--pcap`: no EAL at all.
-  case offline(Options)
+  case offline(RunConfiguration)
   /// Text for standard output, then exit 0.
   case answer(String)
 
@@ -27,16 +27,18 @@ enum Invocation {
     }
     if options.listPlugins {
       self = .answer(PluginList.text)
+    } else if options.listCounters {
+      self = .answer(CounterList.text)
     } else if separator != nil {
       guard options.pcap.isEmpty else {
         throw .usage("--pcap reads a capture without EAL: leave out the '--' and the EAL options before it")
       }
-      self = .live(eal: eal, options: options)
+      self = .live(eal: eal, options.values)
     } else if !options.pcap.isEmpty {
       guard options.queues == nil, options.config == nil else {
         throw .usage("--queues and --config are about ports and mean nothing with --pcap: leave them out")
       }
-      self = .offline(options)
+      self = .offline(options.values)
     } else {
       throw .usage(Self.usageLine)
     }

@@ -1,4 +1,5 @@
-// Martlet's own options, as the design's contract lists them; EAL's are EAL's business.
+// Martlet's own options, as the design's contract lists them; EAL's are EAL's business. The rest of the program sees the
+// `RunConfiguration` that they make.
 import ArgumentParser
 import FlowCore
 
@@ -43,12 +44,12 @@ struct Options: ParsableCommand {
   @Option(
     help: ArgumentHelp("A flow that goes on is exported after S seconds (300).", valueName: "S"),
     transform: Seconds.init)
-  var activeTimeout = Seconds(nanoseconds: 300_000_000_000)
+  var activeTimeout = Self.defaults.activeTimeout
 
   @Option(
     help: ArgumentHelp("A flow without packets ends after S seconds (30).", valueName: "S"),
     transform: Seconds.init)
-  var inactiveTimeout = Seconds(nanoseconds: 30_000_000_000)
+  var inactiveTimeout = Self.defaults.inactiveTimeout
 
   @Option(
     help: ArgumentHelp("Flow records per worker lcore (131072 offline, 1048576 live).", valueName: "N"),
@@ -68,30 +69,30 @@ struct Options: ParsableCommand {
   @Option(
     help: ArgumentHelp("IPFIX observation domain (1).", valueName: "N"),
     transform: { UInt32(try Bounded.parse($0, in: 0...Int(UInt32.max))) })
-  var odid: UInt32 = 1
+  var odid = Self.defaults.observationDomain
 
   @Option(
     help: ArgumentHelp("Largest IPFIX message in bytes (1458).", valueName: "N"),
     transform: { try Bounded.parse($0, in: 512...65535) })
-  var mtu = 1458
+  var mtu = Self.defaults.largestMessage
 
   @Option(
     help: ArgumentHelp("UDP: templates are sent again after S seconds (600).", valueName: "S"),
     transform: Seconds.init)
-  var templateRefresh = Seconds(nanoseconds: 600_000_000_000)
+  var templateRefresh = Self.defaults.templateRefresh
 
   @Option(
     help: ArgumentHelp(
       "Enterprise number of Martlet's own elements (the default is RFC 5612's, for documentation).",
       valueName: "N"),
     transform: OwnEnterprise.parse)
-  var privateEnterpriseNumber: UInt32 = 32473
+  var privateEnterpriseNumber = Self.defaults.ownEnterpriseNumber
 
   @Option(
     help: ArgumentHelp(
       "Which flowStart and flowEnd elements IPFIX carries; ms is what nfdump 1.7 and pmacct read.",
       valueName: "ms|us|ns[,…]"))
-  var timestamps: TimestampPrecision = [.milliseconds, .microseconds]
+  var timestamps = Self.defaults.timestamps
 
   @Flag(
     help: """
@@ -109,7 +110,7 @@ struct Options: ParsableCommand {
     help: ArgumentHelp(
       "CSV: what becomes of text from the wire that a spreadsheet would run: an apostrophe before it, or nothing.",
       valueName: "formulas|none"))
-  var csvEscape = CSVEscape.formulas
+  var csvEscape = Self.defaults.csvEscape
 
   @Option(
     help: ArgumentHelp(
@@ -121,7 +122,7 @@ struct Options: ParsableCommand {
     help: ArgumentHelp(
       "After SIGINT or SIGTERM the outputs get S seconds to take what is left (10).", valueName: "S"),
     transform: Seconds.init)
-  var drainTimeout = Seconds(nanoseconds: 10_000_000_000)
+  var drainTimeout = Self.defaults.drainTimeout
 
   @Option(
     help: ArgumentHelp(
@@ -134,10 +135,13 @@ struct Options: ParsableCommand {
       Packets' times live: the device's where it gives any (auto), the device's or none, also a replayed file's \
       (device), or always the lcore's time stamp counter (tsc).
       """, valueName: "auto|device|tsc"))
-  var clock = ClockChoice.auto
+  var clock = Self.defaults.clock
 
   @Flag(help: "List the plugins with their options, fields and bytes per flow.")
   var listPlugins = false
+
+  @Flag(help: "List the counters with their kind, unit and meaning.")
+  var listCounters = false
 
   @OptionGroup(title: "Benchmarks")
   var benchmarks: BenchmarkOptions
@@ -156,20 +160,47 @@ struct BenchmarkOptions: ParsableArguments {
   var duration: Seconds?
 }
 
-/// What is escaped in CSV beyond what the format itself asks for.
-enum CSVEscape: String, ExpressibleByArgument {
-  /// Text that begins with `=`, `+`, `-`, `@`, a tab or a line end.
-  case formulas
-  /// Nothing.
-  case none
-}
-
 /// Names and numbers of the program itself.
 enum Product {
   static let version = "0.1.0"
 }
 
+extension Options {
+  /// What the options ask for.
+  var values: RunConfiguration {
+    var values = RunConfiguration()
+    values.plugins = plugins.flatMap { $0 }
+    values.captures = pcap
+    values.exports = export
+    values.activeTimeout = activeTimeout
+    values.inactiveTimeout = inactiveTimeout
+    values.flows = flows
+    values.queues = queues
+    values.queueMap = config
+    values.observationDomain = odid
+    values.largestMessage = mtu
+    values.templateRefresh = templateRefresh
+    values.ownEnterpriseNumber = privateEnterpriseNumber
+    values.timestamps = timestamps
+    values.isUniflow = uniflow
+    values.ingressInterfaces = ingressInterface
+    values.csvEscape = csvEscape
+    values.stats = stats
+    values.drainTimeout = drainTimeout
+    values.crashFolder = crashDir
+    values.clock = clock
+    values.benchmarks.receivesOnly = benchmarks.receiveOnly
+    values.benchmarks.takesCycles = benchmarks.cycles
+    values.benchmarks.duration = benchmarks.duration
+    return values
+  }
+
+  /// What holds where an option is not given.
+  static var defaults: RunConfiguration { RunConfiguration() }
+}
+
 extension ClockChoice: ExpressibleByArgument {}
+extension CSVEscape: ExpressibleByArgument {}
 
 extension TimestampPrecision: ExpressibleByArgument {
   public init?(argument: String) { self.init(words: argument) }

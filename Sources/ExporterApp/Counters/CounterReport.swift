@@ -1,5 +1,6 @@
 // The counters as text: a line while running, a table at the end.
 import FlowCore
+import Wire
 
 /// The `--stats` line and the totals.
 enum CounterReport {
@@ -8,7 +9,7 @@ enum CounterReport {
     var words: [String] = []
     for counter in CounterTable.all {
       let total = now.total(counter)
-      words.append("\(counter.name.replacing(" ", with: "_"))=\(total)")
+      words.append("\(counter.word)=\(total)")
       if counter.name == "received", seconds > 0 {
         words.append("rate=\(fixed(Double(total &- previous.total(counter)) / seconds / 1e6, digits: 3))Mpps")
       }
@@ -16,19 +17,16 @@ enum CounterReport {
     return words.joined(separator: " ")
   }
 
-  /// A table with a column per worker lcore and a total, then the ports' and the export lcore's counters.
+  /// A table with a column per worker lcore and a total, then those of the ports, of the outputs, and of several export
+  /// lcores.
   static func totals(_ snapshot: CounterSnapshot) -> String {
-    var columns = snapshot.workers.map { "lcore \($0.lcore)" }
+    var columns = snapshot.names(.worker)
     if columns.count != 1 { columns.append("total") }
     var rows = [["counter"] + columns]
-    for counter in CounterTable.all {
-      switch counter.source {
-      case .lcore, .engine:
-        var values = snapshot.values(counter).map(String.init)
-        if values.count != 1 { values.append(String(snapshot.total(counter))) }
-        rows.append([counter.name] + values)
-      case .port, .export: continue
-      }
+    for counter in CounterTable.all where counter.scope == .worker {
+      var values = snapshot.values(counter).map(String.init)
+      if values.count != 1 { values.append(String(snapshot.total(counter))) }
+      rows.append([counter.name] + values)
     }
     let costs = snapshot.workers.map { worker in
       worker.loop.received == 0 || worker.loop.nanoseconds == 0
@@ -37,25 +35,38 @@ enum CounterReport {
     if costs.contains(where: { $0 != "-" }) { rows.append(["CPU ns per packet"] + costs) }
     var text = table(rows) + passes(snapshot)
     if !snapshot.ports.isEmpty {
-      rows = [["counter"] + snapshot.ports.map { "port \($0.port)" }]
-      for counter in CounterTable.all {
-        if case .port = counter.source {
-          rows.append([counter.name] + snapshot.values(counter).map(String.init))
-        }
+      rows = [["counter"] + snapshot.names(.port)]
+      for counter in CounterTable.all where counter.scope == .port {
+        rows.append([counter.name] + snapshot.values(counter).map(String.init))
       }
       text += table(rows)
     }
-    let names = snapshot.outputs.map(\.name)
-    rows = [["counter"] + (names.count > 1 ? names + ["total"] : ["export"])]
-    for counter in CounterTable.all {
-      guard case .export(let read) = counter.source else { continue }
-      let each = names.count > 1 ? snapshot.outputs.map { String(read($0.counters)) } : []
-      rows.append([counter.name] + each + [String(snapshot.total(counter))])
-    }
-    text += table(rows)
+    text += table(outputs(snapshot)) + exporters(snapshot)
     let faults = snapshot.faults
     guard !faults.isEmpty else { return text }
     return text + table([["parser faults of", "all lcores"]] + faults.map { [$0.name, String($0.count)] })
+  }
+
+  /// What became of the records: a column per output and a total.
+  private static func outputs(_ snapshot: CounterSnapshot) -> [[String]] {
+    let names = snapshot.names(.output)
+    var rows = [["counter"] + (names.count > 1 ? names + ["total"] : ["export"])]
+    for counter in CounterTable.all {
+      guard let values = snapshot.valuesByOutput(counter) else { continue }
+      let each = names.count > 1 ? values.map(String.init) : []
+      rows.append([counter.name] + each + [String(snapshot.total(counter))])
+    }
+    return rows
+  }
+
+  /// What several export lcores did each.
+  private static func exporters(_ snapshot: CounterSnapshot) -> String {
+    guard snapshot.exporters.count > 1 else { return "" }
+    var rows = [["counter"] + snapshot.names(.export) + ["total"]]
+    for counter in CounterTable.all where counter.scope == .export {
+      rows.append([counter.name] + (snapshot.values(counter) + [snapshot.total(counter)]).map(String.init))
+    }
+    return table(rows)
   }
 
   /// What the counters say is missing in the records and could be had, or is wrong there.
@@ -84,34 +95,24 @@ enum CounterReport {
 
   /// The cycles per packet of each pass, where they were taken: empty polls are not among them.
   private static func passes(_ snapshot: CounterSnapshot) -> String {
-    guard snapshot.workers.contains(where: { $0.engine.cycles[Pass.dissect.rawValue] > 0 }) else { return "" }
-    var rows = [["cycles per packet"] + snapshot.workers.map { "lcore \($0.lcore)" }]
-    func add(_ name: String, _ cycles: ((loop: LcoreCounters, engine: WorkerCounters)) -> UInt64) {
-      let values = snapshot.workers.map {
-        Double(cycles(($0.loop, $0.engine))) / Double(max(1, $0.loop.received))
-      }
+    guard snapshot.workers.contains(where: { $0.engine.cycles[total: Pass.dissect.rawValue] > 0 }) else {
+      return ""
+    }
+    var rows = [["cycles per packet"] + snapshot.names(.worker)]
+    func add(_ name: String, _ cycles: (CounterSnapshot.WorkerEntry) -> UInt64) {
+      let values = snapshot.workers.map { Double(cycles($0)) / Double(max(1, $0.loop.received)) }
       // Offline there is nothing to receive or to give away.
       if values.contains(where: { $0 > 0 }) { rows.append([name] + values.map { fixed($0, digits: 1) }) }
     }
     add("receive") { $0.loop.receiveCycles }
-    for pass in Pass.allCases { add(pass.name) { $0.engine.cycles[pass.rawValue] } }
+    for pass in Pass.allCases { add(pass.name) { $0.engine.cycles[total: pass.rawValue] } }
     add("release") { $0.loop.releaseCycles }
     return table(rows)
   }
 
   /// The first column to the left, the others to the right.
   private static func table(_ rows: [[String]]) -> String {
-    let columns = rows.map(\.count).max() ?? 0
-    let widths = (0..<columns).map { column in
-      rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
-    }
-    return rows.map { row in
-      let cells = row.enumerated().map { column, cell in
-        let padding = String(repeating: " ", count: widths[column] - cell.count)
-        return column == 0 ? cell + padding : padding + cell
-      }
-      return "  " + cells.joined(separator: "  ") + "\n"
-    }.joined()
+    TextTable.text(rows, [.left, .right], indent: "  ")
   }
 
   /// A number with a fixed count of decimals.

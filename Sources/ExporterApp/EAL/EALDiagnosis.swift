@@ -1,20 +1,27 @@
-// From EAL's log to one line that says what to do. Each rule was written against what DPDK 22.11 printed when
-// the mistake was made on purpose; a log that no rule knows is quoted.
+// From EAL's log to one line that says what to do. Which lines mean what is in `EALMessages`, by release of DPDK; a log of
+// which no line is known is quoted.
 
 /// Explains why EAL did not start, or why it started without a port.
 struct EALDiagnosis {
   /// What EAL and the drivers printed.
-  let log: String
+  private let log: EALLog
   /// EAL's arguments without the program's name.
   let arguments: [String]
   /// The machine's state.
   let machine: Machine
 
+  /// The log as `release` of DPDK printed it.
+  init(log: String, arguments: [String], machine: Machine, release: DPDKRelease = .current) {
+    self.log = EALLog(log, release: release)
+    self.arguments = arguments
+    self.machine = machine
+  }
+
   /// EAL failed with rte_errno `errorNumber`.
   func failure(errorNumber: Int32) -> Failure {
     lcoreFailure ?? argumentFailure ?? memoryFailure ?? permissionFailure ?? deviceFailure
       ?? .general(
-        "EAL did not start: \(lastWords ?? errorText(errorNumber)); see all it says with --log-level=8")
+        "EAL did not start: \(log.lastWords ?? errorText(errorNumber)); see all it says with --log-level=8")
   }
 
   /// EAL started, but no port is there.
@@ -31,50 +38,35 @@ struct EALDiagnosis {
   // The rules, each nil when it does not apply.
 
   private var lcoreFailure: Failure? {
-    for line in lines {
-      guard line.hasSuffix("unavailable"), line.hasPrefix("lcore ") || line.hasPrefix("core ") else {
-        continue
-      }
-      let number = line.split(separator: " ")[1]
+    if let found = log.first(.lcoreUnavailable) {
       return .usage(
-        "lcore \(number) has no CPU here (CPUs: \(machine.cpus)): choose lcores from these, as in "
-          + "\(LcoreMap.suggestion(workers: 1, cpus: Machine.numbers(machine.cpus)))")
+        "lcore \(found.text) has no CPU here (CPUs: \(machine.cpus)): choose lcores from these, as in "
+          + "\(EALArguments.lcores(workers: 1, cpus: Machine.numbers(machine.cpus)))")
     }
-    if has("invalid core list") || has("invalid coremask") || has("invalid parameter for --lcores") {
-      return .usage("EAL cannot read the lcore list: give -l 0-3 or --lcores '0@0,1@0,2@1'")
-    }
-    return nil
+    guard log.has(.lcoreListUnreadable) else { return nil }
+    return .usage("EAL cannot read the lcore list: give -l 0-3 or --lcores '0@0,1@0,2@1'")
   }
 
   private var argumentFailure: Failure? {
-    for line in lines {
-      if let option = line.quoted(after: "unrecognized option ") {
-        return .usage("EAL has no option \(option): Martlet's own options go behind the '--'")
-      }
-      if let option = line.quoted(after: "invalid option -- ") {
-        return .usage("EAL has no option -\(option): Martlet's own options go behind the '--'")
-      }
-      if let option = line.quoted(after: "requires an argument -- ") {
-        return .usage("EAL's option -\(option) needs a value")
-      }
-      if line.contains(" requires an argument"), let option = line.quoted(after: "option ") {
-        return .usage("EAL's option \(option) needs a value")
-      }
-      if line.hasPrefix("Option "), line.contains(" is ignored, because ") {
-        return .usage("EAL takes only one of its lists of lcores: \(line)")
-      }
-      if line.contains("is not compatible with") || line.contains("cannot be specified together")
-        || line.contains("cannot be used together") || line.hasPrefix("invalid parameter")
-        || line.hasPrefix("invalid ")
-      {
-        return .usage("EAL refuses its options: \(line)")
-      }
+    guard
+      let found = log.first(
+        .optionUnknown, .letterUnknown, .valueMissing, .valueOfLetterMissing, .lcoresGivenTwice,
+        .optionsRefused)
+    else { return nil }
+    switch found.trouble {
+    case .optionUnknown:
+      return .usage("EAL has no option \(found.text): Martlet's own options go behind the '--'")
+    case .letterUnknown:
+      return .usage("EAL has no option -\(found.text): Martlet's own options go behind the '--'")
+    case .valueMissing: return .usage("EAL's option \(found.text) needs a value")
+    case .valueOfLetterMissing: return .usage("EAL's option -\(found.text) needs a value")
+    case .lcoresGivenTwice: return .usage("EAL takes only one of its lists of lcores: \(found.line)")
+    default: return .usage("EAL refuses its options: \(found.line)")
     }
-    return nil
   }
 
   private var memoryFailure: Failure? {
-    if has("Cannot get hugepage information") {
+    if log.has(.noHugepages) {
       if machine.hugepages == 0 {
         return .general(
           "no hugepages are reserved: run 'sudo ./hugepages-setup.sh --pages 512', or start with --no-huge -m 512"
@@ -87,7 +79,7 @@ struct EALDiagnosis {
               ? "run 'sudo ./hugepages-setup.sh --pages \(machine.hugepages)', which mounts one"
               : "leave it out, or give \(machine.hugetlbfsMounts.joined(separator: " or "))"))
       }
-      if has("no mounted hugetlbfs") {
+      if log.has(.hugetlbfsNotMounted) {
         return .general(
           "\(machine.hugepages) hugepages are reserved, but no hugetlbfs is mounted: run "
             + "'sudo ./hugepages-setup.sh --pages \(machine.hugepages)', or start with --in-memory")
@@ -96,11 +88,7 @@ struct EALDiagnosis {
         "all \(machine.hugepages) hugepages are in use: run "
           + "'sudo ./hugepages-setup.sh --pages \(machine.hugepages + 512)', or start with --no-huge -m 512")
     }
-    if !has("Permission denied"),
-      has("Not enough memory available") || has("couldn't allocate memory due to")
-        || has("Cannot allocate memory")
-        || has("Requested:") || has("error allocating rte services array")
-    {
+    if !log.has(.permissionDenied), log.has(.memoryShort) {
       return .general(
         "too little memory for EAL (\(machine.freeHugepages) hugepages free): lower -m, or run "
           + "'sudo ./hugepages-setup.sh --pages N' with a larger N")
@@ -109,43 +97,38 @@ struct EALDiagnosis {
   }
 
   private var permissionFailure: Failure? {
-    if has("Is another primary process running") || has("Cannot create lock") {
+    if log.has(.prefixTaken) {
       return .general(
         "another DPDK program runs with the same file prefix: give this one its own, as --file-prefix=martlet2"
       )
     }
-    guard has("Permission denied") || has("Operation not permitted") else { return nil }
-    if !machine.isRoot, has("hugepage") {
+    guard let found = log.first(.permissionDenied, .notPermitted) else { return nil }
+    if !machine.isRoot, log.lines.contains(where: { $0.contains("hugepage") }) {
       return .general(
         "no permission to use the hugepages: run as root, or as this user without hugepages with "
           + "--no-huge --no-shconf --no-telemetry --no-pci -m 512")
     }
-    let why =
-      lines.first { $0.contains("Permission denied") || $0.contains("not permitted") } ?? "no permission"
-    return .general("no permission (\(why)): run as root" + (machine.isRoot ? " with CAP_SYS_ADMIN" : ""))
+    return .general(
+      "no permission (\(found.line)): run as root" + (machine.isRoot ? " with CAP_SYS_ADMIN" : ""))
   }
 
   /// A device that its driver could not open: the driver's own line is the best there is.
   private var deviceFailure: Failure? {
-    for (index, line) in lines.enumerated() {
-      if let name = line.quoted(after: "Unable to parse device ")
-        ?? line.quoted(after: "failed to parse device ")
-      {
-        return .general(
-          "no driver for the virtual device \(name): it is one of net_pcap, net_af_packet, net_tap, net_ring, "
-            + "net_null, net_memif, … with a number, as --vdev=net_pcap0,rx_pcap=FILE")
-      }
-      if line.contains("failed to initialize"), let name = line.words(after: "failed to initialize ") {
-        let reason = index > 0 ? lines[index - 1].withoutFunction : "its driver gave no reason"
-        // These two open sockets that an ordinary user may not; their drivers do not say so.
-        let isPrivileged = name.hasPrefix("net_af_packet") || name.hasPrefix("net_tap")
-        if !machine.isRoot, isPrivileged || reason.contains("not permitted") || reason.contains("denied") {
-          return .general("no permission for the virtual device \(name) (\(reason)): run as root")
-        }
-        return .general("the virtual device \(name) did not start: \(reason)")
-      }
+    guard let found = log.first(.driverUnknown, .deviceFailed) else { return nil }
+    let name = found.text
+    if found.trouble == .driverUnknown {
+      return .general(
+        "no driver for the virtual device \(name): it is one of net_pcap, net_af_packet, net_tap, net_ring, "
+          + "net_null, net_memif, … with a number, as --vdev=net_pcap0,rx_pcap=FILE")
     }
-    return nil
+    let reason =
+      found.index > 0 ? log.lines[found.index - 1].withoutFunction : "its driver gave no reason"
+    // These two open sockets that an ordinary user may not; their drivers do not say so.
+    let isPrivileged = name.hasPrefix("net_af_packet") || name.hasPrefix("net_tap")
+    if !machine.isRoot, isPrivileged || reason.contains("not permitted") || reason.contains("denied") {
+      return .general("no permission for the virtual device \(name) (\(reason)): run as root")
+    }
+    return .general("the virtual device \(name) did not start: \(reason)")
   }
 
   /// A NIC asked for with `-a` that is absent or the kernel's; without `-a` any NIC of the kernel.
@@ -185,49 +168,9 @@ struct EALDiagnosis {
       "NIC \(address) is in use by this machine as \(device.interfacesInUse.joined(separator: ", ")) (addresses or routes): "
       + "leave it to the kernel and name another one with -a, or watch it with --vdev=net_af_packet0,iface=\(name)"
   }
-
-  /// The log's lines without "EAL: " and the program's name.
-  private var lines: [Substring] {
-    log.split(whereSeparator: \.isNewline).map { line in
-      for prefix in ["EAL: ", "martlet: "] where line.hasPrefix(prefix) {
-        return line.dropFirst(prefix.count)
-      }
-      return line
-    }
-  }
-
-  private func has(_ text: String) -> Bool { log.contains(text) }
-
-  /// The last line that explains something.
-  private var lastWords: String? {
-    lines.last { !$0.isEmpty && !$0.hasPrefix("FATAL") && !$0.hasPrefix(" ") }.map(String.init)
-  }
 }
 
 extension Substring {
-  /// What stands in quotes right after `marker`, or nil.
-  fileprivate func quoted(after marker: String) -> String? {
-    guard let rest = tail(after: marker), let quote = rest.first, quote == "'" || quote == "\"" else {
-      return nil
-    }
-    let inner = rest.dropFirst()
-    return inner.firstIndex(of: quote).map { String(inner[..<$0]) }
-  }
-
-  /// The word right after `marker`, or nil.
-  fileprivate func words(after marker: String) -> String? {
-    tail(after: marker).map { String($0.prefix { $0 != " " }) }
-  }
-
   /// The line without a driver's "function(): " in front.
-  fileprivate var withoutFunction: Substring { tail(after: "(): ") ?? self }
-
-  private func tail(after marker: String) -> Substring? {
-    var rest = self
-    while !rest.isEmpty {
-      if rest.hasPrefix(marker) { return rest.dropFirst(marker.count) }
-      rest = rest.dropFirst()
-    }
-    return nil
-  }
+  fileprivate var withoutFunction: Substring { firstRange(of: "(): ").map { self[$0.upperBound...] } ?? self }
 }

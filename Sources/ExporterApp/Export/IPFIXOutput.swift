@@ -32,7 +32,7 @@ final class IPFIXOutput: Output {
   /// Adds one record; see `MessageStream.append`.
   @inline(__always)
   func append(
-    key: UInt64, describe: (inout TemplateCollector) -> Void, encode: (inout DataRecordWriter) -> Void
+    key: UInt64, describe: (inout TemplateBuilder) -> Void, encode: (inout DataRecordWriter) -> Void
   ) {
     stream.append(key: key, describe: describe, encode: encode)
     if stream.isBatchFull { deliver() }

@@ -5,7 +5,7 @@ import IPFIX
 import Rendering
 import Synchronization
 
-/// The outputs of the options, as one. One lcore (offline: the only thread) uses them, always the same; the control lcore
+/// The outputs of an export lcore, as one. That lcore (offline: the only thread) uses them, always the same; the control lcore
 /// reads the published counters.
 final class Outputs {
   /// One output and what is said of it.
@@ -32,6 +32,8 @@ final class Outputs {
   /// Records handed over, once each.
   private let handedOver: UnsafeMutablePointer<UInt64>
   private var lastTick: UInt64 = 0
+  /// The requests to reopen files that were heeded.
+  private var reopenings: UInt64 = 0
   private let faults = ParserFaults()
   private let schema: BuiltInSchema
 
@@ -42,12 +44,12 @@ final class Outputs {
   ///
   /// - Parameter live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
   /// - Throws: a file that cannot be made.
-  init(_ plan: OutputPlan, _ options: Options, schema: BuiltInSchema, live: Bool) throws(Failure) {
+  init(_ plan: OutputPlan, _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool) throws(Failure) {
     var entries: [Entry] = []
     for index in plan.entries.indices {
       do {
         let output = try Self.open(
-          plan.entries[index].url, others: plan.otherFiles(than: index), options, schema: schema, live: live)
+          plan.entries[index].url, others: plan.otherFiles(than: index), settings, schema: schema, live: live)
         entries.append(Entry(plan.entries[index].argument, output))
       } catch {
         for entry in entries { entry.output.close() }
@@ -64,15 +66,15 @@ final class Outputs {
   }
 
   private static func open(
-    _ url: ExportURL, others: [FileIdentity], _ options: Options, schema: BuiltInSchema, live: Bool
+    _ url: ExportURL, others: [FileIdentity], _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool
   ) throws(ExportError) -> any Output {
     var configuration = MessageStream.Configuration()
-    configuration.observationDomain = options.odid
-    configuration.maximumLength = options.mtu
-    configuration.martletEnterpriseNumber = options.privateEnterpriseNumber
+    configuration.observationDomain = settings.observationDomain
+    configuration.maximumLength = settings.largestMessage
+    configuration.martletEnterpriseNumber = settings.ownEnterpriseNumber
     let policy: OverloadPolicy = live ? .drop : .wait(seconds: 30)
     // A disk that is full offline is waited for as long as the end may take, too.
-    let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: options.drainTimeout.seconds)
+    let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: settings.drainTimeout.seconds)
     func file(_ path: String?) throws(ExportError) -> FileWriter {
       try FileWriter(path: path, policy: filePolicy, others: others)
     }
@@ -80,7 +82,7 @@ final class Outputs {
     case .udp(let host, let port):
       configuration.largestLength = 65507
       configuration.padsMessages = live
-      configuration.templateRefresh = UInt32(clamping: options.templateRefresh.nanoseconds / 1_000_000_000)
+      configuration.templateRefresh = UInt32(clamping: settings.templateRefresh.nanoseconds / 1_000_000_000)
       return IPFIXOutput(
         configuration, schema: schema, transport: UDPTransport(host: host, port: port, policy: policy))
     case .tcp(let host, let port):
@@ -93,7 +95,8 @@ final class Outputs {
         $0.render($1, isReverse: $2, into: &$3)
       }
     case .file(.csv, let path):
-      let writer = CSVRecordWriter(columns: schema.columns(), escapesFormulas: options.csvEscape == .formulas)
+      let writer = CSVRecordWriter(
+        columns: schema.columns(), escapesFormulas: settings.csvEscape == .formulas)
       return LineOutput(writer, file: try file(path), schema: schema) {
         $0.render($1, isReverse: $2, into: &$3)
       }
@@ -119,7 +122,9 @@ final class Outputs {
     // Outputs want to be asked every few milliseconds; the loop comes by far more often.
     guard moment.monotonic &- lastTick >= Self.interval else { return }
     lastTick = moment.monotonic
-    if Requests.reopen.exchange(false, ordering: .relaxed) {
+    let asked = Requests.reopenings.load(ordering: .relaxed)
+    if asked != reopenings {
+      reopenings = asked
       for entry in entries { entry.output.reopen() }
     }
     for entry in entries { entry.output.tick(now: moment) }
@@ -145,25 +150,26 @@ final class Outputs {
     }
   }
 
-  /// Mistakes of plugins that showed while fields were written, as `WorkerCounters.parserFaults`.
-  var parserFaults: InlineArray<33, UInt64> { faults.counts }
-
-  /// Records handed over, once each whatever the number of outputs.
-  var records: UInt64 { handedOver.pointee }
-
-  /// Each output's counters as they were at the last look; any thread may ask.
-  var counters: [(name: String, counters: OutputCounters)] {
-    entries.map { ($0.name, $0.published.pointee) }
+  /// What the lcore that owns the outputs did, and each output as it was at the last look; any thread may ask.
+  ///
+  /// - Parameter lcore: the number of that lcore.
+  func counters(lcore: UInt32) -> CounterSnapshot.ExporterEntry {
+    CounterSnapshot.ExporterEntry(
+      lcore: lcore,
+      counters: ExporterCounters(records: handedOver.pointee, parserFaults: faults.counts),
+      outputs: entries.map { CounterSnapshot.OutputEntry(name: $0.name, counters: $0.published.pointee) })
   }
 
   /// What is to be said at the end, asked after `finish`: records that were lost, or a file that could not be closed.
   ///
-  /// - Parameter before: records that were lost on the way to the outputs.
-  func outcome(before: UInt64) -> Failure? {
+  /// - Parameters:
+  ///   - all: the outputs of all export lcores.
+  ///   - before: records that were lost on the way to the outputs.
+  static func outcome(of all: [Outputs], before: UInt64) -> Failure? {
     var lost = before
     var reasons = before > 0 ? "\(before) between the lcores" : ""
     var failure: ExportError?
-    for entry in entries {
+    for entry in all.flatMap(\.entries) {
       let count = entry.output.counters.lostRecords
       if count > 0 {
         lost &+= count

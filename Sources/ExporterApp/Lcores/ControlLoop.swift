@@ -13,24 +13,32 @@ struct ControlLoop {
     var worker: FlowWorker
   }
 
+  /// An export lcore as the control lcore sees it.
+  struct ExporterView {
+    var lcore: UInt32
+    var loop: UnsafeMutablePointer<ExportLoop>
+    var outputs: Outputs
+  }
+
   let run: UnsafeMutablePointer<RunState>
   let signals: Signals
   let workers: [WorkerView]
-  let exportLcore: UInt32
-  let export: UnsafeMutablePointer<ExportLoop>
-  let outputs: Outputs
+  let exporters: [ExporterView]
   let ports: [UInt16]
   let timekeeper: Timekeeper
 
-  /// Starts the export lcore, then the workers.
+  /// Starts the export lcores, then the workers.
   func launch() throws(Failure) {
     CrashReport.lcore(Lcore.main, "control")
-    var status = rte_eal_remote_launch(
-      { argument in
-        CrashReport.lcore(rte_lcore_id(), "export")
-        argument!.assumingMemoryBound(to: ExportLoop.self).pointee.main()
-        return 0
-      }, export, exportLcore)
+    var status: Int32 = 0
+    for exporter in exporters where status == 0 {
+      status = rte_eal_remote_launch(
+        { argument in
+          CrashReport.lcore(rte_lcore_id(), "export")
+          argument!.assumingMemoryBound(to: ExportLoop.self).pointee.main()
+          return 0
+        }, exporter.loop, exporter.lcore)
+    }
     for worker in workers where status == 0 {
       status = rte_eal_remote_launch(
         { argument in
@@ -76,7 +84,7 @@ struct ControlLoop {
   /// What a signal asks for that does not end the run.
   private func heed(_ signal: Int32) {
     switch signal {
-    case SIGHUP: Requests.reopen.store(true, ordering: .relaxed)
+    case SIGHUP: Requests.reopenings.wrappingAdd(1, ordering: .relaxed)
     case SIGUSR1: printTotals()
     default: break
     }
@@ -88,12 +96,12 @@ struct ControlLoop {
     Console.table(CounterReport.totals(snapshot()))
   }
 
-  /// Lets the workers flush and the export lcore drain, and waits for both, but not longer than `--drain-timeout`; a
+  /// Lets the workers flush and the export lcores drain, and waits for both, but not longer than `--drain-timeout`; a
   /// further signal ends the process.
   func shutDown() {
     Drain.begin()
     run.pointee.stop.store(true, ordering: .relaxed)
-    let lcores = workers.map(\.lcore) + [exportLcore]
+    let lcores = workers.map(\.lcore) + exporters.map(\.lcore)
     while lcores.contains(where: { rte_eal_get_lcore_state($0) == RUNNING }) {
       switch signals.wait(nanoseconds: 5_000_000) {
       case SIGINT, SIGTERM:
@@ -124,11 +132,11 @@ struct ControlLoop {
   /// All counters now; the workers go on counting meanwhile.
   func snapshot() -> CounterSnapshot {
     var snapshot = CounterSnapshot()
-    snapshot.workers = workers.map { ($0.lcore, $0.loop.pointee.link.counters.pointee, $0.worker.counters) }
-    snapshot.ports = ports.map { ($0, PortCounters(port: $0)) }
-    snapshot.exported = outputs.records
-    snapshot.outputs = outputs.counters
-    snapshot.exportFaults = outputs.parserFaults
+    snapshot.workers = workers.map {
+      .init(lcore: $0.lcore, loop: $0.loop.pointee.link.counters.pointee, engine: $0.worker.counters)
+    }
+    snapshot.ports = ports.map { .init(port: $0, counters: PortCounters(port: $0)) }
+    snapshot.exporters = exporters.map { $0.outputs.counters(lcore: $0.lcore) }
     snapshot.plugins = workers.first?.worker.pluginNames ?? []
     return snapshot
   }

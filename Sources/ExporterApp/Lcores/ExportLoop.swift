@@ -1,10 +1,10 @@
-// The export lcore: joins the workers' finished records into one stream and sends the empty records back.
+// An export lcore: joins its workers' finished records into one stream and sends the empty records back.
 import CDPDK
 import Synchronization
 
-/// The export lcore's loop with all that it owns.
+/// An export lcore's loop with all that it owns.
 struct ExportLoop {
-  let run: UnsafeMutablePointer<RunState>
+  private let state: UnsafeMutablePointer<ExportState>
   private let outputs: Outputs
   private let links: UnsafeMutablePointer<WorkerLink>
   private let workerCount: Int
@@ -19,10 +19,10 @@ struct ExportLoop {
 
   /// Takes `outputs` over for the rest of the process.
   init(
-    run: UnsafeMutablePointer<RunState>, outputs: Outputs, links: [WorkerLink], shared: Bool,
+    state: UnsafeMutablePointer<ExportState>, outputs: Outputs, links: [WorkerLink], shared: Bool,
     hertz: UInt64
   ) {
-    self.run = run
+    self.state = state
     self.outputs = outputs
     self.links = .allocate(capacity: links.count)
     self.links.initialize(from: links, count: links.count)
@@ -37,7 +37,7 @@ struct ExportLoop {
     var nextTick: UInt64 = 0
     while true {
       // Read before the rings: a worker that is done then has nothing left to come.
-      let done = run.pointee.finishedWorkers.load(ordering: .acquiring) == workerCount
+      let done = state.pointee.finishedWorkers.load(ordering: .acquiring) == workerCount
       var taken = 0
       var index = 0
       while index < workerCount {
@@ -73,7 +73,7 @@ struct ExportLoop {
       given &+= Int(
         martlet_ring_enqueue(link.returned, records + given, UInt32(truncatingIfNeeded: count &- given)))
       if given < count {
-        if run.pointee.finishedWorkers.load(ordering: .acquiring) == workerCount { return }
+        if state.pointee.finishedWorkers.load(ordering: .acquiring) == workerCount { return }
         waiting.wait()
       }
     }

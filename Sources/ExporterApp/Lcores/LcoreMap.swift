@@ -1,23 +1,7 @@
 // Who does what: the roles of lcores and the queues they poll, decided from numbers alone, so that it can be
 // tested without EAL.
 
-/// An RX queue of a port.
-struct QueueID: Hashable, Sendable {
-  var port: UInt16
-  var queue: UInt16
-}
-
-/// The part of a port that the map depends on.
-struct PortLimits: Equatable, Sendable {
-  /// DPDK's port number.
-  var port: UInt16
-  /// The device's name, for messages.
-  var name: String
-  /// RX queues that the device can have.
-  var maximumQueues: Int
-}
-
-/// The lcores' roles: main controls, the next one exports, the rest receive.
+/// The lcores' roles: main controls, the next ones export (one, as long as nobody asks for more), the rest receive.
 struct LcoreMap: Equatable, Sendable {
   /// A worker lcore and the queues it polls, in order of port, then queue.
   struct Worker: Equatable, Sendable {
@@ -25,10 +9,16 @@ struct LcoreMap: Equatable, Sendable {
     var queues: [QueueID]
   }
 
+  /// An export lcore and the worker lcores that it serves, ascending; each worker has one.
+  struct Exporter: Equatable, Sendable {
+    var lcore: UInt32
+    var workers: [UInt32]
+  }
+
   /// Signals, statistics; sleeps otherwise.
   let control: UInt32
-  /// Encodes and sends.
-  let export: UInt32
+  /// They encode and send, each what its own workers found; at least one.
+  let exporters: [Exporter]
   /// One engine each; every one has at least one queue.
   let workers: [Worker]
   /// Lcores that got no queue.
@@ -44,24 +34,26 @@ struct LcoreMap: Equatable, Sendable {
   ///   - ports: every port, at least one.
   ///   - queues: RX queues per port, nil for as many as there are workers.
   ///   - config: an explicit map, which wins.
+  ///   - exporters: how many lcores export, at least 1.
   ///   - cpus: the machine's CPUs, for what messages suggest.
   /// - Throws: a usage failure that says which lcores are missing.
   init(
-    main: UInt32, others: [UInt32], ports: [PortLimits], queues: Int?, config: QueueMap?, cpus: [UInt32]
+    main: UInt32, others: [UInt32], ports: [PortLimits], queues: Int?, config: QueueMap?,
+    exporters count: Int = 1, cpus: [UInt32]
   ) throws(Failure) {
-    guard others.count >= 2 else {
+    guard others.count > count else {
       throw .usage(
         "\(others.count + 1) lcore\(others.isEmpty ? " is" : "s are") too few: the first controls, the second "
-          + "exports, the others receive; give \(Self.suggestion(workers: 1, cpus: cpus))")
+          + "exports, the others receive; give \(EALArguments.lcores(workers: 1, cpus: cpus))")
     }
     control = main
-    export = others[0]
-    let workerLcores = Array(others.dropFirst())
+    let exportLcores = Array(others.prefix(count))
+    let workerLcores = Array(others.dropFirst(count))
     var assigned: [UInt32: [QueueID]] = [:]
     var notes: [String] = []
     if let config {
       assigned = try Self.explicit(
-        config, control: main, export: others[0], workers: workerLcores, ports: ports)
+        config, control: main, exporters: exportLcores, workers: workerLcores, ports: ports)
       if queues != nil { notes.append("--config gives the queues, --queues is not used") }
     } else {
       let counts = try Self.counts(
@@ -72,6 +64,7 @@ struct LcoreMap: Equatable, Sendable {
       for (lcore, queue) in zip(workerLcores, all) { assigned[lcore] = [queue] }
     }
     workers = workerLcores.compactMap { lcore in assigned[lcore].map { Worker(lcore: lcore, queues: $0) } }
+    exporters = Self.shared(workers.map(\.lcore), among: exportLcores)
     unused = workerLcores.filter { assigned[$0] == nil }
     warnings = notes
   }
@@ -81,18 +74,12 @@ struct LcoreMap: Equatable, Sendable {
     workers.reduce(0) { $0 + $1.queues.count { $0.port == port } }
   }
 
-  /// EAL's option for so many workers: a CPU for each lcore where there are enough, else one for each worker, since its times
-  /// are those of its polls, while control and export share the first; else workers share, too.
-  static func suggestion(workers: Int, cpus: [UInt32]) -> String {
-    let cpus = cpus.isEmpty ? [0] : cpus
-    if cpus.count >= workers + 2 {
-      let chosen = cpus.prefix(workers + 2)
-      let isRun = zip(chosen, chosen.dropFirst()).allSatisfy { $0 + 1 == $1 }
-      return isRun
-        ? "-l \(chosen[0])-\(chosen[workers + 1])" : "-l " + chosen.map(String.init).joined(separator: ",")
+  /// The export lcores with the workers that they serve: one worker at a time to each in turn.
+  private static func shared(_ workers: [UInt32], among exporters: [UInt32]) -> [Exporter] {
+    exporters.enumerated().map { number, lcore in
+      let own = workers.enumerated().filter { $0.offset % exporters.count == number }
+      return Exporter(lcore: lcore, workers: own.map(\.element))
     }
-    let map = (0..<workers + 2).map { "\($0)@\(cpus[$0 < 2 ? 0 : ($0 - 1) % cpus.count])" }
-    return "--lcores '\(map.joined(separator: ","))'"
   }
 
   /// Queues per port: one queue at a time to each port in turn until workers or devices are exhausted.
@@ -130,7 +117,7 @@ struct LcoreMap: Equatable, Sendable {
       // Workers that share CPUs with each other are slower than one that polls all queues, and their times are worse.
       let remedy =
         cpus.count > total
-        ? "give EAL \(total + 2) lcores (\(suggestion(workers: total, cpus: cpus))), lower --queues, or \(one)"
+        ? "give EAL \(total + 2) lcores (\(EALArguments.lcores(workers: total, cpus: cpus))), lower --queues, or \(one)"
         : "\(one), or lower --queues"
       throw .usage(
         "\(total) RX queue\(total == 1 ? "" : "s") on \(ports.count) port\(ports.count == 1 ? "" : "s") need "
@@ -142,7 +129,7 @@ struct LcoreMap: Equatable, Sendable {
 
   /// The map that `--config` gives, checked.
   private static func explicit(
-    _ config: QueueMap, control: UInt32, export: UInt32, workers: [UInt32], ports: [PortLimits]
+    _ config: QueueMap, control: UInt32, exporters: [UInt32], workers: [UInt32], ports: [PortLimits]
   ) throws(Failure) -> [UInt32: [QueueID]] {
     var assigned: [UInt32: [QueueID]] = [:]
     let choices = workers.map(String.init).joined(separator: ", ")
@@ -159,7 +146,7 @@ struct LcoreMap: Equatable, Sendable {
       guard workers.contains(entry.lcore) else {
         let role =
           entry.lcore == control
-          ? "which controls" : entry.lcore == export ? "which exports" : "which EAL did not start"
+          ? "which controls" : exporters.contains(entry.lcore) ? "which exports" : "which EAL did not start"
         throw .usage("--config names lcore \(entry.lcore), \(role): the worker lcores are \(choices)")
       }
       assigned[entry.lcore, default: []].append(QueueID(port: entry.port, queue: entry.queue))

@@ -1,5 +1,5 @@
-// What lcores share: the two rings between a worker and the export lcore, the flag that ends the run, and
-// counters that one lcore writes and the control lcore reads.
+// What lcores share: the two rings between a worker and the export lcore, the flag that ends the run, and where a worker's
+// counters lie for the control lcore.
 import CDPDK
 import FlowCore
 import Synchronization
@@ -7,29 +7,14 @@ import Synchronization
 /// A finished record, or an empty one on its way back.
 typealias Record = UnsafeMutableRawPointer?
 
-/// What the live loop itself counts for one worker lcore; everything about flows is in `WorkerCounters`.
-struct LcoreCounters: BitwiseCopyable, Sendable {
-  /// Packets that the RX queues gave.
-  var received: UInt64 = 0
-  /// Their bytes on the wire.
-  var bytes: UInt64 = 0
-  /// Packets of several mbufs, which were copied together.
-  var linearised: UInt64 = 0
-  /// Packets whose device gave no time, or one that cannot be: they got the lcore's.
-  var timesRefused: UInt64 = 0
-  /// Records lost because the export lcore did not keep up.
-  var ringFull: UInt64 = 0
-  /// CPU time of the loop in nanoseconds, polling included; written when it ends.
-  var nanoseconds: UInt64 = 0
-  /// Cycles in receiving packets and in giving mbufs and records away, where they are taken.
-  var receiveCycles: UInt64 = 0
-  var releaseCycles: UInt64 = 0
-}
-
 /// The state of the run, at one address for all lcores.
 struct RunState: ~Copyable {
   /// Receiving ends: workers flush.
   let stop = Atomic<Bool>(false)
+}
+
+/// What an export lcore and the workers that it serves share besides their rings, at one address for all.
+struct ExportState: ~Copyable {
   /// Workers that have handed over all of their records.
   let finishedWorkers = Atomic<Int>(0)
 }
@@ -40,15 +25,19 @@ struct WorkerLink: BitwiseCopyable {
   let records: OpaquePointer
   /// Export to worker: empty records.
   let returned: OpaquePointer
+  /// The export lcore's, which serves this worker.
+  let export: UnsafeMutablePointer<ExportState>
   /// Written by the worker only.
   let counters: UnsafeMutablePointer<LcoreCounters>
 
   /// Records that fit the way to the export lcore; the way back has twice that, because the export lcore's
   /// hands come on top.
   static let ringSize: UInt32 = 8192
+  /// Records that may wait in both rings: those that are finished, and those that are on their way back.
+  static let recordsUnderWay = 2 * Int(ringSize)
 
   /// Makes the rings on the worker's socket.
-  init(lcore: UInt32, socket: Int32) throws(Failure) {
+  init(lcore: UInt32, socket: Int32, export: UnsafeMutablePointer<ExportState>) throws(Failure) {
     guard let records = martlet_ring_create("records_\(lcore)", Self.ringSize, socket),
       let returned = martlet_ring_create("returned_\(lcore)", Self.ringSize * 2, socket)
     else {
@@ -58,6 +47,7 @@ struct WorkerLink: BitwiseCopyable {
     }
     self.records = records
     self.returned = returned
+    self.export = export
     // Two cache lines of its own, so that no two workers write one line.
     let memory = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 128)
     counters = memory.bindMemory(to: LcoreCounters.self, capacity: 1)

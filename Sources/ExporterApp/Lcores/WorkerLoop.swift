@@ -5,25 +5,10 @@ import CIntrinsics
 import FlowCore
 import Synchronization
 
-/// One RX queue, as the driver call wants it, and how its packets are timed.
-struct PolledQueue: BitwiseCopyable {
-  var port: UInt16
-  var queue: UInt16
-  /// Where packets' times come from.
-  var source: TimeSource
-  /// What the control lcore knows about the port's times.
-  var shared: UnsafePointer<PortClock>
-  /// The lcore's copy of the device's clock, and which version it is.
-  var clock: DeviceClock
-  var version: UInt64 = 0
-  /// When the queue was polled last, nanoseconds since 1970.
-  var polled: UInt64 = 0
-}
-
 /// A worker lcore's loop with all that it owns.
 struct WorkerLoop {
   /// Packets per poll.
-  static let burst: UInt16 = 32
+  static let burst = UInt16(FlowWorker.burstSize)
 
   let run: UnsafeMutablePointer<RunState>
   let worker: Unmanaged<FlowWorker>
@@ -54,7 +39,7 @@ struct WorkerLoop {
   /// Takes `worker` over for the rest of the process.
   init(
     run: UnsafeMutablePointer<RunState>, worker: FlowWorker, link: WorkerLink, queues: [PolledQueue],
-    shared: Bool, hertz: UInt64, field: TimestampField?, benchmarks: BenchmarkOptions
+    shared: Bool, hertz: UInt64, field: TimestampField?, benchmarks: RunConfiguration.Benchmarks
   ) {
     self.run = run
     self.worker = .passRetained(worker)
@@ -64,8 +49,8 @@ struct WorkerLoop {
       (self.queues + index).initialize(to: queue)
     }
     queueCount = queues.count
-    receiveOnly = benchmarks.receiveOnly
-    takesCycles = benchmarks.cycles
+    receiveOnly = benchmarks.receivesOnly
+    takesCycles = benchmarks.takesCycles
     clock = Clock(hertz: hertz)
     behind = queues.contains { $0.source != .lcore } ? Self.deviceDelay : 0
     arrival = ArrivalTimes(burst: Int(Self.burst), field: field)
@@ -82,7 +67,7 @@ struct WorkerLoop {
     if receiveOnly { receiveOnlyLoop() } else { loop() }
     link.counters.pointee.nanoseconds = Clock.thread() &- start
     worker._withUnsafeGuaranteedRef { flush($0) }
-    run.pointee.finishedWorkers.wrappingAdd(1, ordering: .releasing)
+    link.export.pointee.finishedWorkers.wrappingAdd(1, ordering: .releasing)
   }
 
   /// The main loop.
@@ -127,7 +112,7 @@ struct WorkerLoop {
 
   /// The time stamp counter where the cycles of passes are taken, else 0.
   @inline(__always)
-  private func cycles() -> UInt64 { takesCycles ? martlet_tsc() : 0 }
+  private func cycles() -> UInt64 { takesCycles ? Clock.cycles() : 0 }
 
   /// Describes the burst in `mbufs` to the engine, asking for the first line of every packet on the way, and calls
   /// `look` for each mbuf; returns what they have on the wire at least, in octets.

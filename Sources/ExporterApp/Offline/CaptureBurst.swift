@@ -3,10 +3,10 @@ import CIntrinsics
 import FlowCore
 import Glibc
 
-/// Up to 32 packets in buffers of their own, each buffer as long as its longest packet so far.
+/// A burst's packets in buffers of their own, each buffer as long as its longest packet so far.
 struct CaptureBurst: ~Copyable {
   /// Packets that fit.
-  static let capacity = 32
+  static let capacity = FlowWorker.burstSize
   /// Bytes of a packet that are kept: libpcap's own limit for most link types.
   static let longestPacket = 262_144
 

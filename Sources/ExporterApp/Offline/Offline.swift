@@ -12,23 +12,24 @@ enum Offline {
   ///
   /// - Throws: the last capture that could not be read to its end, the ones before it were reported; else records that
   ///   were lost on the way out.
-  static func run(_ options: Options) throws(Failure) {
+  static func run(_ configuration: RunConfiguration) throws(Failure) {
     handleSignals()
-    let schema = try BuiltInSchema(options)
+    let schema = try BuiltInSchema(configuration)
     // All captures together are port 0.
-    try schema.numberInterfaces([PortInterface(port: 0, index: 0)], options.ingressInterface)
-    try CrashReport.prepare(directory: options.crashDir, plugins: schema.pluginNames)
+    try schema.numberInterfaces([PortInterface(port: 0, index: 0)], configuration.ingressInterfaces)
+    try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
     CrashReport.lcore(0, "offline")
-    Drain.configure(options.drainTimeout)
-    let plan = try OutputPlan(options.export, fallback: "text:-", inputs: options.pcap)
-    try checkCaptures(options)
-    let worker = try FlowWorker(options, schema: schema, number: 0, live: false, memory: PlainMemory())
-    try worker.makeSlab(options, schema: schema, live: false, memory: PlainMemory())
+    Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
+    let plan = try OutputPlan(configuration.exports, fallback: "text:-", inputs: configuration.captures)
+    try checkCaptures(configuration)
+    let worker = try FlowWorker(
+      configuration, schema: schema, number: 0, recordsUnderWay: nil, memory: PlainMemory())
+    try worker.makeSlab(configuration, schema: schema, live: false, memory: PlainMemory())
     // Last, when nothing else can fail: until here no file was touched.
-    let outputs = try Outputs(plan, options, schema: schema, live: false)
-    var reader = OfflineReader(worker: worker, outputs: outputs, stats: options.stats)
+    let outputs = try Outputs(plan, configuration, schema: schema, live: false)
+    var reader = OfflineReader(worker: worker, outputs: outputs, stats: configuration.stats)
     var failures: [Failure] = []
-    for path in options.pcap where !interrupted.load(ordering: .relaxed) {
+    for path in configuration.captures where !interrupted.load(ordering: .relaxed) {
       do {
         try reader.read(Capture(path), until: interrupted)
       } catch {
@@ -36,9 +37,9 @@ enum Offline {
       }
     }
     reader.finish()
-    if options.stats != nil { reader.printTotals() }
+    if configuration.stats != nil { reader.printTotals() }
     for warning in CounterReport.warnings(reader.snapshot) { Console.warning(warning) }
-    if let lost = outputs.outcome(before: 0) { failures.append(lost) }
+    if let lost = Outputs.outcome(of: [outputs], before: 0) { failures.append(lost) }
     guard let last = failures.popLast() else { return }
     for failure in failures { Console.line(failure.description) }
     throw last
@@ -47,9 +48,9 @@ enum Offline {
   /// Looks whether at least one of the captures can be read; pipes and standard input are believed.
   ///
   /// - Throws: the last one's trouble, when there is none.
-  private static func checkCaptures(_ options: Options) throws(Failure) {
+  private static func checkCaptures(_ configuration: RunConfiguration) throws(Failure) {
     var failures: [Failure] = []
-    for path in options.pcap {
+    for path in configuration.captures {
       var status = stat()
       if path == "-" || stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO { return }
       do {
@@ -61,9 +62,9 @@ enum Offline {
     }
     guard let last = failures.popLast() else { return }
     for failure in failures { Console.line(failure.description) }
-    if options.stats != nil {
+    if configuration.stats != nil {
       var nothing = CounterSnapshot()
-      nothing.workers = [(0, LcoreCounters(), WorkerCounters())]
+      nothing.workers = [.init(lcore: 0)]
       Console.line("totals")
       Console.table(CounterReport.totals(nothing))
     }
@@ -96,7 +97,7 @@ enum Offline {
     sigaction(SIGALRM, &reminder, nil)
     var request = sigaction()
     request.sa_flags = SA_RESTART
-    request.__sigaction_handler.sa_handler = { Requests.reopen.store($0 == SIGHUP, ordering: .relaxed) }
+    request.__sigaction_handler.sa_handler = { _ in Requests.reopenings.wrappingAdd(1, ordering: .relaxed) }
     sigaction(SIGHUP, &request, nil)
     request.__sigaction_handler.sa_handler = { _ in Requests.report.store(true, ordering: .relaxed) }
     sigaction(SIGUSR1, &request, nil)
@@ -164,10 +165,8 @@ struct OfflineReader: ~Copyable {
   /// All counters, the capture in the place of an lcore.
   var snapshot: CounterSnapshot {
     var snapshot = CounterSnapshot()
-    snapshot.workers = [(0, counters, worker.counters)]
-    snapshot.exported = outputs.records
-    snapshot.outputs = outputs.counters
-    snapshot.exportFaults = outputs.parserFaults
+    snapshot.workers = [.init(lcore: 0, loop: counters, engine: worker.counters)]
+    snapshot.exporters = [outputs.counters(lcore: 0)]
     snapshot.plugins = worker.pluginNames
     return snapshot
   }

@@ -1,6 +1,7 @@
 // The packet buffers of a port, on the NUMA socket of the lcores that read them.
 import CDPDK
 import CPcap
+import FlowCore
 
 /// One mbuf pool per NUMA socket that polls the port. Pools live until EAL ends.
 struct PacketPools {
@@ -21,7 +22,7 @@ struct PacketPools {
       let queues = sockets.count { $0 == socket }
       // A cache takes up to 1.5 times its size before it gives back.
       let cached = (queues + 1) * (Self.cache + Self.cache / 2)
-      let needed = queues * (descriptors + 4 * Int(WorkerLoop.burst)) + cached + kept.packets
+      let needed = queues * (descriptors + 4 * FlowWorker.burstSize) + cached + kept.packets
       var count = 2048
       while count <= needed { count *= 2 }
       // A power of two minus one uses the pool's ring best.

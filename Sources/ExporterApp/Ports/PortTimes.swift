@@ -3,16 +3,6 @@
 import CDPDK
 import Glibc
 
-/// What `--clock` asks for.
-enum ClockChoice: String, CaseIterable, Sendable {
-  /// The device's times where it gives any; a replay has the time of its replay.
-  case auto
-  /// The device's times, also those of a replayed file.
-  case device
-  /// The CPU's time stamp counter.
-  case tsc
-}
-
 /// Where the times of a queue's packets come from.
 enum TimeSource: UInt8, BitwiseCopyable, Sendable {
   /// The lcore's clock when it found the burst.

@@ -116,7 +116,7 @@ private struct EnabledCheck<Registry: PluginRegistry>: PluginVisitor {
 struct FieldSequence: FieldListener, Equatable {
   /// What makes an element one: who names it, its number, its direction.
   struct Element: Hashable {
-    var scope: InformationElement.Scope
+    var owner: InformationElement.Owner
     var identifier: UInt16
     var isReverse: Bool
   }
@@ -136,8 +136,8 @@ struct FieldSequence: FieldListener, Equatable {
     fields.append(
       Field(
         element: Element(
-          scope: element.scope, identifier: element.identifier, isReverse: element.isReverse), length: length,
-        name: "\(element.scope)\(element.isReverse ? "@reverse" : ""):\(element.name)"))
+          owner: element.owner, identifier: element.identifier, isReverse: element.isReverse), length: length,
+        name: "\(element.owner)\(element.isReverse ? "@reverse" : ""):\(element.name)"))
   }
   mutating func field(_ element: InformationElement, length: UInt16) { add(element, Int(length)) }
   mutating func list<Entry: FixedWidthInteger>(

@@ -95,7 +95,7 @@ extension RecordSchema {
 
   /// The columns, and how many of them belong to each plugin.
   func columnsAndCounts() -> (columns: [InformationElement], counts: [Int]) {
-    var collector = ColumnCollector()
+    var collector = ColumnList()
     withEmptyRecord { record, slab in
       for isVersion6 in [false, true] {
         collector.restartBlock()

@@ -34,7 +34,7 @@ struct UniflowWriter<Base: FieldWriter & ~Copyable>: FieldWriter, ~Copyable {
   private func own(_ element: InformationElement) -> InformationElement? {
     guard element.isReverse == isReverse else { return nil }
     if isReverse { return element.forward }
-    let isIdentifier = element.scope == .iana && element.identifier == FlowIdentifier.identifier.identifier
+    let isIdentifier = element.owner == .iana && element.identifier == FlowIdentifier.identifier.identifier
     return isIdentifier ? nil : element
   }
 

@@ -14,7 +14,7 @@ public enum EnterpriseNumber {
   public static let documentation: UInt32 = 32473
 }
 
-extension InformationElement.Scope {
+extension InformationElement.Owner {
   /// The enterprise number of Martlet's own elements unless the operator names another.
   public static var martletEnterpriseNumber: UInt32 { EnterpriseNumber.documentation }
 
@@ -38,7 +38,7 @@ extension InformationElement {
   /// - Parameter martlet: the number to use for Martlet's own elements.
   @inlinable @inline(__always)
   public func enterpriseNumber(martlet: UInt32 = EnterpriseNumber.documentation) -> UInt32 {
-    switch scope {
+    switch owner {
     case .iana: isReverse ? 29305 : 0
     case .cesnet: 8057
     case .flowmon: 39499
@@ -48,13 +48,13 @@ extension InformationElement {
 
   /// The name in JSON and CSV, for example `iana@reverse:octetDeltaCount`; allocates.
   public var key: String {
-    "\(scope.name)\(isReverse ? "@reverse" : ""):\(name)"
+    "\(owner.name)\(isReverse ? "@reverse" : ""):\(name)"
   }
 
   /// What tells two elements apart, in one word.
   @inlinable @inline(__always)
   public var code: UInt32 {
-    UInt32(identifier) | UInt32(scope.rawValue) << 16 | (isReverse ? 1 << 24 : 0)
+    UInt32(identifier) | UInt32(owner.rawValue) << 16 | (isReverse ? 1 << 24 : 0)
   }
 
   /// The element that carries lists (RFC 6313 section 4.5.1).

@@ -2,7 +2,7 @@
 // `--list-plugins` and the documentation.
 
 /// The abstract data types of RFC 7011 section 6.1 that Martlet exports.
-public enum AbstractDataType: UInt8, Sendable, Hashable {
+public enum AbstractDataType: UInt8, BitwiseCopyable, Sendable, Hashable {
   case octetArray = 0
   case unsigned8 = 1
   case unsigned16 = 2
@@ -27,7 +27,7 @@ public enum AbstractDataType: UInt8, Sendable, Hashable {
 }
 
 /// Semantics of an element's values (RFC 5610 section 3.6, RFC 7012 section 3.2).
-public enum DataTypeSemantics: UInt8, Sendable, Hashable {
+public enum DataTypeSemantics: UInt8, BitwiseCopyable, Sendable, Hashable {
   case `default` = 0
   case quantity = 1
   case totalCounter = 2
@@ -38,7 +38,7 @@ public enum DataTypeSemantics: UInt8, Sendable, Hashable {
 }
 
 /// Units of an element's values (IANA "IPFIX Information Element Units").
-public enum Units: UInt16, Sendable, Hashable {
+public enum Units: UInt16, BitwiseCopyable, Sendable, Hashable {
   case none = 0
   case bits = 1
   case octets = 2
@@ -57,20 +57,20 @@ public enum Units: UInt16, Sendable, Hashable {
 ///
 /// Elements are declared as `static let` next to the code that fills them; all members are literals, so a
 /// declaration costs nothing at run time.
-public struct InformationElement: Sendable {
+public struct InformationElement: BitwiseCopyable, Sendable {
   /// Who names the element: the part of a JSON key before the colon.
-  public enum Scope: UInt8, Sendable, Hashable {
+  public enum Owner: UInt8, BitwiseCopyable, Sendable, Hashable {
     case iana
     case cesnet
     case flowmon
-    /// Martlet's own elements; their enterprise number is `Scope.martletEnterpriseNumber` unless the operator names one.
+    /// Martlet's own elements; their enterprise number is `Owner.martletEnterpriseNumber` unless the operator names one.
     case martlet
   }
 
   /// The registered name, for example `sourceIPv4Address`.
   public let name: StaticString
   /// Who registered it.
-  public let scope: Scope
+  public let owner: Owner
   /// The element's number, 1 to 32767 (RFC 7011 section 3.2).
   public let identifier: UInt16
   /// The type of its values, or of each entry where the element is sent in a basicList.
@@ -85,10 +85,10 @@ public struct InformationElement: Sendable {
   /// Declares an element; pure data, no registration is needed.
   @inlinable
   public init(
-    _ scope: Scope, _ identifier: UInt16, _ name: StaticString, _ type: AbstractDataType,
+    _ owner: Owner, _ identifier: UInt16, _ name: StaticString, _ type: AbstractDataType,
     semantics: DataTypeSemantics = .default, units: Units = .none, isReverse: Bool = false
   ) {
-    self.scope = scope
+    self.owner = owner
     self.identifier = identifier
     self.name = name
     self.type = type
@@ -100,12 +100,12 @@ public struct InformationElement: Sendable {
   /// The element for the reverse direction of a biflow (RFC 5103 section 6).
   @inlinable
   public var reversed: InformationElement {
-    InformationElement(scope, identifier, name, type, semantics: semantics, units: units, isReverse: true)
+    InformationElement(owner, identifier, name, type, semantics: semantics, units: units, isReverse: true)
   }
 
   /// The element for the forward direction of a biflow.
   @inlinable
   public var forward: InformationElement {
-    InformationElement(scope, identifier, name, type, semantics: semantics, units: units)
+    InformationElement(owner, identifier, name, type, semantics: semantics, units: units)
   }
 }

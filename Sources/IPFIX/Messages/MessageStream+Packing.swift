@@ -29,6 +29,9 @@ extension MessageStream {
     var shortestRecord: Int
     /// Its records end in paddingOctets.
     var hasField: Bool
+    /// Where its fields begin in `templateFields`, and how many there are.
+    var firstField: Int
+    var fieldCount: Int
   }
 
   /// Assigns the next template number to a key, writes the template and opens a data set; false: record dropped.
@@ -37,7 +40,7 @@ extension MessageStream {
     let identifier = Self.firstTemplate &+ templates.count
     let isEmpty = record.fieldCount == 0
     let hasField = configuration.padsMessages && record.isVariable
-    if hasField { record.append(.paddingOctets) }
+    if hasField { record.append(.paddingOctets, .padding) }
     record.setIdentifier(UInt16(clamping: identifier))
     // A template without fields would be a withdrawal (RFC 7011 section 8.1).
     guard identifier <= 65535, !isEmpty,
@@ -48,14 +51,20 @@ extension MessageStream {
     }
     let index = templates.count
     keys.insert(key, index)
-    add(record.bytes, shortestRecord: record.shortestRecord, hasField: hasField)
+    add(
+      record.bytes, fields: record.fields, from: 0, count: record.fields.count,
+      shortestRecord: record.shortestRecord, hasField: hasField)
     writeTemplate(index)
     open(key, index)
     return true
   }
 
   /// Keeps a template's record under the next number.
-  private mutating func add(_ record: Bytes, shortestRecord: Int, hasField: Bool) {
+  private mutating func add(
+    _ record: Bytes, fields: borrowing GrowableList<TemplateField>, from firstField: Int,
+    count fieldCount: Int,
+    shortestRecord: Int, hasField: Bool
+  ) {
     let last = templates.isEmpty ? nil : templates[templates.count &- 1]
     let offset = last.map { $0.offset &+ $0.length } ?? 0
     let end = offset &+ record.count
@@ -63,7 +72,13 @@ extension MessageStream {
     templateOctets.copy(record, to: offset)
     templates.append(
       TemplatePlace(
-        offset: offset, length: record.count, shortestRecord: shortestRecord, hasField: hasField))
+        offset: offset, length: record.count, shortestRecord: shortestRecord, hasField: hasField,
+        firstField: templateFields.count, fieldCount: fieldCount))
+    var index = firstField
+    while index < firstField &+ fieldCount {
+      templateFields.append(fields[index])
+      index &+= 1
+    }
   }
 
   /// Keeps the first `count` templates of another stream, in a stream without templates.
@@ -72,7 +87,9 @@ extension MessageStream {
     while index < count {
       let place = other.templates[index]
       add(
-        other.templateOctets.view(place.offset, place.length), shortestRecord: place.shortestRecord,
+        other.templateOctets.view(place.offset, place.length),
+        fields: other.templateFields, from: place.firstField, count: place.fieldCount,
+        shortestRecord: place.shortestRecord,
         hasField: place.hasField)
       index &+= 1
     }

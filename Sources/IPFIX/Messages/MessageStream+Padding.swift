@@ -5,6 +5,15 @@ extension FieldSpecifier {
   static var paddingOctets: FieldSpecifier { FieldSpecifier(identifier: 210, length: variableLength) }
 }
 
+extension TemplateField {
+  /// paddingOctets (IANA 210), of variable length.
+  static var padding: TemplateField {
+    TemplateField(
+      element: InformationElement(.iana, 210, "paddingOctets", .octetArray),
+      length: FieldSpecifier.variableLength, isList: false)
+  }
+}
+
 extension MessageStream {
   /// Fills the open message, whose sets are closed, up to its usual length with octets of its last data set.
   ///

@@ -2,7 +2,7 @@
 import Wire
 
 /// What a message stream did; all counts only grow.
-public struct StreamCounters: Sendable, Equatable {
+public struct MessageCounters: Sendable, Equatable {
   /// Data records put into messages.
   public var records: UInt64 = 0
   /// Messages finished.
@@ -70,7 +70,7 @@ public struct MessageStream: ~Copyable {
   static var firstTemplate: Int { 258 }
 
   /// What was done so far.
-  public internal(set) var counters = StreamCounters()
+  public internal(set) var counters = MessageCounters()
   /// Seconds since 1970 for the headers of messages finished from now on.
   public internal(set) var exportTime: UInt32 = 0
 
@@ -78,6 +78,8 @@ public struct MessageStream: ~Copyable {
   var keys = KeyTable()
   /// The encoded template records, one after the other.
   var templateOctets = OwnedBytes(count: 2048)
+  /// The fields of all templates, one after the other.
+  var templateFields = GrowableList<TemplateField>(capacity: 256)
   /// Where each template lies; its number is `firstTemplate` plus the index.
   var templates = GrowableList<TemplatePlace>()
   /// Templates that finished messages hold.
@@ -133,13 +135,13 @@ public struct MessageStream: ~Copyable {
   ///   - encode: writes the record's fields. It is called again when the record did not fit into the open message.
   @inlinable @inline(__always)
   public mutating func append(
-    key: UInt64, describe: (inout TemplateCollector) -> Void, encode: (inout DataRecordWriter) -> Void
+    key: UInt64, describe: (inout TemplateBuilder) -> Void, encode: (inout DataRecordWriter) -> Void
   ) {
     if _slowPath(key != openKey || setStart == 0) {
       if !open(key) {
-        var collector = TemplateCollector(martletEnterpriseNumber: martletEnterpriseNumber)
-        describe(&collector)
-        guard define(key, &collector.record) else { return }
+        var builder = TemplateBuilder(martletEnterpriseNumber: martletEnterpriseNumber)
+        describe(&builder)
+        guard define(key, &builder.record) else { return }
       }
     }
     repeat {
@@ -209,6 +211,25 @@ public struct MessageStream: ~Copyable {
       index &+= 1
     }
     closeSet()
+  }
+
+  /// The numbers of all templates so far, in their order.
+  public var templateIdentifiers: Range<Int> {
+    Self.firstTemplate..<Self.firstTemplate &+ min(templates.count, 65536 - Self.firstTemplate)
+  }
+
+  /// The fields of a template with what their values mean, in the order of the records; none for a number that is not
+  /// among `templateIdentifiers`. Allocates.
+  public func fields(ofTemplate identifier: Int) -> [TemplateField] {
+    guard templateIdentifiers.contains(identifier) else { return [] }
+    let place = templates[identifier &- Self.firstTemplate]
+    var fields: [TemplateField] = []
+    var index = place.firstField
+    while index < place.firstField &+ place.fieldCount {
+      fields.append(templateFields[index])
+      index &+= 1
+    }
+    return fields
   }
 
   /// Starts a new transport session: the sequence restarts at 0 and all templates are written before any data.

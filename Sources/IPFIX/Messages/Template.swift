@@ -34,11 +34,31 @@ public struct Template: Sendable, Equatable {
   }
 }
 
+/// A field of a template with all that is known of its values: name, type, semantics and units, for whoever describes
+/// elements to collectors (RFC 5610).
+public struct TemplateField: BitwiseCopyable, Sendable {
+  /// What the field holds; of a basicList the element of its entries.
+  public let element: InformationElement
+  /// Octets on the wire, `FieldSpecifier.variableLength` where each record says how many.
+  public let length: UInt16
+  /// Whether it is a basicList (RFC 6313 section 4.5.1).
+  public let isList: Bool
+
+  /// A field; pure data.
+  public init(element: InformationElement, length: UInt16, isList: Bool) {
+    self.element = element
+    self.length = length
+    self.isList = isList
+  }
+}
+
 /// A template record as it grows, field by field, in the form that `Template.record` draws.
 @usableFromInline
 struct TemplateRecord: ~Copyable {
   private var memory = OwnedBytes(count: 512)
   private var length = Self.headerLength
+  /// The fields with what their values mean; those that were added without it are left out.
+  private(set) var fields = GrowableList<TemplateField>(capacity: 64)
   /// How many fields there are.
   private(set) var fieldCount = 0
   /// The octets of the shortest data record: the fixed fields, and one for each variable field's length.
@@ -67,6 +87,12 @@ struct TemplateRecord: ~Copyable {
     memory.store(UInt16(truncatingIfNeeded: fieldCount), at: 2)
   }
 
+  /// Adds a field with what its values mean.
+  mutating func append(_ field: FieldSpecifier, _ meaning: TemplateField) {
+    append(field)
+    fields.append(meaning)
+  }
+
   /// Fills in the template's number.
   mutating func setIdentifier(_ identifier: UInt16) { memory.store(identifier, at: 0) }
 
@@ -74,33 +100,41 @@ struct TemplateRecord: ~Copyable {
   var bytes: Bytes { memory.view(0, length) }
 }
 
-/// Collects the field specifiers of a record; the values are ignored.
-public struct TemplateCollector: FieldListener, ~Copyable {
-  /// What was collected so far.
+/// Makes a template of a record's fields; the values are ignored.
+public struct TemplateBuilder: FieldListener, ~Copyable {
+  /// The fields so far.
   @usableFromInline var record = TemplateRecord()
   private let martletEnterpriseNumber: UInt32
 
-  /// An empty collector that gives Martlet's own elements the enterprise number `martletEnterpriseNumber`.
+  /// A template without fields that gives Martlet's own elements the enterprise number `martletEnterpriseNumber`.
   public init(martletEnterpriseNumber: UInt32 = EnterpriseNumber.documentation) {
     self.martletEnterpriseNumber = martletEnterpriseNumber
   }
 
   public mutating func field(_ element: InformationElement, length: UInt16) {
-    record.append(
-      FieldSpecifier(
-        identifier: element.identifier, length: length,
-        enterpriseNumber: element.enterpriseNumber(martlet: martletEnterpriseNumber)))
+    append(element, as: element, length: length, isList: false)
   }
 
   /// The field is a basicList of variable length; the inner element is named in the data (RFC 6313 section 4.5.1).
   public mutating func list<Entry: FixedWidthInteger>(
     _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
   ) {
-    field(.basicList, length: FieldSpecifier.variableLength)
+    append(element, as: .basicList, length: FieldSpecifier.variableLength, isList: true)
   }
   public mutating func times(
     _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
   ) {
-    field(.basicList, length: FieldSpecifier.variableLength)
+    append(element, as: .basicList, length: FieldSpecifier.variableLength, isList: true)
+  }
+
+  /// Adds a field of the kind `carrier` that holds values of `element`.
+  private mutating func append(
+    _ element: InformationElement, as carrier: InformationElement, length: UInt16, isList: Bool
+  ) {
+    record.append(
+      FieldSpecifier(
+        identifier: carrier.identifier, length: length,
+        enterpriseNumber: carrier.enterpriseNumber(martlet: martletEnterpriseNumber)),
+      TemplateField(element: element, length: length, isList: isList))
   }
 }

@@ -22,14 +22,16 @@ import Testing
       Issue.record("not offline")
       return
     }
-    #expect(options.pcap == ["a.pcap", "-"])
+    #expect(options.captures == ["a.pcap", "-"])
     #expect(options.inactiveTimeout.nanoseconds == 500_000_000)
     #expect(options.activeTimeout.nanoseconds == 300_000_000_000)
-    #expect(options.odid == 7)
-    #expect(options.mtu == 1458)
+    #expect(options.observationDomain == 7)
+    #expect(options.largestMessage == 1458)
   }
 
-  @Test(arguments: [["--help"], ["--version"], ["--list-plugins"], ["-l", "0", "--", "--help"]])
+  @Test(arguments: [
+    ["--help"], ["--version"], ["--list-plugins"], ["--list-counters"], ["-l", "0", "--", "--help"],
+  ])
   func questionsNeedNoEAL(arguments: [String]) throws {
     guard case .answer(let text) = try Invocation(arguments) else {
       Issue.record("no answer")

@@ -173,6 +173,6 @@ import Wire
         UnsafeRawPointer($0).assumingMemoryBound(to: sockaddr.self), length: 129, family: AF_INET)
     }
     #expect(tooLong == nil)
-    #expect(!ExportError.reason(-1).isEmpty)
+    #expect(!errorText(-1).isEmpty)
   }
 }

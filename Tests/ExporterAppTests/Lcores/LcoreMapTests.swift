@@ -14,7 +14,7 @@ import Testing
   @Test func mainControlsTheNextExportsTheRestReceive() throws {
     let map = try LcoreMap(main: 0, others: [1, 2, 3], ports: one, queues: nil, config: nil, cpus: cpus)
     #expect(map.control == 0)
-    #expect(map.export == 1)
+    #expect(map.exporters == [.init(lcore: 1, workers: [2, 3])])
     #expect(
       map.workers == [
         .init(lcore: 2, queues: [.init(port: 0, queue: 0)]),
@@ -72,7 +72,25 @@ import Testing
       (2, [4, 6, 8, 10], "-l 4,6,8,10"), (1, [], "--lcores '0@0,1@0,2@0'"),
     ] as [(Int, [UInt32], String)])
   func workersGetCPUsOfTheirOwn(workers: Int, cpus: [UInt32], option: String) {
-    #expect(LcoreMap.suggestion(workers: workers, cpus: cpus) == option)
+    #expect(EALArguments.lcores(workers: workers, cpus: cpus) == option)
+  }
+
+  /// Workers are dealt out one by one; lcores without a queue are nobody's.
+  @Test func severalExportLcoresShareTheWorkers() throws {
+    let map = try LcoreMap(
+      main: 0, others: [1, 2, 3, 4, 5, 6], ports: one, queues: 3, config: nil, exporters: 2, cpus: cpus)
+    #expect(map.workers.map(\.lcore) == [3, 4, 5] && map.unused == [6])
+    #expect(map.exporters == [.init(lcore: 1, workers: [3, 5]), .init(lcore: 2, workers: [4])])
+    let failure = #expect(throws: Failure.self) {
+      try LcoreMap(main: 0, others: [1, 2], ports: one, queues: nil, config: nil, exporters: 2, cpus: cpus)
+    }
+    #expect(failure?.status == 64)
+    let taken = #expect(throws: Failure.self) {
+      try LcoreMap(
+        main: 0, others: [1, 2, 3], ports: one, queues: nil, config: QueueMap("(0,0,2)"), exporters: 2,
+        cpus: cpus)
+    }
+    #expect(taken?.description.contains("which exports") == true)
   }
 
   @Test func theKernelsListsOfCPUsAreRead() {

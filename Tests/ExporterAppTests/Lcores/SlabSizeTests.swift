@@ -32,7 +32,7 @@ import Testing
   }
 
   private func requests(limit: Int, plugins: String) throws -> [Int] {
-    let options = try Options.parse(["--plugins", plugins, "--flows", "1048576", "--pcap", "x"])
+    let options = try Options.parse(["--plugins", plugins, "--flows", "1048576", "--pcap", "x"]).values
     let schema = try BuiltInSchema(options)
     var configuration = FlowConfiguration()
     configuration.flows = 64

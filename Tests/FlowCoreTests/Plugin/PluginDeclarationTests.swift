@@ -150,7 +150,7 @@ private struct FieldLister: FieldListener {
   var fields: [String] = []
 
   private func key(_ element: InformationElement) -> String {
-    "\(element.scope)\(element.isReverse ? "@reverse" : ""):\(element.name)"
+    "\(element.owner)\(element.isReverse ? "@reverse" : ""):\(element.name)"
   }
   mutating func field(_ element: InformationElement, length: UInt16) {
     fields.append("\(key(element)) \(element.identifier) \(element.type) \(length)")

@@ -345,7 +345,7 @@ private func refusal<Registry: PluginRegistry>(_ registry: Registry.Type, enable
       for field in plugin.fields {
         let element = field.element
         let number =
-          UInt64(element.scope.rawValue) << 32 | (element.isReverse ? 1 << 16 : 0)
+          UInt64(element.owner.rawValue) << 32 | (element.isReverse ? 1 << 16 : 0)
           | UInt64(element.identifier)
         #expect(owners.updateValue(plugin.name, forKey: number) == nil, "\(element.name)")
       }

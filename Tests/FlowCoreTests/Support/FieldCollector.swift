@@ -15,7 +15,7 @@ struct FieldCollector: NumberWriter {
   var fields: [String: FieldValue] = [:]
 
   private mutating func set(_ element: InformationElement, _ value: FieldValue) {
-    fields["\(element.scope)\(element.isReverse ? "@reverse" : ""):\(element.name)"] = value
+    fields["\(element.owner)\(element.isReverse ? "@reverse" : ""):\(element.name)"] = value
   }
 
   static func isoTime(_ nanoseconds: UInt64) -> String {

@@ -1,1 +1,1 @@
-../../../Sources/ExporterApp/Failure.swift
+../../../Sources/ExporterApp/Process/Failure.swift

@@ -168,11 +168,9 @@ final class FileWriter: @unchecked Sendable {
   }
 
   private static func wait(_ semaphore: UnsafeMutablePointer<sem_t>, milliseconds: Int) {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    let nanoseconds = time.tv_nsec &+ milliseconds &* 1_000_000
-    time.tv_sec &+= nanoseconds / 1_000_000_000
-    time.tv_nsec = nanoseconds % 1_000_000_000
+    let end = Clock.system() &+ UInt64(clamping: milliseconds) &* 1_000_000
+    var time = timespec(
+      tv_sec: Int(clamping: end / 1_000_000_000), tv_nsec: Int(clamping: end % 1_000_000_000))
     sem_timedwait(semaphore, &time)
   }
 

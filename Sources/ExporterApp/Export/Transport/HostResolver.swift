@@ -127,7 +127,7 @@ final class HostResolver: Sendable {
       pthread_detach(thread)
     } else {
       context.release()
-      state.withLock { $0 = .done(SocketAddresses(), reason: ExportError.reason(code)) }
+      state.withLock { $0 = .done(SocketAddresses(), reason: errorText(code)) }
     }
   }
 

@@ -103,9 +103,9 @@ final class TCPConnection: ByteConnection {
     nextCandidate &+= 1
     let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     socket = Glibc.socket(candidate.family, type, 0)
-    guard socket >= 0 else { return failed(now, ExportError.reason(errno)) }
+    guard socket >= 0 else { return failed(now, errorText(errno)) }
     let code = candidate.withSockaddr { Glibc.connect(socket, $0, $1) } == 0 ? 0 : errno
-    guard code == 0 || code == EINPROGRESS else { return failed(now, ExportError.reason(code)) }
+    guard code == 0 || code == EINPROGRESS else { return failed(now, errorText(code)) }
     // The kernel would try for two minutes.
     state = .connecting(deadline: now.monotonic &+ 10_000_000_000)
     return .none
@@ -117,12 +117,12 @@ final class TCPConnection: ByteConnection {
   private func finish(_ now: Moment, _ deadline: UInt64) -> ConnectionEvent {
     var waiting = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
     guard poll(&waiting, 1, 0) > 0 else {
-      return now.monotonic >= deadline ? failed(now, ExportError.reason(ETIMEDOUT)) : .none
+      return now.monotonic >= deadline ? failed(now, errorText(ETIMEDOUT)) : .none
     }
     var code: Int32 = 0
     var size = socklen_t(MemoryLayout<Int32>.size)
     getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &size)
-    guard code == 0 else { return failed(now, ExportError.reason(code)) }
+    guard code == 0 else { return failed(now, errorText(code)) }
     var on: Int32 = 1
     setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, size)
     state = .connected
@@ -153,7 +153,7 @@ final class TCPConnection: ByteConnection {
       if count > 0 { return .sent(count) }
       let code = errno
       if count == 0 || code == EAGAIN { return .full }
-      if code != EINTR { return .broken("\(resolver.host): \(ExportError.reason(code))") }
+      if code != EINTR { return .broken("\(resolver.host): \(errorText(code))") }
     }
   }
 
@@ -165,7 +165,7 @@ final class TCPConnection: ByteConnection {
     let code = errno
     if count == 0 { return "\(resolver.host): the collector closed the connection" }
     return count < 0 && code != EAGAIN && code != EINTR
-      ? "\(resolver.host): \(ExportError.reason(code))" : nil
+      ? "\(resolver.host): \(errorText(code))" : nil
   }
 
   var unacknowledged: Int {

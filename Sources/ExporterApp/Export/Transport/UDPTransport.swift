@@ -152,7 +152,7 @@ final class UDPTransport: MessageTransport {
     latestRecords = 0
     templatesAreDoubtful = true
     isSuspect = true
-    note("\(resolver.host): \(ExportError.reason(code))")
+    note("\(resolver.host): \(errorText(code))")
     return true
   }
 
@@ -173,7 +173,7 @@ final class UDPTransport: MessageTransport {
       // A refusal reports an earlier datagram; the one at hand was not sent. It may have been taken just before.
       if noticeRefusal() || attempts == 0 { return attempts < 8 }
       counters.errors &+= 1
-      note("\(resolver.host): \(ExportError.reason(code))")
+      note("\(resolver.host): \(errorText(code))")
       isSuspect = code != EMSGSIZE
       templatesAreDoubtful = true
       return false
@@ -249,13 +249,13 @@ final class UDPTransport: MessageTransport {
     let type = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     let descriptor = Glibc.socket(candidate.family, type, 0)
     guard descriptor >= 0 else {
-      note("\(resolver.host): \(ExportError.reason(errno))")
+      note("\(resolver.host): \(errorText(errno))")
       return false
     }
     var size: Int32 = 4 << 20
     setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, socklen_t(MemoryLayout<Int32>.size))
     guard candidate.withSockaddr({ Glibc.connect(descriptor, $0, $1) }) == 0 else {
-      note("\(resolver.host): \(ExportError.reason(errno))")
+      note("\(resolver.host): \(errorText(errno))")
       Glibc.close(descriptor)
       return false
     }

@@ -21,7 +21,7 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
     case .cannotOpen(let path, EMFILE):
       "cannot create \(path): too few file descriptors are allowed; raise 'ulimit -n'"
     case .cannotOpen(let path, let code):
-      "cannot create \(path): \(Self.reason(code)); choose a place you may write to"
+      "cannot create \(path): \(errorText(code)); choose a place you may write to"
     case .foreignLink(let path):
       "cannot create \(path): it is a symbolic link that another user made; name another file"
     case .sameFile(let path): "cannot create \(path): an input or another output is the same file"
@@ -29,14 +29,8 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
       "cannot write \(path): the disk is full; make room"
     case .cannotWrite(let path, EFBIG):
       "cannot write \(path): the file is as large as 'ulimit -f' or the file system allows; move it away and send SIGHUP"
-    case .cannotWrite(let path, let code): "cannot write \(path): \(Self.reason(code))"
+    case .cannotWrite(let path, let code): "cannot write \(path): \(errorText(code))"
     case .readerGone(let path): "nobody reads \(path) any more"
     }
-  }
-
-  /// The system's words for an errno.
-  static func reason(_ code: Int32) -> String {
-    let words: UnsafeMutablePointer<CChar>? = strerror(code)
-    return words.map { String(cString: $0) } ?? "error \(code)"
   }
 }

@@ -1,18 +1,18 @@
 // CSV needs all columns before the first record; this writer finds them by listening to sample records.
 import IPFIX
 
-/// Collects the columns of a table from records' fields; values are ignored.
+/// The columns of a table, found in records' fields; values are ignored.
 ///
 /// Let a record with every plugin write into it. Within one block (the basic fields, or one plugin's fields) further
 /// samples may be written after `restartBlock()`, for example the IPv4 form after the IPv6 form: fields already known are
 /// passed over, new ones are inserted where they stand. `endBlock()` starts the next block, which may repeat elements.
-public struct ColumnCollector: FieldListener {
+public struct ColumnList: FieldListener {
   /// The columns in order.
   public private(set) var columns: [InformationElement] = []
   private var blockStart = 0
   private var cursor = 0
 
-  /// An empty collector.
+  /// No columns.
   public init() {}
 
   /// The columns of the current block so far.

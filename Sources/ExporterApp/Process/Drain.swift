@@ -10,8 +10,8 @@ enum Drain {
   /// `--drain-timeout` in nanoseconds.
   static var timeout: UInt64 { span.load(ordering: .relaxed) }
 
-  /// Sets `--drain-timeout`, before the run starts.
-  static func configure(_ timeout: Seconds) { span.store(timeout.nanoseconds, ordering: .relaxed) }
+  /// Sets `--drain-timeout` in nanoseconds, before the run starts.
+  static func configure(nanoseconds: UInt64) { span.store(nanoseconds, ordering: .relaxed) }
 
   /// The run ends: all that waits may go on for `timeout` from now. The first call counts; safe in a signal handler.
   static func begin() {
@@ -28,8 +28,8 @@ enum Drain {
 
 /// What a signal asks of the run, set by handlers and the control lcore, taken by whoever owns the outputs.
 enum Requests {
-  /// SIGHUP: reopen files.
-  static let reopen = Atomic<Bool>(false)
+  /// How often SIGHUP asked to reopen files: everybody who has some compares it with what he saw last.
+  static let reopenings = Atomic<UInt64>(0)
   /// SIGUSR1: print the counters (offline only; live the control lcore prints them itself).
   static let report = Atomic<Bool>(false)
 }

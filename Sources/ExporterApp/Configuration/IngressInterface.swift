@@ -1,5 +1,4 @@
 // `--ingress-interface`: the numbers under which collectors know the ports.
-import ArgumentParser
 import FlowCore
 
 /// One value of the option.
@@ -13,7 +12,7 @@ struct IngressInterface {
   init(_ argument: String) throws {
     let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
     guard let last = parts.last, let number = UInt32(last), number > 0 else {
-      throw ValidationError("give an interface a number from 1 to \(UInt32.max), or PORT=N")
+      throw InvalidValue("give an interface a number from 1 to \(UInt32.max), or PORT=N")
     }
     self.number = number
     guard parts.count == 2 else {
@@ -21,7 +20,7 @@ struct IngressInterface {
       return
     }
     guard let port = UInt16(parts[0]) else {
-      throw ValidationError("\(parts[0]) is not the number of a port, as they are printed at start")
+      throw InvalidValue("\(parts[0]) is not the number of a port, as they are printed at start")
     }
     self.port = port
   }

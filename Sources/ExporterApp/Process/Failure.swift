@@ -23,5 +23,8 @@ struct Failure: Error, Equatable, CustomStringConvertible {
   static func general(_ message: String) -> Failure { Failure(status: generalStatus, description: message) }
 }
 
-/// The text of an errno value.
-func errorText(_ number: Int32) -> String { String(cString: strerror(number)) }
+/// The system's words for an errno.
+func errorText(_ number: Int32) -> String {
+  let words: UnsafeMutablePointer<CChar>? = strerror(number)
+  return words.map { String(cString: $0) } ?? "error \(number)"
+}

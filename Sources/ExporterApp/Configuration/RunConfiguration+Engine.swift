@@ -1,14 +1,15 @@
-// From the command line to an engine, live or offline.
+// From a configuration to an engine, live or offline.
 import FlowCore
 
 extension BuiltInSchema {
-  /// The fields that the options ask for.
+  /// The fields that the configuration asks for.
   ///
   /// - Throws: a plugin, option or value that does not exist (usage).
-  convenience init(_ options: Options) throws(Failure) {
+  convenience init(_ configuration: RunConfiguration) throws(Failure) {
     do {
       try self.init(
-        plugins: options.plugins.flatMap { $0 }, timestamps: options.timestamps, isUniflow: options.uniflow)
+        plugins: configuration.plugins, timestamps: configuration.timestamps,
+        isUniflow: configuration.isUniflow)
     } catch {
       throw .usage(error.description)
     }
@@ -16,30 +17,31 @@ extension BuiltInSchema {
 }
 
 extension FlowWorker {
-  /// An engine as the options want it.
+  /// An engine as the configuration wants it.
   ///
+  /// - Parameter recordsUnderWay: live, how many records may wait between the lcores; nil offline.
   /// - Throws: too little memory.
   convenience init(
-    _ options: Options, schema: BuiltInSchema, number: Int, live: Bool, memory: any FlowMemory
+    _ configuration: RunConfiguration, schema: BuiltInSchema, number: Int, recordsUnderWay: Int?,
+    memory: any FlowMemory
   ) throws(Failure) {
-    var configuration = FlowConfiguration()
-    configuration.flows = options.flowLimit(live: live)
-    configuration.activeTimeout = options.activeTimeout.nanoseconds
-    configuration.inactiveTimeout = options.inactiveTimeout.nanoseconds
-    configuration.isOffline = !live
+    var limits = FlowConfiguration()
+    limits.flows = configuration.flowLimit(live: recordsUnderWay != nil)
+    limits.activeTimeout = configuration.activeTimeout.nanoseconds
+    limits.inactiveTimeout = configuration.inactiveTimeout.nanoseconds
+    limits.isOffline = recordsUnderWay == nil
     // It comes later, see `makeSlab`.
-    configuration.slabBytes = 0
-    if live {
-      // Records wait in the rings for the export lcore and come back through them.
-      configuration.recordsUnderWay = 2 * Int(WorkerLink.ringSize)
-      configuration.seed = .random(in: 1...(.max))
+    limits.slabBytes = 0
+    if let recordsUnderWay {
+      limits.recordsUnderWay = recordsUnderWay
+      limits.seed = .random(in: 1...(.max))
     }
     do {
-      try self.init(configuration: configuration, schema: schema, number: number, memory: memory)
+      try self.init(configuration: limits, schema: schema, number: number, memory: memory)
     } catch {
       throw .general(error.description)
     }
-    timesPasses = options.benchmarks.cycles
+    timesPasses = configuration.benchmarks.takesCycles
   }
 
   /// Gives the plugins memory for what they keep of variable length: as much as `SlabSize` says, or half of it as often
@@ -47,11 +49,12 @@ extension FlowWorker {
   /// nearly all of it instead of nothing.
   ///
   /// - Throws: not even the least can be had.
-  func makeSlab(_ options: Options, schema: BuiltInSchema, live: Bool, memory: any FlowMemory) throws(Failure)
+  func makeSlab(_ configuration: RunConfiguration, schema: BuiltInSchema, live: Bool, memory: any FlowMemory)
+    throws(Failure)
   {
     guard schema.pluginCount > 0 else { return }
     var bytes = SlabSize.bytes(
-      flows: options.flowLimit(live: live), live: live, exportsBlocks: schema.exportsBlocks)
+      flows: configuration.flowLimit(live: live), live: live, exportsBlocks: schema.exportsBlocks)
     while true {
       do {
         return try makeSlab(bytes: bytes, memory: memory)
@@ -75,7 +78,7 @@ enum SlabSize {
   }
 }
 
-extension Options {
+extension RunConfiguration {
   /// Flow records for each worker.
   func flowLimit(live: Bool) -> Int { flows ?? (live ? 1 << 20 : 1 << 17) }
 }

@@ -1,6 +1,7 @@
-// The time of a burst for the price of reading the TSC: nanoseconds since 1970, corrected towards the system's
-// clock once a second.
+// Every clock that is read: the time of a burst for the price of reading the TSC (nanoseconds since 1970, corrected towards
+// the system's clock once a second), and the system's own.
 import CDPDK
+import CIntrinsics
 import Glibc
 
 /// Converts time stamp counter cycles to nanoseconds since 1970.
@@ -23,7 +24,7 @@ struct Clock: BitwiseCopyable {
     nominal = UInt64((1e9 / Double(hertz)) * 4_294_967_296)
     scale = nominal
     period = hertz
-    anchorCycles = martlet_tsc()
+    anchorCycles = Self.cycles()
     anchor = Self.system()
   }
 
@@ -37,7 +38,7 @@ struct Clock: BitwiseCopyable {
   /// Nanoseconds since 1970.
   @inline(__always)
   mutating func now() -> UInt64 {
-    let cycles = martlet_tsc()
+    let cycles = Self.cycles()
     if cycles &- anchorCycles >= period { correct(cycles: cycles, system: Self.system()) }
     return time(at: cycles)
   }
@@ -63,6 +64,13 @@ struct Clock: BitwiseCopyable {
     // At most 5 % of a number that fits 63 bits: in whole numbers, which cannot fail.
     return nominal &+ (nominal &>> 10) &* correction / (1_000_000_000 >> 10)
   }
+
+  /// The time stamp counter of the CPU.
+  @inline(__always)
+  static func cycles() -> UInt64 { martlet_cycles() }
+
+  /// The time stamp counter's frequency; only after EAL has started.
+  static var hertz: UInt64 { rte_get_tsc_hz() }
 
   /// CLOCK_REALTIME in nanoseconds.
   static func system() -> UInt64 { read(CLOCK_REALTIME) }

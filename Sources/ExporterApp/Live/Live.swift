@@ -8,16 +8,17 @@ enum Live {
   /// Runs until a signal.
   ///
   /// - Throws: what kept it from starting, or an output that failed for good.
-  static func run(eal arguments: [String], options: Options) throws(Failure) {
+  static func run(eal arguments: [String], _ configuration: RunConfiguration) throws(Failure) {
     // First, because every thread that starts later (EAL's, the exporters') inherits the mask.
     let signals = Signals()
-    let schema = try BuiltInSchema(options)
-    try CrashReport.prepare(directory: options.crashDir, plugins: schema.pluginNames)
-    Drain.configure(options.drainTimeout)
-    let plan = try OutputPlan(options.export, fallback: nil, inputs: EALArguments(arguments).replayedCaptures)
+    let schema = try BuiltInSchema(configuration)
+    try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
+    Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
+    let plan = try OutputPlan(
+      configuration.exports, fallback: nil, inputs: EALArguments(arguments).replayedCaptures)
     let eal = try EAL(arguments)
     do {
-      try serve(eal, options: options, schema: schema, plan: plan, signals: signals)
+      try serve(eal, configuration, schema: schema, plan: plan, signals: signals)
     } catch {
       eal.stop()
       throw error
@@ -26,7 +27,8 @@ enum Live {
   }
 
   private static func serve(
-    _ eal: borrowing EAL, options: Options, schema: BuiltInSchema, plan: OutputPlan, signals: Signals
+    _ eal: borrowing EAL, _ configuration: RunConfiguration, schema: BuiltInSchema, plan: OutputPlan,
+    signals: Signals
   ) throws(Failure) {
     let diagnosis = EALDiagnosis(log: eal.startLog, arguments: eal.arguments, machine: .current)
     let ports = try Port.all()
@@ -34,11 +36,11 @@ enum Live {
     if let missing = diagnosis.missingDevice { throw .general(missing) }
 
     let map = try LcoreMap(
-      main: Lcore.main, others: Lcore.others, ports: ports.map(\.limits), queues: options.queues,
-      config: options.config, cpus: Machine.onlineCPUs)
+      main: Lcore.main, others: Lcore.others, ports: ports.map(\.limits), queues: configuration.queues,
+      config: configuration.queueMap, cpus: Machine.onlineCPUs)
     for warning in map.warnings { Console.warning(warning) }
     var sources: [TimeSource] = []
-    for port in ports { sources.append(try port.times.source(options.clock, title: port.title)) }
+    for port in ports { sources.append(try port.times.source(configuration.clock, title: port.title)) }
     // Before the first port starts, because drivers fill the field only where it is known then.
     let field = sources.contains { $0 != .lcore } ? TimestampField() : nil
     var started: [(port: Port, source: TimeSource)] = []
@@ -49,80 +51,109 @@ enum Live {
         Console.warning(warning)
       }
       started.append((port, timestamps ? source : .lcore))
-      if options.clock == .device, !timestamps {
+      if configuration.clock == .device, !timestamps {
         throw .general("\(port.title) refused to give its packets times: give --clock auto or --clock tsc")
       }
     }
 
-    try schema.numberInterfaces(ports.map(\.interface), options.ingressInterface)
+    try schema.numberInterfaces(ports.map(\.interface), configuration.ingressInterfaces)
     let timekeeper = Timekeeper(started)
-    let workers = try crew(map, timekeeper: timekeeper, field: field, options: options, schema: schema)
+    let workers = try crew(map, timekeeper: timekeeper, field: field, configuration, schema: schema)
     // Last, when nothing else can fail: until here no file was touched.
-    let outputs = try Outputs(plan, options, schema: schema, live: true)
+    var outputs: [Outputs] = []
+    for _ in map.exporters {
+      outputs.append(try Outputs(plan, configuration, schema: schema, live: true))
+    }
     let control = control(
-      map, ports: ports, timekeeper: timekeeper, workers: workers, outputs: outputs, signals: signals)
+      map, ports: ports, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals)
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
     try control.launch()
-    let stats = options.stats ?? (isatty(STDERR_FILENO) == 1 ? Seconds(nanoseconds: 1_000_000_000) : nil)
-    control.sleep(stats: stats, duration: options.benchmarks.duration)
+    let stats =
+      configuration.stats ?? (isatty(STDERR_FILENO) == 1 ? Seconds(nanoseconds: 1_000_000_000) : nil)
+    control.sleep(stats: stats, duration: configuration.benchmarks.duration)
     control.shutDown()
     control.printTotals()
     for warning in CounterReport.warnings(control.snapshot()) { Console.warning(warning) }
-    if let failure = outputs.outcome(before: control.lostBetweenLcores) { throw failure }
+    if let failure = Outputs.outcome(of: outputs, before: control.lostBetweenLcores) { throw failure }
+  }
+
+  /// The workers' side of a run.
+  private struct Crew {
+    let run: UnsafeMutablePointer<RunState>
+    var workers: [ControlLoop.WorkerView] = []
+    /// What each export lcore shares with its workers, in the map's order.
+    var exporters: [UnsafeMutablePointer<ExportState>] = []
   }
 
   /// The loops of all worker lcores with their engines and rings.
   private static func crew(
-    _ map: LcoreMap, timekeeper: Timekeeper, field: TimestampField?, options: Options, schema: BuiltInSchema
-  ) throws(Failure) -> (run: UnsafeMutablePointer<RunState>, views: [ControlLoop.WorkerView]) {
+    _ map: LcoreMap, timekeeper: Timekeeper, field: TimestampField?, _ configuration: RunConfiguration,
+    schema: BuiltInSchema
+  ) throws(Failure) -> Crew {
     let run = UnsafeMutablePointer<RunState>.allocate(capacity: 1)
     run.initialize(to: RunState())
-    let hertz = rte_get_tsc_hz()
-    var workers: [ControlLoop.WorkerView] = []
+    var crew = Crew(run: run)
+    var exportStates: [UInt32: UnsafeMutablePointer<ExportState>] = [:]
+    for exporter in map.exporters {
+      let state = UnsafeMutablePointer<ExportState>.allocate(capacity: 1)
+      state.initialize(to: ExportState())
+      crew.exporters.append(state)
+      for worker in exporter.workers { exportStates[worker] = state }
+    }
+    let hertz = Clock.hertz
     var memories: [LcoreMemory] = []
     for (number, worker) in map.workers.enumerated() {
+      guard let export = exportStates[worker.lcore] else {
+        fatalError("a worker without an export lcore")
+      }
       let socket = Lcore.socket(worker.lcore)
       let memory = LcoreMemory(socket: socket)
-      let engine = try FlowWorker(options, schema: schema, number: number, live: true, memory: memory)
+      let engine = try FlowWorker(
+        configuration, schema: schema, number: number, recordsUnderWay: WorkerLink.recordsUnderWay,
+        memory: memory)
       let loop = UnsafeMutablePointer<WorkerLoop>.allocate(capacity: 1)
       loop.initialize(
         to: WorkerLoop(
-          run: run, worker: engine, link: try WorkerLink(lcore: worker.lcore, socket: socket),
+          run: run, worker: engine, link: try WorkerLink(lcore: worker.lcore, socket: socket, export: export),
           queues: worker.queues.map(timekeeper.polled),
-          shared: map.shares(worker.lcore), hertz: hertz, field: field, benchmarks: options.benchmarks))
-      workers.append(.init(lcore: worker.lcore, loop: loop, worker: engine))
+          shared: map.shares(worker.lcore), hertz: hertz, field: field, benchmarks: configuration.benchmarks))
+      crew.workers.append(.init(lcore: worker.lcore, loop: loop, worker: engine))
       memories.append(memory)
     }
     // After all tables, which every packet needs, so that they get the hugepages first.
-    for (worker, memory) in zip(workers, memories) {
-      try worker.worker.makeSlab(options, schema: schema, live: true, memory: memory)
+    for (worker, memory) in zip(crew.workers, memories) {
+      try worker.worker.makeSlab(configuration, schema: schema, live: true, memory: memory)
       memory.warn(lcore: worker.lcore)
     }
-    return (run, workers)
+    return crew
   }
 
-  /// The control lcore's view of all of them, with the export lcore's loop.
+  /// The control lcore's view of all of them, with the export lcores' loops.
   private static func control(
     _ map: LcoreMap, ports: [Port], timekeeper: Timekeeper,
-    workers: (run: UnsafeMutablePointer<RunState>, views: [ControlLoop.WorkerView]), outputs: Outputs,
-    signals: Signals
+    crew: Crew, outputs: [Outputs], signals: Signals
   ) -> ControlLoop {
-    let export = UnsafeMutablePointer<ExportLoop>.allocate(capacity: 1)
-    export.initialize(
-      to: ExportLoop(
-        run: workers.run, outputs: outputs, links: workers.views.map { $0.loop.pointee.link },
-        shared: map.shares(map.export), hertz: rte_get_tsc_hz()))
+    var exporters: [ControlLoop.ExporterView] = []
+    for (number, exporter) in map.exporters.enumerated() {
+      let links = crew.workers.filter { exporter.workers.contains($0.lcore) }.map { $0.loop.pointee.link }
+      let loop = UnsafeMutablePointer<ExportLoop>.allocate(capacity: 1)
+      loop.initialize(
+        to: ExportLoop(
+          state: crew.exporters[number], outputs: outputs[number], links: links,
+          shared: map.shares(exporter.lcore), hertz: Clock.hertz))
+      exporters.append(.init(lcore: exporter.lcore, loop: loop, outputs: outputs[number]))
+    }
     return ControlLoop(
-      run: workers.run, signals: signals, workers: workers.views, exportLcore: map.export, export: export,
-      outputs: outputs, ports: ports.map(\.id), timekeeper: timekeeper)
+      run: crew.run, signals: signals, workers: crew.workers, exporters: exporters, ports: ports.map(\.id),
+      timekeeper: timekeeper)
   }
 }
 
 extension LcoreMap {
   /// Every lcore with a role.
-  private var active: [UInt32] { [control, export] + workers.map(\.lcore) }
+  private var active: [UInt32] { [control] + exporters.map(\.lcore) + workers.map(\.lcore) }
 
   /// Whether an lcore with a role must leave its CPU to another one when idle.
   func shares(_ lcore: UInt32) -> Bool { Lcore.shares(lcore, with: active) }
@@ -136,7 +167,7 @@ extension LcoreMap {
     }
     return late.map { worker in
       "lcore \(worker.lcore) (worker) shares its CPU and sleeps when idle, so that packets' times are up to 0.1 ms late: give "
-        + "it a CPU of its own, as in \(Self.suggestion(workers: workers.count, cpus: cpus))"
+        + "it a CPU of its own, as in \(EALArguments.lcores(workers: workers.count, cpus: cpus))"
     }
   }
 
@@ -155,7 +186,10 @@ extension LcoreMap {
       Console.line("\(Lcore.describe(lcore)): \(role)\(work)\(idle)")
     }
     line("control", control, "")
-    line("export", export, "")
+    for exporter in exporters {
+      let served = exporter.workers.map(String.init).joined(separator: ", ")
+      line("export", exporter.lcore, exporters.count > 1 ? ", workers \(served)" : "")
+    }
     for worker in workers {
       let queues = worker.queues.map { queue in
         let name = ports.first { $0.id == queue.port }?.name ?? "?"

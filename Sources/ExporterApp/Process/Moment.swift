@@ -1,5 +1,4 @@
 // The two clocks of an exporter, read together so that tests can set them.
-import Glibc
 
 /// A moment: one clock that never jumps, for time-outs, and one that people set, for message headers.
 struct Moment: Sendable {
@@ -10,14 +9,8 @@ struct Moment: Sendable {
 
   /// Now; some 40 ns.
   static var current: Moment {
-    Moment(monotonic: read(CLOCK_MONOTONIC).nanoseconds, unixSeconds: read(CLOCK_REALTIME).seconds)
-  }
-
-  private static func read(_ clock: clockid_t) -> (seconds: UInt32, nanoseconds: UInt64) {
-    var time = timespec()
-    clock_gettime(clock, &time)
-    let nanoseconds = UInt64(clamping: time.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: time.tv_nsec)
-    return (UInt32(truncatingIfNeeded: time.tv_sec), nanoseconds)
+    Moment(
+      monotonic: Clock.monotonic(), unixSeconds: UInt32(truncatingIfNeeded: Clock.system() / 1_000_000_000))
   }
 
   /// The same moment, later.

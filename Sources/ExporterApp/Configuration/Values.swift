@@ -1,7 +1,13 @@
-// The values that options take, each with its own way to say what it wanted.
-import ArgumentParser
-import FlowCore
+// The values that a configuration has, each with its own way to say what it wanted, wherever the text comes from.
 import IPFIX
+
+/// Text that is no value of its kind.
+struct InvalidValue: Error, CustomStringConvertible {
+  /// What is wrong with it, or what is wanted.
+  let description: String
+
+  init(_ description: String) { self.description = description }
+}
 
 /// A span of time given in seconds, with decimals.
 struct Seconds: Equatable, Sendable {
@@ -15,7 +21,7 @@ struct Seconds: Equatable, Sendable {
     // Double also reads "inf", "0x10" and "nan", which nobody means here.
     guard text.allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }), let value = Double(text),
       value <= 3_153_600_000
-    else { throw ValidationError("'\(text)' is not a number of seconds (as 30 or 0.5)") }
+    else { throw InvalidValue("'\(text)' is not a number of seconds (as 30 or 0.5)") }
     nanoseconds = UInt64((value * 1e9).rounded())
   }
 
@@ -28,7 +34,7 @@ enum Bounded {
   /// Reads a whole number within `range`.
   static func parse(_ text: String, in range: ClosedRange<Int>) throws -> Int {
     guard let value = Int(text), range.contains(value) else {
-      throw ValidationError("'\(text)' is not a whole number from \(range.lowerBound) to \(range.upperBound)")
+      throw InvalidValue("'\(text)' is not a whole number from \(range.lowerBound) to \(range.upperBound)")
     }
     return value
   }
@@ -46,7 +52,7 @@ enum OwnEnterprise {
     case EnterpriseNumber.flowmon: owner = "Flowmon's elements"
     default: return number
     }
-    throw ValidationError(
+    throw InvalidValue(
       "'\(text)' is the enterprise number of \(owner), which Martlet exports too: give your own, or leave it at \(EnterpriseNumber.documentation)"
     )
   }
@@ -65,7 +71,7 @@ struct QueueMap: Equatable, Sendable {
 
   /// Reads `(port,queue,lcore),(port,queue,lcore)`; spaces are ignored.
   init(_ text: String) throws {
-    let wanted = ValidationError("'\(text)' is not (port,queue,lcore),(port,queue,lcore),…")
+    let wanted = InvalidValue("'\(text)' is not (port,queue,lcore),(port,queue,lcore),…")
     var rest = Substring(text.filter { !$0.isWhitespace })
     while !rest.isEmpty {
       guard rest.first == "(", let close = rest.firstIndex(of: ")") else { throw wanted }
@@ -75,7 +81,7 @@ struct QueueMap: Equatable, Sendable {
         let lcore = UInt32(fields[2])
       else { throw wanted }
       if entries.contains(where: { $0.port == port && $0.queue == queue }) {
-        throw ValidationError("'\(text)' gives port \(port) queue \(queue) to two lcores")
+        throw InvalidValue("'\(text)' gives port \(port) queue \(queue) to two lcores")
       }
       entries.append(Entry(port: port, queue: queue, lcore: lcore))
       rest = rest[rest.index(after: close)...]
@@ -87,29 +93,5 @@ struct QueueMap: Equatable, Sendable {
       }
     }
     if entries.isEmpty { throw wanted }
-  }
-}
-
-/// `--list-plugins`: every plugin with its options, memory and fields.
-enum PluginList {
-  static var text: String {
-    PluginCatalogue.all.map { plugin in
-      var lines = ["\(plugin.name)  \(plugin.summary); \(plugin.bytesPerFlow) bytes per flow"]
-      for option in plugin.options {
-        let value =
-          switch option.kind {
-          case .flag: ""
-          case .number(let range, let fallback): "=\(range.lowerBound)…\(range.upperBound) (\(fallback))"
-          case .choice(let words, let fallback): "=\(words.joined(separator: "|")) (\(fallback))"
-          case .text(let fallback): fallback.isEmpty ? "=TEXT" : "=TEXT (\(fallback))"
-          case .path: "=FILE"
-          }
-        lines.append("    option \(option.name)\(value): \(option.summary)")
-      }
-      lines += plugin.fields.map { field in
-        "    field  \(field.element.key), \(field.type)" + (field.option.map { " (with \($0))" } ?? "")
-      }
-      return lines.joined(separator: "\n") + "\n"
-    }.joined(separator: "\n")
   }
 }

@@ -1,0 +1,77 @@
+// What a run is to do, as a plain value: the command line fills it, and no part of the program knows where it came from.
+import FlowCore
+import IPFIX
+
+/// Everything that the user can choose; the values here are the defaults.
+struct RunConfiguration: Sendable {
+  /// Plugins in the order of their fields.
+  var plugins: [PluginSelection] = []
+  /// The captures to read in this order, "-" is standard input; none live.
+  var captures: [String] = []
+  /// Where records go, as `ExportURL` reads it.
+  var exports: [String] = []
+  /// After how long a flow that goes on is exported.
+  var activeTimeout = Seconds(nanoseconds: 300_000_000_000)
+  /// After how long without packets a flow ends.
+  var inactiveTimeout = Seconds(nanoseconds: 30_000_000_000)
+  /// Flow records per worker lcore; nil for what is usual offline or live.
+  var flows: Int?
+  /// RX queues per port; nil for as many as there are worker lcores.
+  var queues: Int?
+  /// Which worker lcore polls which queue; nil for a queue each.
+  var queueMap: QueueMap?
+  /// The IPFIX observation domain.
+  var observationDomain: UInt32 = 1
+  /// The largest IPFIX message in bytes, 512 to 65535.
+  var largestMessage = 1458
+  /// UDP: after how long templates are sent again.
+  var templateRefresh = Seconds(nanoseconds: 600_000_000_000)
+  /// The enterprise number of Martlet's own elements.
+  var ownEnterpriseNumber = EnterpriseNumber.documentation
+  /// Which flowStart and flowEnd elements IPFIX carries.
+  var timestamps: TimestampPrecision = [.milliseconds, .microseconds]
+  /// A record for each direction of a flow.
+  var isUniflow = false
+  /// The numbers of ports' interfaces; the last one that is about a port counts.
+  var ingressInterfaces: [IngressInterface] = []
+  /// What is escaped in CSV.
+  var csvEscape = CSVEscape.formulas
+  /// From one line of counters to the next, 0 for never; nil for what is usual.
+  var stats: Seconds?
+  /// How long the outputs get at the end.
+  var drainTimeout = Seconds(nanoseconds: 10_000_000_000)
+  /// The folder for what a killed process leaves; nil for nowhere.
+  var crashFolder: String?
+  /// Whose clock packets are timed by, live.
+  var clock = ClockChoice.auto
+  /// What only benchmarks and tests ask for.
+  var benchmarks = Benchmarks()
+
+  /// What only benchmarks and tests ask for.
+  struct Benchmarks: Sendable {
+    /// Packets are received, counted and freed without a look at them.
+    var receivesOnly = false
+    /// The cycles of each pass over a burst are taken.
+    var takesCycles = false
+    /// The run ends after this, as if interrupted.
+    var duration: Seconds?
+  }
+}
+
+/// What is escaped in CSV beyond what the format itself asks for.
+enum CSVEscape: String, Sendable {
+  /// Text that begins with `=`, `+`, `-`, `@`, a tab or a line end.
+  case formulas
+  /// Nothing.
+  case none
+}
+
+/// What `--clock` asks for.
+enum ClockChoice: String, CaseIterable, Sendable {
+  /// The device's times where it gives any; a replay has the time of its replay.
+  case auto
+  /// The device's times, also those of a replayed file.
+  case device
+  /// The CPU's time stamp counter.
+  case tsc
+}

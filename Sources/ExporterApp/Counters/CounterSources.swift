@@ -1,0 +1,70 @@
+// What is counted outside of the engine, where it is kept: each of these has one writer.
+
+/// What a worker lcore's loop counts itself; everything about flows is in `WorkerCounters`.
+struct LcoreCounters: BitwiseCopyable, Sendable {
+  /// Packets that the RX queues gave.
+  var received: UInt64 = 0
+  /// Their bytes on the wire.
+  var bytes: UInt64 = 0
+  /// Packets of several mbufs, which were copied together.
+  var linearised: UInt64 = 0
+  /// Packets whose device gave no time, or one that cannot be: they got the lcore's.
+  var timesRefused: UInt64 = 0
+  /// Records lost because the export lcore did not keep up.
+  var ringFull: UInt64 = 0
+  /// CPU time of the loop in nanoseconds, polling included; written when it ends.
+  var nanoseconds: UInt64 = 0
+  /// Cycles in receiving packets and in giving mbufs and records away, where they are taken.
+  var receiveCycles: UInt64 = 0
+  var releaseCycles: UInt64 = 0
+}
+
+/// What a port's device counted.
+struct PortCounters: BitwiseCopyable, Sendable {
+  /// Packets that found no free descriptor.
+  var missed: UInt64 = 0
+  /// Packets that found no free mbuf.
+  var noMbuf: UInt64 = 0
+  /// Packets that the device found damaged.
+  var errors: UInt64 = 0
+}
+
+/// What an export lcore counts itself; what its outputs do is in `OutputCounters`.
+struct ExporterCounters: BitwiseCopyable, Sendable {
+  /// Records handed to the outputs, once each whatever the number of outputs.
+  var records: UInt64 = 0
+  /// Mistakes of parsers that showed while fields were written, as `WorkerCounters.parserFaults`.
+  var parserFaults = InlineArray<33, UInt64>(repeating: 0)
+}
+
+/// What one output did and lost; all counts only grow, except that a record which turns out not to have arrived moves from
+/// `sentRecords` to `lostRecords`.
+struct OutputCounters: BitwiseCopyable, Sendable, Equatable {
+  /// Records taken from the flow side.
+  var records: UInt64 = 0
+  /// Records that reached the file or the network, as far as this side can know.
+  var sentRecords: UInt64 = 0
+  /// Records lost here: no connection, a slow collector, a write error, too long for any message.
+  var lostRecords: UInt64 = 0
+  /// IPFIX messages sent; 0 for text.
+  var messages: UInt64 = 0
+  /// Octets sent.
+  var bytes: UInt64 = 0
+  /// IPFIX template records written, repetitions included.
+  var templates: UInt64 = 0
+  /// IPFIX messages longer than the configured length.
+  var oversize: UInt64 = 0
+  /// Failed system calls, refused datagrams and lost connections.
+  var errors: UInt64 = 0
+  /// Connections made, or UDP sockets opened.
+  var connections: UInt64 = 0
+
+  /// Counts `count` records as lost.
+  mutating func lose(_ count: Int) { lostRecords &+= UInt64(clamping: count) }
+
+  /// Moves records from sent to lost; never below zero.
+  mutating func takeBack(_ count: UInt64) {
+    sentRecords = sentRecords &- min(count, sentRecords)
+    lostRecords = lostRecords &+ count
+  }
+}
