@@ -144,7 +144,7 @@ def test_no_arrow_leads_up():
 
 def test_modules_import_only_what_is_below():
     wrong = []
-    for path, (folder, text) in files().items():
+    for path, (_folder, text) in files().items():
         module = path.relative_to(SOURCES).parts[0]
         for name in re.findall(r"^(?:@\w+ +)*(?:public +|package +)?import +(?:\w+ +)?(\w+)", text, re.M):
             ours = name in IMPORTS and name not in IMPORTS[module]
