@@ -54,7 +54,9 @@ enum Live {
       }
     }
 
-    try schema.numberInterfaces(ports.map(\.interface), options.ingressInterface)
+    for warning in try schema.numberInterfaces(ports.map(\.interface), options.ingressInterface) {
+      Console.warning(warning)
+    }
     let timekeeper = Timekeeper(started)
     let workers = try crew(map, timekeeper: timekeeper, field: field, options: options, schema: schema)
     // Last, when nothing else can fail: until here no file was touched.

@@ -16,7 +16,7 @@ enum Offline {
     handleSignals()
     let schema = try BuiltInSchema(options)
     // All captures together are port 0.
-    try schema.numberInterfaces([PortInterface(port: 0, index: 0)], options.ingressInterface)
+    _ = try schema.numberInterfaces([PortInterface(port: 0, index: 0)], options.ingressInterface)
     try CrashReport.prepare(directory: options.crashDir, plugins: schema.pluginNames)
     CrashReport.lcore(0, "offline")
     Drain.configure(options.drainTimeout)
