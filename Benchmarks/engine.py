@@ -32,8 +32,8 @@ PARTS = [
 SHAPES = [
     ("1000000", "5", ["--plugins", "none", "--sizes", "64", "--shapes", "elephant,fragments,alike", "--no-c"]),
 ]
-# The worst hellos for tls, one in every packet: in flows that go on (their first two are read), and in new flows.
-HELLOS = ("50000", "3", ["--plugins", "none,tls", "--sizes", "64", "--shapes", "suites,fingerprint", "--no-c"])
+# The worst packet known for each plugin (HostilePackets.swift), in flows that go on, and each of a new flow.
+HOSTILE = ("50000", "3", ["--hostile", "--no-c"])
 
 
 def measure(binary, packets, rounds, options, flows, new):
@@ -75,7 +75,7 @@ def main():
         results += measure(options.binary, packets, rounds, arguments, flows, NEW)
     for packets, rounds, arguments in SHAPES:
         results += measure(options.binary, packets, rounds, arguments, ["100k", "1M"], ["0"])
-    hellos = measure(options.binary, *HELLOS, ["1k"], ["0", "100"])
+    hostile = measure(options.binary, *HOSTILE, ["1k"], ["0", "100"])
     table(results, flows)
     # The ordinary rate with as many flows is what hostile traffic must not fall below a third of.
     ordinary = {r["flows"]: r["nanoseconds"] for r in results
@@ -88,13 +88,15 @@ def main():
         shape = "SYN flood" if row["shape"] == "ordinary" else row["shape"]
         print(f"{shape + ', ' + str(row['flows']) + ' flows':48}{row['nanoseconds']:11.1f}"
               f"{row['nanoseconds'] / ordinary[row['flows']]:13.2f}")
-    print(f"\n{'hostile hellos, 1 k flows':48}{'cycles/packet':>14}{'tls adds':>10}")
-    for shape in ("suites", "fingerprint"):
-        for share in (0, 1):
-            cycles = {r["plugins"]: r["cycles"] for r in hellos if r["shape"] == shape and r["newShare"] == share}
-            name = f"{shape}, {'every packet a flow' if share else 'repeated in flows'}"
-            print(f"{name:48}{cycles['tls']:14.0f}{cycles['tls'] - cycles['none']:10.0f}")
-    common.save(options.json, results + hellos)
+    print(f"\n{'worst packet of each plugin, 1 k flows':48}{'cycles/packet':>14}{'plugin adds':>13}{'ns':>8}")
+    plain = {(r["shape"], r["newShare"]): r for r in hostile if r["plugins"] == "none"}
+    for row in hostile:
+        if row["plugins"] == "none":
+            continue
+        base = plain[row["shape"], row["newShare"]]
+        name = f"{row['plugins']}: {row['shape']}, {'every packet a flow' if row['newShare'] else 'repeated in flows'}"
+        print(f"{name:48}{row['cycles']:14.0f}{row['cycles'] - base['cycles']:13.0f}{row['nanoseconds'] - base['nanoseconds']:8.1f}")
+    common.save(options.json, results + hostile)
 
 
 main()

@@ -32,7 +32,9 @@ struct EngineBench: ParsableCommand {
   @Option(help: "Shares of packets that begin a flow, percent.") var new = "0,1,10,100"
   @Option(help: "64, mixed, or both.") var sizes = "64"
   @Option(help: "Plugin sets: names joined by +, sets by comma; none for no plugin.") var plugins = "none"
-  @Option(help: "ordinary, elephant, fragments, alike, suites, fingerprint.") var shapes = "ordinary"
+  @Option(help: "ordinary, elephant, fragments, alike, or a hostile packet.") var shapes = "ordinary"
+  @Flag(help: "For each hostile packet that is known: without plugins, and with the plugin that it is made for.")
+  var hostile = false
   @Option(help: "Packets in one round.") var packets = 2_000_000
   @Option(help: "Rounds; the median counts.") var rounds = 7
   @Option(help: "Nanoseconds between packets; by default the clock follows the cycles.") var pace: UInt64?
@@ -45,11 +47,15 @@ struct EngineBench: ParsableCommand {
       "shape       plugins              flows    new %  sizes   ns/packet  cycles/packet  C ns/packet  Swift/C  evicted"
         + Pass.allCases.map { pad($0.name, 9, onTheLeft: true) }.joined()
     )
-    for shape in list(shapes) {
-      guard let shape = TrafficKind.Shape(rawValue: shape) else {
-        throw ValidationError("no shape '\(shape)'")
+    let rows =
+      hostile
+      ? HostilePacket.all.map { (shape: $0.shape.rawValue, sets: "none,\($0.plugin)") }
+      : list(shapes).map { (shape: $0, sets: plugins) }
+    for row in rows {
+      guard let shape = TrafficKind.Shape(rawValue: row.shape) else {
+        throw ValidationError("no shape '\(row.shape)'")
       }
-      for set in list(plugins) {
+      for set in list(row.sets) {
         for size in list(sizes) {
           for flows in list(flows) {
             for share in list(new) {

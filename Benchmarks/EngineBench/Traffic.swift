@@ -13,10 +13,8 @@ struct TrafficKind {
     case fragments
     /// Flows whose endpoints are alike to an unseeded, linear hash (XOR, CRC, symmetric Toeplitz).
     case alike
-    /// TCP segments that are a whole ClientHello of 1310 bytes and 630 cipher suites, beyond what is fingerprinted.
-    case suites
-    /// The same with 383 suites: the most that is fingerprinted.
-    case fingerprint
+    /// See `HostilePacket.all`.
+    case suites, fingerprint, extensions, options, sessions, resets, lengths, contents
   }
 
   var shape = Shape.ordinary
@@ -39,18 +37,13 @@ final class Traffic {
   private let kind: TrafficKind
   private var flows: [UInt32]
   private var next: UInt32
-  /// The ClientHello that every packet has where the shape asks for one.
-  private let hello: [UInt8]
+  /// What every packet is like where the shape is one of those.
+  private let hostile: HostilePacket?
   private var state: UInt64 = 0x1234_5678_9ABC_DEF1
 
   init(_ kind: TrafficKind) {
     self.kind = kind
-    hello =
-      switch kind.shape {
-      case .suites: Traffic.clientHello(suites: 630)
-      case .fingerprint: Traffic.clientHello(suites: 383)
-      default: []
-      }
+    hostile = HostilePacket.all.first { $0.shape == kind.shape }
     frames = .allocate(capacity: Traffic.slots)
     guard let memory = PlainMemory().allocate(Traffic.slots * Traffic.stride) else { fatalError("no memory") }
     self.memory = memory
@@ -64,15 +57,6 @@ final class Traffic {
   deinit {
     frames.deallocate()
     PlainMemory().free(memory, Traffic.slots * Traffic.stride)
-  }
-
-  /// A TLS record with a ClientHello of that many cipher suites, in no order, and an empty list of extensions.
-  private static func clientHello(suites: Int) -> [UInt8] {
-    func word(_ value: Int) -> [UInt8] { [UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)] }
-    var body: [UInt8] = [3, 3] + [UInt8](repeating: 0x5A, count: 32) + [0] + word(2 * suites)
-    for index in 0..<suites { body += word(10001 + index * 40503 % 50000) }
-    body += [1, 0, 0, 0]
-    return [22, 3, 1] + word(body.count + 4) + [1, 0] + word(body.count) + body
   }
 
   @inline(__always)
@@ -128,12 +112,15 @@ final class Traffic {
       swap(&source, &destination)
       swap(&ports.0, &ports.1)
     }
-    let isTCP = number & 3 != 0 || !hello.isEmpty
-    let timestamps = kind.isMixed && hello.isEmpty && isTCP && number & 4 != 0
-    let size =
-      !hello.isEmpty
-      ? 54 + hello.count
-      : kind.isMixed ? [60, 66, 90, 570, 1514][Int(number % 5)] + (timestamps ? 12 : 0) : 60
+    let isTCP = hostile?.isTCP ?? (number & 3 != 0)
+    let timestamps = kind.isMixed && hostile == nil && isTCP && number & 4 != 0
+    let size: Int
+    if let hostile {
+      let length = hostile.variation == .length ? 60 + Int(random() % 91) : hostile.payload.count
+      size = (hostile.isTCP ? 54 + hostile.options.count : 42) + length
+    } else {
+      size = kind.isMixed ? [60, 66, 90, 570, 1514][Int(number % 5)] + (timestamps ? 12 : 0) : 60
+    }
     let captured = min(size, 1514)
     frames[slot].captured = UInt32(captured)
     frames[slot].wire = UInt32(captured)
@@ -158,12 +145,19 @@ final class Traffic {
       put(UInt16(truncatingIfNeeded: random()), 18)
     }
     if isTCP {
-      put(UInt8(timestamps ? 0x80 : 0x50), 46)
-      put(UInt8(isNew && hello.isEmpty ? 0x02 : 0x10), 47)
-      hello.withUnsafeBytes {
-        if let start = $0.baseAddress { (frame + 54).copyMemory(from: start, byteCount: $0.count) }
-      }
+      put(UInt8(timestamps ? 0x80 : 0x50) + UInt8((hostile?.options.count ?? 0) << 2), 46)
+      put(UInt8(isNew && hostile == nil ? 0x02 : 0x10), 47)
       if timestamps { put(UInt32(0x0101_080A), 54) }
     }
+    guard let hostile else { return }
+    func copy(_ bytes: [UInt8], to offset: Int) {
+      bytes.withUnsafeBytes {
+        if let start = $0.baseAddress { (frame + offset).copyMemory(from: start, byteCount: $0.count) }
+      }
+    }
+    copy(hostile.options, to: 54)
+    let payload = hostile.isTCP ? 54 + hostile.options.count : 42
+    copy(hostile.payload, to: payload)
+    if hostile.variation == .index { put(UInt32(truncatingIfNeeded: random()), payload + 4) }
   }
 }

@@ -87,7 +87,7 @@ public struct ListView<Element: BitwiseCopyable>: RandomAccessCollection {
   @inlinable @inline(__always)
   public init(_ base: UnsafeRawPointer, count: Int) {
     self.base = base
-    self.count = count
+    self.count = Swift.max(0, count)
   }
 
   /// The values of a buffer.

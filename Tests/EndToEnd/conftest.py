@@ -1,6 +1,5 @@
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ def mixed():
 
 @pytest.fixture
 def loopback_sniffer(tmp_path):
-    """Starts tcpdump on lo for a UDP port; the result stops it and gives the capture's path."""
+    """Starts tcpdump on lo for a UDP port; the result stops it when it has so many packets, and gives the capture's path."""
     import subprocess
 
     if not harness.is_root() or not harness.have("tcpdump"):
@@ -47,10 +46,11 @@ def loopback_sniffer(tmp_path):
         assert line, "tcpdump did not start"
         started.append(process)
 
-        def stop():
-            time.sleep(0.5)
+        def stop(packets):
+            # tcpdump sees them a little later than those who sent them.
+            harness.wait_until(lambda: len((harness.read_pcap(path) or (1, []))[1]) >= packets, "the packets of lo", process)
             process.terminate()
-            process.wait(10)
+            process.wait(harness.PATIENCE)
             return path
 
         return stop

@@ -1,6 +1,9 @@
 """What the end-to-end tests share: starting martlet, reading its counters, captures, IPFIX messages."""
 
+import array
+import contextlib
 import csv
+import fcntl
 import itertools
 import json
 import os
@@ -10,6 +13,7 @@ import signal
 import socket
 import struct
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -42,6 +46,77 @@ def captures():
     if CORPUS:
         found += sorted(p for p in CORPUS.rglob("*") if p.suffix in SUFFIXES)
     return found
+
+
+#: Seconds after which what is waited for is taken not to come. On an idle machine it comes at once: a test waits for a
+#: condition, not for a time, so that it says the same on a machine that is busy otherwise.
+PATIENCE = 60
+
+
+def wait_until(condition, what="a condition", process=None, timeout=PATIENCE):
+    """Waits until `condition()` is true, and returns what it gave; `process` must not end before."""
+    end = time.monotonic() + timeout
+    while True:
+        if found := condition():
+            return found
+        assert process is None or process.poll() is None, f"ended with {process.returncode} before {what}"
+        assert time.monotonic() < end, f"waited {timeout} s in vain for {what}"
+        time.sleep(0.01)
+
+
+def held_up(process):
+    """Seconds since the machine and the process started in which a CPU was not there for one of its threads: others on this
+    machine had it, or the host did not give it. A difference of two is what a time may be late by without being wrong."""
+    waited = 0
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        with contextlib.suppress(OSError, IndexError):  # a thread that has just ended; a kernel without these figures
+            waited += int((task / "schedstat").read_text().split()[1])
+    stolen = int(Path("/proc/stat").read_text().split()[8])
+    return waited / 1e9 + stolen / os.sysconf("SC_CLK_TCK")
+
+
+def is_sleeping(process):
+    return Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "S"
+
+
+def unread(descriptor):
+    """Octets in a pipe."""
+    count = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, count)
+    return count[0]
+
+
+def wait_until_it_reads(process, descriptor):
+    """Waits until the pipe `descriptor` to the process is empty and the process sleeps: it waits for more."""
+    wait_until_it_sleeps(process, lambda: unread(descriptor) == 0)
+
+
+def wait_until_it_sleeps(process, condition=lambda: True):
+    """Waits until the process sleeps, and `condition()` is true, whenever one looks."""
+    looks = 0
+
+    def still():
+        nonlocal looks
+        looks = looks + 1 if condition() and is_sleeping(process) else 0
+        return looks >= 10
+    wait_until(still, "a process that waits", process)
+
+
+def wait_until_taken(process):
+    """Waits until no signal is under way to the process."""
+    def taken():
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return all(int(mask, 16) == 0 for mask in re.findall(r"(?m)^(?:Sig|Shd)Pnd:\s*(\w+)", status))
+    wait_until(taken, "a signal that is taken", process)
+
+
+def udp_socket(port):
+    """(octets that wait, datagrams that were dropped) of the UDP socket over IPv4 with this port; None without one."""
+    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
+        words = line.split()
+        if words[1].endswith(f":{port:04X}"):
+            return int(words[4].split(":")[1], 16), int(words[-1])
+    return None
 
 
 def is_root():
@@ -112,7 +187,7 @@ class Result:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-def run(*arguments, timeout=60, prefix=(), **more):
+def run(*arguments, timeout=300, prefix=(), **more):
     """Runs martlet to its end."""
     done = subprocess.run(
         [*prefix, MARTLET, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
@@ -159,7 +234,7 @@ class Live:
     def text(self):
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, what, timeout=20):
+    def wait_for(self, what, timeout=PATIENCE):
         """Waits until `what()` is true or, for a string, until it is on standard error."""
         done = (lambda: what in self.text()) if isinstance(what, str) else what
         end = time.monotonic() + timeout
@@ -170,11 +245,16 @@ class Live:
             time.sleep(0.02)
         raise AssertionError(f"waited {timeout} s in vain for {what}:\n{self.text()}")
 
-    def wait_received(self, count, timeout=20):
-        """Waits until --stats shows so many packets."""
-        self.wait_for(lambda: (stats_lines(self.text()) or [{"received": -1}])[-1]["received"] >= count, timeout)
+    @property
+    def latest(self):
+        """The counters of the last --stats line; nothing before the first one."""
+        return (stats_lines(self.text()) or [{}])[-1]
 
-    def stop(self, number=signal.SIGINT, timeout=20):
+    def wait_received(self, count, timeout=PATIENCE):
+        """Waits until --stats shows so many packets."""
+        self.wait_for(lambda: self.latest.get("received", -1) >= count, timeout)
+
+    def stop(self, number=signal.SIGINT, timeout=PATIENCE):
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
@@ -410,13 +490,29 @@ class UDPCollector:
     def __init__(self, host="127.0.0.1"):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        # Nothing may be lost while nobody reads; root may have more than the system's limit (SO_RCVBUFFORCE).
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)
+        except PermissionError:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         self.socket.bind((host, 0))
         self.port = self.socket.getsockname()[1]
         self.session = Session()
 
+    def receive_until(self, condition, process=None):
+        """Parses what comes until `condition(session)` is true."""
+        self.socket.settimeout(0.1)
+
+        def step():
+            with contextlib.suppress(TimeoutError):
+                self.session.message(self.socket.recv(65535))
+            return condition(self.session)
+        if not condition(self.session):
+            wait_until(step, "records", process)
+        return self.session
+
     def drain(self, quiet=0.3):
-        """Parses what has come until there is silence for so long."""
+        """Parses what has come until there is silence for so long: what was sent before over the loopback is there."""
         self.socket.settimeout(quiet)
         try:
             while True:
@@ -439,55 +535,74 @@ def free_port(kind=socket.SOCK_DGRAM):
 
 def nfdump(folder, send):
     """What nfdump shows of the flows that `send(port)` has sent to nfcapd, which must not have complained."""
-    port = free_port()
-    capd = subprocess.Popen(
-        ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w", folder, "-t", "3600", "-B", "4000000"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try:
-        time.sleep(1)
-        assert capd.poll() is None, capd.stdout.read()
-        send(port)
-        time.sleep(1)
-    finally:
-        capd.terminate()
-        log = capd.communicate(timeout=20)[0].decode(errors="replace")
+    for attempt in range(5):
+        port, place = free_port(), folder / f"nfcapd{attempt}"
+        place.mkdir()
+        capd = subprocess.Popen(
+            ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w", place, "-t", "3600", "-B", "4000000"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            wait_until(lambda: udp_socket(port), "nfcapd's socket", capd)
+            send(port)
+            wait_until(lambda: udp_socket(port)[0] == 0, "an nfcapd that has read everything", capd)
+            dropped = udp_socket(port)[1]
+        finally:
+            capd.terminate()
+            log = capd.communicate(timeout=PATIENCE)[0].decode(errors="replace")
+        # What the kernel dropped because nfcapd got no CPU says nothing about what was sent.
+        if dropped == 0:
+            break
     assert not re.search(r"(?i)malformed|corrupt|sequence failure.*[1-9]|unknown template", log), log
-    files = [p for p in folder.iterdir() if p.name.startswith("nfcapd.") and p.name[7:].isdigit()]
-    assert len(files) == 1, list(folder.iterdir())
+    files = [p for p in place.iterdir() if p.name.startswith("nfcapd.") and p.name[7:].isdigit()]
+    assert len(files) == 1, list(place.iterdir())
     done = subprocess.run(["nfdump", "-r", files[0], "-o", "json"], capture_output=True, text=True, timeout=60,
         env={**os.environ, "TZ": "UTC"})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def nfacctd(folder, send, more):
+def nfacctd(folder, send, more, packets):
     """What pmacct's nfacctd shows, a row for each of its aggregates, of the flows that `send(port)` has sent to it.
 
-    `more` are primitives besides addresses, ports and the protocol.
+    `more` are primitives besides addresses, ports and the protocol; `packets` is how many the rows are to have in all, for
+    which they are waited.
     """
     table, port = folder / "flows.csv", free_port()
-    settings = folder / "nfacctd.conf"
+    settings, log = folder / "nfacctd.conf", folder / "nfacctd.log"
+    # What it has seen is written every two seconds, behind what was written before.
     settings.write_text(
         f"daemonize: false\nplugins: print[a]\nprint_output[a]: csv\nprint_refresh_time[a]: 2\nprint_output_file[a]: {table}\n"
-        f"aggregate[a]: src_host, dst_host, src_port, dst_port, proto, {more}\n"
+        f"print_output_file_append[a]: true\naggregate[a]: src_host, dst_host, src_port, dst_port, proto, {more}\n"
         f"nfacctd_ip: 127.0.0.1\nnfacctd_port: {port}\ntimestamps_utc: true\n")
-    with subprocess.Popen(["nfacctd", "-f", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                          start_new_session=True) as collector:
+
+    # A flow of one packet from 192.0.2.1, with which one sees when it is ready.
+    probe, frame = folder / "probe.pcap", bytes(12) + b"\x08\x00" + struct.pack(
+        "!BBHHHBBH4s4sHHHH", 0x45, 0, 28, 0, 0, 64, 17, 0, b"\xc0\0\2\1", b"\xc0\0\2\2", 1, 2, 8, 0)
+    write_pcap(probe, 1, [((1, 0), len(frame), frame)])
+
+    def rows(of_probe=False):
+        """The rows that are written whole."""
+        text = table.read_text() if table.exists() else ""
+        lines = list(csv.reader(text[:text.rfind("\n") + 1].splitlines()))
+        found = [dict(zip(lines[0], line)) for line in lines[1:] if line != lines[0]] if lines else []
+        return [row for row in found if (row["SRC_IP"] == "192.0.2.1") == of_probe]
+
+    def is_ready():
+        assert offline(probe, export=f"udp://127.0.0.1:{port}").status == 0
+        time.sleep(0.2)
+        return rows(of_probe=True)
+
+    with open(log, "wb") as out, subprocess.Popen(
+            ["nfacctd", "-f", settings], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True) as collector:
         try:
-            # It says nothing when it listens, and what comes before its plugin, a process of its own, is ready is lost.
-            deadline = time.monotonic() + 20
-            while (f":{port:04X} " not in Path("/proc/net/udp").read_text()
-                   or subprocess.run(["pgrep", "-s", str(collector.pid), "-f", "Print Plugin"], capture_output=True).returncode):
-                assert time.monotonic() < deadline and collector.poll() is None, "nfacctd does not listen"
-                time.sleep(0.1)
-            time.sleep(1)
+            # What comes before its plugin, a process of its own, is ready is lost, and it does not say when it is.
+            wait_until(lambda: "waiting for NetFlow" in log.read_text(), "an nfacctd that listens", collector)
+            wait_until(is_ready, "an nfacctd that is ready", collector)
             assert send(port).status == 0
-            deadline = time.monotonic() + 20
-            while not table.exists() or table.read_text().count("\n") < 2:
-                assert time.monotonic() < deadline, "nfacctd wrote nothing"
-                time.sleep(0.2)
+            end = time.monotonic() + PATIENCE
+            while sum(int(row["PACKETS"]) for row in rows()) < packets and time.monotonic() < end:
+                time.sleep(0.1)
         finally:
             # Its plugins are processes of their own.
             os.killpg(collector.pid, signal.SIGKILL)
-    with open(table, newline="") as rows:
-        return list(csv.DictReader(rows))
+    return rows()

@@ -52,7 +52,7 @@ RESERVED = {
     "CCrash": ["ExporterApp/Process"],
 }
 
-DECLARATION = re.compile(r"^(?P<indent> *)(?:@\w+(?:\([^)]*\))? +|public +|package +|private +|fileprivate +|final +|nonisolated +)*"
+DECLARATION = re.compile(r"^(?P<indent> *)(?:@\w+(?:\([^)]*\))? +|(?:public|package|private|fileprivate|final|nonisolated) +)*"
                          r"(?:struct|class|enum|protocol|actor|typealias|func) +(?P<name>\w+)", re.M)
 NAME = re.compile(r"(?<![\w.])([A-Za-z_]\w*)")
 

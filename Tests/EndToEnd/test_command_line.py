@@ -74,7 +74,7 @@ live = pytest.mark.skipif(not is_root(), reason="EAL needs root")
 
 
 def start(*eal, mem=("--no-huge", "-m", "128")):
-    return run("--file-prefix", file_prefix(), "--no-pci", *mem, *eal, "--", "--export", "json:/dev/null", timeout=30)
+    return run("--file-prefix", file_prefix(), "--no-pci", *mem, *eal, "--", "--export", "json:/dev/null")
 
 
 @live

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ import time
 
 import pytest
 from harness import (
-    CAPTURES, MARTLET, NO_HUGE, TWO_QUEUES, Live, UDPCollector, free_hugepages, free_port, have, is_root,
+    CAPTURES, MARTLET, NO_HUGE, PATIENCE, TWO_QUEUES, Live, UDPCollector, free_hugepages, free_port, have, held_up, is_root,
     json_packets_and_octets, number, offline, packets_and_octets, read_pcap, stats_lines, unaccounted)
 
 pytestmark = [
@@ -125,7 +126,6 @@ def test_one_stream_with_right_sequence_numbers_from_two_workers():
 
 def test_packets_longer_than_one_mbuf_live(tmp_path):
     from harness import write_pcap
-    import struct
     payload = bytes(8000)
     ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(payload), 0, 0, 64, 17, 0, b"\x0a\0\0\1", b"\x0a\0\0\2")
     frame = bytes(12) + b"\x08\x00" + ip + struct.pack("!HHHH", 1, 2, 8 + len(payload), 0) + payload
@@ -191,11 +191,24 @@ for n in range(count):
 def send(namespace_name, family, address, count):
     subprocess.run(
         ["ip", "netns", "exec", namespace_name, sys.executable, "-c", SENDER, family, address, str(count)], check=True,
-        timeout=20, capture_output=True)
+        timeout=PATIENCE, capture_output=True)
 
 
 def udp_records(path):
-    return [r for r in load(path) if r.get("iana:destinationTransportPort") == 5555]
+    """The records of what `send` sent; a line that is not whole yet is left out."""
+    text = path.read_text() if path.exists() else ""
+    records = map(json.loads, text[:text.rfind("\n") + 1].splitlines())
+    return [r for r in records if r.get("iana:destinationTransportPort") == 5555]
+
+
+def sums(records):
+    """(IP version, packets, octets) of all records of each version, however many flows they are."""
+    return [(version, *json_packets_and_octets([r for r in records if r["iana:ipVersion"] == version]))
+            for version in sorted({r["iana:ipVersion"] for r in records})]
+
+
+#: Flows are exported while the run goes on, so that a test sees what has been received.
+EARLY = ["--active-timeout", "100000", "--inactive-timeout", "1"]
 
 
 def test_af_packet_over_veth_receives_kernel_traffic(tmp_path):
@@ -207,27 +220,23 @@ def test_af_packet_over_veth_receives_kernel_traffic(tmp_path):
             ip("-n", name, "addr", "add", f"fd99::{last}/64", "dev", device, "nodad")
             ip("-n", name, "link", "set", device, "up")
             ip("-n", name, "link", "set", "lo", "up")
-        with Live(["--vdev=net_af_packet0,iface=vb"], ["--export", f"json:{out}", "--stats", "0.1", *NO_TIMEOUTS],
+        with Live(["--vdev=net_af_packet0,iface=vb"], ["--export", f"json:{out}", "--stats", "0.1", *EARLY],
                   prefix=["ip", "netns", "exec", b]) as live:
-            live.wait_for("worker")
-            time.sleep(0.5)
+            live.wait_for(lambda: stats_lines(live.text()))
             send(a, "4", "10.99.0.2", 50)
             send(a, "6", "fd99::2", 30)
             ping = subprocess.run(
                 ["ip", "netns", "exec", a, "ping", "-c", "3", "-i", "0.1", "-W", "1", "10.99.0.2"], capture_output=True,
                 timeout=20) if have("ping") else None
-            live.wait_received(83)
-            time.sleep(0.3)
+            # All else that was sent is in the records when nothing is left in the table.
+            live.wait_for(lambda: sum(packets for _, packets, _ in sums(udp_records(out))) >= 80 and live.latest["in_table"] == 0)
             assert live.stop() == 0, live.text()
             counters = live.counters
     assert unaccounted(counters) == 0
     records = udp_records(out)
-    assert len(records) == 2
-    by_version = {r["iana:ipVersion"]: r for r in records}
-    assert by_version[4]["iana:packetDeltaCount"] == 50 and by_version[4]["iana:octetDeltaCount"] == 50 * 128
-    assert by_version[4]["iana:sourceIPv4Address"] == "10.99.0.1"
-    assert by_version[6]["iana:packetDeltaCount"] == 30 and by_version[6]["iana:octetDeltaCount"] == 30 * 148
-    assert by_version[6]["iana:destinationIPv6Address"] == "fd99::2"
+    assert sums(records) == [(4, 50, 50 * 128), (6, 30, 30 * 148)]
+    assert {r.get("iana:sourceIPv4Address") for r in records} == {"10.99.0.1", None}
+    assert {r.get("iana:destinationIPv6Address") for r in records} == {"fd99::2", None}
     if ping is not None and ping.returncode == 0:
         # "Port unreachable" has the same key, and its sender was first.
         icmp = [r for r in load(out) if r["iana:protocolIdentifier"] == 1]
@@ -238,59 +247,64 @@ def test_af_packet_over_veth_receives_kernel_traffic(tmp_path):
 def test_tap_receives_kernel_traffic(tmp_path):
     out = tmp_path / "out.json"
     with namespace() as ((a, _), ip):
-        with Live(["--vdev=net_tap0,iface=mtap0"], ["--export", f"json:{out}", "--stats", "0.1", *NO_TIMEOUTS],
+        with Live(["--vdev=net_tap0,iface=mtap0"], ["--export", f"json:{out}", "--stats", "0.1", *EARLY],
                   prefix=["ip", "netns", "exec", a]) as live:
             live.wait_for("worker")
             ip("-n", a, "addr", "add", "10.98.0.1/24", "dev", "mtap0")
             ip("-n", a, "link", "set", "mtap0", "up")
             ip("-n", a, "neigh", "replace", "10.98.0.2", "lladdr", "02:00:00:00:00:02", "dev", "mtap0")
-            before = (stats_lines(live.text()) or [{"received": 0}])[-1]["received"]
             send(a, "4", "10.98.0.2", 40)
-            live.wait_received(before + 40)
-            time.sleep(0.3)
+            live.wait_for(lambda: sum(packets for _, packets, _ in sums(udp_records(out))) >= 40)
             assert live.stop() == 0, live.text()
             assert unaccounted(live.counters) == 0
-    (record,) = udp_records(out)
-    assert record["iana:packetDeltaCount"] == 40 and record["iana:octetDeltaCount"] == 40 * 128
-    assert record["iana:destinationMacAddress"] == "02:00:00:00:00:02"
+    records = udp_records(out)
+    assert sums(records) == [(4, 40, 40 * 128)]
+    assert {r["iana:destinationMacAddress"] for r in records} == {"02:00:00:00:00:02"}
 
 
 # The clock.
 
 def test_flows_time_out_by_the_clock_on_an_idle_link():
-    """The capture is over at once; each flow must arrive within a second after its last packet's timeout."""
-    delays = []
+    """The capture is over at once; each flow must arrive within a second after its last packet's timeout, later only by as
+    long as a thread of martlet's was kept from its CPU."""
+    delays, late = [], []
     # Three runs, since what comes just after a sweep or a message waits longest.
     for _ in range(3):
         with UDPCollector() as collector, Live(
                 [pcap_device(DNS)],
                 ["--export", f"udp://127.0.0.1:{collector.port}", "--inactive-timeout", "1", "--stats", "0.05"]) as live:
+            # The kernel says when a datagram arrived, whenever this process comes to read it.
+            collector.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            collector.socket.settimeout(PATIENCE)
             live.wait_received(packets_in(DNS))
-            expected = stats_lines(live.text())[-1]["flows_made"]
+            before = held_up(live.process)
+            expected = live.latest["flows_made"]
             records = collector.session.records
-            collector.socket.settimeout(4)
             while len(records) < expected:
-                before = len(records)
-                collector.session.message(collector.socket.recv(65535))
+                known = len(records)
+                message, ((_, _, stamp),), _, _ = collector.socket.recvmsg(65535, 256)
+                collector.session.message(message)
+                seconds, nanoseconds = struct.unpack("qq", stamp)
                 # flowEndMicroseconds is an NTP time.
-                delays += [time.time() - (number(r, 155) / 2**32 - 2208988800) - 1 for r in records[before:]]
+                delays += [seconds - (number(r, 155) / 2**32 - 2208988800) - 1 + nanoseconds / 1e9 for r in records[known:]]
+                late += [held_up(live.process) - before] * (len(records) - known)
             assert stats_lines(live.text())[-1]["received"] == packets_in(DNS), "the link was not idle"
             assert live.stop() == 0, live.text()
         assert {number(r, 136) for r in records} <= {1, 3}
-    assert min(delays) >= 0 and max(delays) <= 1 + busy(), delays
+    assert min(delays) >= 0
+    assert all(delay <= 1.1 + excuse for delay, excuse in zip(delays, late)), list(zip(delays, late))
 
 
-def busy():
-    """What a loaded machine may add to a time, in seconds: nothing when there is a CPU for each that wants one."""
-    return 0.5 if os.getloadavg()[0] > 2 * os.cpu_count() else 0.1
+#: Not among Python's names.
+SO_TIMESTAMPNS = 35
 
 
 def test_active_timeout_by_the_clock():
     with UDPCollector() as collector, Live(
             [pcap_device(CAPTURES / "udp.pcap", more=",infinite_rx=1")],
             ["--export", f"udp://127.0.0.1:{collector.port}", "--active-timeout", "1", "--stats", "0.2"]) as live:
-        live.wait_for("worker")
-        time.sleep(3.5)
+        collector.receive_until(lambda session: sum(number(r, 136) == 2 for r in session.records) >= 2, live.process)
+        late = held_up(live.process)
         assert live.stop() == 0, live.text()
         session, counters = collector.drain(), live.counters
     assert unaccounted(counters) == 0
@@ -298,7 +312,7 @@ def test_active_timeout_by_the_clock():
     assert active and counters["active"] >= len(active)
     for record in active:
         start, end = (number(record, element) for element in (154, 155))
-        assert (end - start) / 2**32 <= 2.0
+        assert (end - start) / 2**32 <= 2.0 + late
 
 
 # Collectors that are away.
@@ -312,7 +326,7 @@ def test_absent_collector_does_not_stop_live(kind):
         # A datagram that was sent may have been refused just after the last look.
         assert live.stop() in ((2,) if kind == "tcp" else (0, 2)), live.text()
         counters = live.counters
-    assert time.monotonic() - start < 8
+    assert time.monotonic() - start < 20
     if kind == "tcp":
         assert counters["export_dropped"] == counters["flows_made"] > 0
     assert counters["received"] == packets_in(HTTP)
@@ -327,8 +341,12 @@ def test_a_fast_source_and_a_slow_collector_lose_only_counted_records():
         with Live([pcap_device(CAPTURES / "many-flows.pcap", more=",infinite_rx=1")],
                   ["--export", f"tcp://127.0.0.1:{listener.getsockname()[1]}", "--active-timeout", "0.2", "--stats", "0.2",
                    "--flows", "65536", "--drain-timeout", "2"]) as live:
-            live.wait_for("worker")
-            time.sleep(4)
+            # The connection takes nothing more, while records go on to come.
+            def is_stuck():
+                lines = stats_lines(live.text())[-3:]
+                sent, exported = ({line[name] for line in lines} for name in ("message_bytes", "exported"))
+                return len(lines) == len(exported) == 3 and len(sent) == 1 and sent != {0}
+            live.wait_for(is_stuck)
             assert live.stop() == 2, live.text()
             counters = live.counters
     assert unaccounted(counters) == 0 and counters["export_dropped"] > 0
@@ -341,7 +359,7 @@ def test_eal_telemetry_counts_packets():
     with Live([pcap_device(HTTP)], ["--export", "json:/dev/null", "--stats", "0.1"]) as live:
         live.wait_received(packets_in(HTTP))
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.settimeout(5)
+            client.settimeout(PATIENCE)
             client.connect(f"/var/run/dpdk/{live.file_prefix}/dpdk_telemetry.v2")
             assert "version" in json.loads(client.recv(16384))
             client.send(b"/ethdev/stats,0")

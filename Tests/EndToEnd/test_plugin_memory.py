@@ -63,9 +63,10 @@ def test_live_memory_follows_the_flows(tmp_path, flows, complete):
     capture, out = tmp_path / "hellos.pcap", tmp_path / "out.json"
     write_pcap(capture, 1, packets(120000, client_hello(b"many.example")))
     with Live([f"--vdev=net_pcap0,rx_pcap={capture}"],
-              ["--plugins", "tls,idpcontent", "--export", f"json:{out}", "--stats", "0.2", "--flows", flows]) as live:
+              ["--plugins", "tls,idpcontent", "--export", f"json:{out}", "--stats", "0.2", "--flows", flows,
+               "--inactive-timeout", "1000", "--drain-timeout", "120"]) as live:
         live.wait_received(120000)
-        assert live.stop() == 0, live.text()
+        assert live.stop(timeout=180) == 0, live.text()
         counters, text = live.counters, live.text()
     assert counters["packets_in_flows"] == 120000
     names = sum(json.loads(line).get("cesnet:TLSSNI") == "many.example" for line in open(out))

@@ -90,9 +90,9 @@ def test_nfdump_keeps_each_directions_flags(tmp_path, capture):
 @pytest.mark.skipif(not have("nfacctd"), reason="needs pmacct")
 def test_pmacct_counts_both_directions(tmp_path):
     path = CAPTURES / "tls13.pcap"
-    rows = nfacctd(
-        tmp_path, lambda port: offline(path, export=f"udp://127.0.0.1:{port}", options=["--uniflow"]), "tcpflags")
     packets, octets = json_packets_and_octets(offline(path).records)
+    rows = nfacctd(
+        tmp_path, lambda port: offline(path, export=f"udp://127.0.0.1:{port}", options=["--uniflow"]), "tcpflags", packets)
     assert sum(int(row["PACKETS"]) for row in rows) == packets
     assert sum(int(row["BYTES"]) for row in rows) == octets
 

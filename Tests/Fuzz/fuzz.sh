@@ -45,7 +45,7 @@ rm -rf $OUT/seeds
 SEEDS=(Tests/Captures "${MARTLET_CORPUS:-../shared/corpus}")
 [ -z "${MARTLET_FUZZ_SEEDS:-}" ] || read -ra SEEDS <<<"$MARTLET_FUZZ_SEEDS"
 find "${SEEDS[@]}" -name '*.pcap*' -size -2000k -print0 2>/dev/null |
-    xargs -0 timeout -s KILL 120 $FUZZER seeds $OUT/seeds || { echo "fuzz: error: no seeds"; exit 1; }
+    xargs -0 timeout -s KILL 900 $FUZZER seeds $OUT/seeds || { echo "fuzz: error: no seeds"; exit 1; }
 
 FAILED=()
 for target in "${TARGETS[@]}"; do
@@ -53,7 +53,8 @@ for target in "${TARGETS[@]}"; do
     regressions=(Tests/Fuzz/regressions/"$target")
     [ -d "${regressions[0]}" ] || regressions=()
     log=$OUT/$target.log
-    timeout -s KILL $((SECONDS_EACH + 120)) $FUZZER "$target" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=2048 \
+    # Times of the wall: on a busy machine seeds are read slowly, and an input that takes milliseconds may wait for a CPU.
+    timeout -s KILL $((SECONDS_EACH + 1800)) $FUZZER "$target" -max_total_time="$SECONDS_EACH" -timeout=60 -rss_limit_mb=2048 \
         -max_len=8192 -dict=Tests/Fuzz/tls.dict -print_final_stats=1 -artifact_prefix=$OUT/findings/"$target"/ \
         $OUT/corpus/"$target" $OUT/seeds/"$target" "${regressions[@]}" >"$log" 2>&1 </dev/null
     status=$?

@@ -108,6 +108,11 @@ private func faults(_ body: () -> Void) -> UInt64 {
     list.truncate(to: 2)
     list.truncate(to: 5)
     #expect(list.elements.map(\.first) == [990, 991])
+    let count = faults {
+      let bytes: [UInt8] = [1]
+      bytes.withUnsafeBytes { #expect(ListView<UInt8>($0.baseAddress!, count: -1)[0] == 0) }
+    }
+    #expect(count == 1)
     list.truncate(to: .min)
     list.removeFirst(.max)
     #expect(list.count == 0)

@@ -35,8 +35,10 @@ struct PortInterface {
 extension BuiltInSchema {
   /// Numbers the ports: as the kernel does, unless the options, of which the last one counts, say otherwise.
   ///
+  /// - Returns: what is to be said of ports that collectors could not tell apart, though no option asks for that: the kernel's
+  ///   number of one may be the number that another one has because it has none in the kernel.
   /// - Throws: an option names a port that is not there (usage).
-  func numberInterfaces(_ ports: [PortInterface], _ options: [IngressInterface]) throws(Failure) {
+  func numberInterfaces(_ ports: [PortInterface], _ options: [IngressInterface]) throws(Failure) -> [String] {
     for port in ports where port.index != 0 { setInterface(port.index, ofPort: port.port) }
     for option in options {
       if let port = option.port, !ports.contains(where: { $0.port == port }) {
@@ -47,6 +49,14 @@ extension BuiltInSchema {
       for port in ports where option.port ?? port.port == port.port {
         setInterface(option.number, ofPort: port.port)
       }
+    }
+    let isChosen = { (port: UInt16) in options.contains { $0.port ?? port == port } }
+    let groups = Dictionary(grouping: ports.map(\.port)) { interface(ofPort: $0) }
+    return groups.sorted { $0.key < $1.key }.compactMap { number, ports in
+      guard ports.count > 1, let free = ports.last(where: { !isChosen($0) }) else { return nil }
+      let names = ports.map(String.init).joined(separator: ", ")
+      return "ports \(names) are all interface \(number) to collectors: "
+        + "give one another number, as --ingress-interface \(free)=N"
     }
   }
 }

@@ -160,10 +160,16 @@ struct ArrivalTimes: BitwiseCopyable {
     var next = index &+ 1
     while next < count {
       behind &+= Self.duration(frames[next], octetPrice)
-      if times[next] != DeviceClock.unknown { return times[next] &- behind }
+      if times[next] != DeviceClock.unknown { return Self.before(times[next], behind) }
       next &+= 1
     }
-    return now &- behind
+    return Self.before(now, behind)
+  }
+
+  /// `span` nanoseconds before `time`, but not before 1970, where files may begin.
+  @inline(__always)
+  private static func before(_ time: UInt64, _ span: UInt64) -> UInt64 {
+    time > span ? time &- span : 0
   }
 }
 

@@ -56,7 +56,9 @@ enum Live {
       }
     }
 
-    try schema.numberInterfaces(ports.map(\.interface), configuration.ingressInterfaces)
+    for warning in try schema.numberInterfaces(ports.map(\.interface), configuration.ingressInterfaces) {
+      Console.warning(warning)
+    }
     let timekeeper = Timekeeper(started)
     let workers = try crew(map, timekeeper: timekeeper, field: field, configuration, schema: schema)
     // Last, when nothing else can fail: until here no file was touched.

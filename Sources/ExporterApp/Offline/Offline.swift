@@ -16,7 +16,7 @@ enum Offline {
     handleSignals()
     let schema = try BuiltInSchema(configuration)
     // All captures together are port 0.
-    try schema.numberInterfaces([PortInterface(port: 0, index: 0)], configuration.ingressInterfaces)
+    _ = try schema.numberInterfaces([PortInterface(port: 0, index: 0)], configuration.ingressInterfaces)
     try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
     CrashReport.lcore(0, "offline")
     Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)

@@ -71,6 +71,8 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   /// Exports `number` as the ingressInterface of flows whose first packet came from this port. Only before the first
   /// record; the number of a port is its own plus 1 until then, because 0 is no interface (RFC 2863, ifIndex).
   public func setInterface(_ number: UInt32, ofPort port: UInt16) { interfaces[Int(port)] = number }
+  /// The number under which collectors know the port.
+  public func interface(ofPort port: UInt16) -> UInt32 { interfaces[Int(port)] }
 
   /// Bytes of memory for one flow: its record with the plugins' states, and its share of the table.
   public var bytesPerFlow: Int { layout.stride + FlowTable.bucketSize / 2 }

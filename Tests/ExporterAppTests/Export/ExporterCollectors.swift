@@ -98,7 +98,7 @@ final class TCPCollector {
   }
 
   /// Accepts a connection if one comes within the time.
-  func accept(milliseconds: Int32 = 10_000) -> Bool {
+  func accept(milliseconds: Int32 = 60_000) -> Bool {
     guard Loopback.isReadable(listener, milliseconds: milliseconds) else { return false }
     connection = Glibc.accept(listener, nil, nil)
     bytes = []

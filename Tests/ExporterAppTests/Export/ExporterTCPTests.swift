@@ -168,7 +168,7 @@ import Wire
       usleep(5000)
       collector.receive(milliseconds: 10, atMost: collector.bytes.count + 100_000)
     }
-    collector.receive(milliseconds: 5000)
+    collector.receive(milliseconds: 30_000)
     let counters = try #require(await results.first { _ in true })
     collector.receive()
     let messages = try collector.messages()

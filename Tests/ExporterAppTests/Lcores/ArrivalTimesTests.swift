@@ -77,6 +77,9 @@ import Testing
     #expect(filled([none, 5_000, none, none], floor: 4_000) == [4_932, 5_000, 9_932, 10_000])
     #expect(filled([none, 5_000, none, 7_000], floor: 4_950) == [4_950, 5_000, 6_932, 7_000])
     #expect(filled([9_990, none, none], floor: 0) == [9_990, 9_990, 10_000])
+    // The packet behind it came in the first nanoseconds of 1970, as a replayed file may say: not in 2554.
+    #expect(filled([none, 10], floor: 0) == [0, 10])
+    #expect(filled([none, none, 70, none], floor: 0) == [0, 2, 70, 10_000])
   }
 }
 

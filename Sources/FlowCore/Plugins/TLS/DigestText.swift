@@ -47,71 +47,73 @@ enum SHA256: DigestAlgorithm {
 /// Writes ASCII text into a digest: numbers with what separates them.
 struct DigestText<Algorithm: DigestAlgorithm> {
   private var context = Algorithm.begin()
-  // Two blocks of a digest, which takes whole ones fastest, and room for a store that reaches beyond them.
-  private var buffer = InlineArray<136, UInt8>(repeating: 0)
+  // Whole blocks of a digest, which it takes without a copy of its own, and room for a store that reaches beyond them.
+  private var buffer = InlineArray<264, UInt8>(repeating: 0)
   private var used = 0
+  /// Octets of `buffer` that are handed over together: four blocks.
+  private static var whole: Int { 256 }
+  private var hasHandedOver = false
   /// Whether nothing was written yet.
-  private(set) var isEmpty = true
+  var isEmpty: Bool { used == 0 && !hasHandedOver }
 
   @inline(__always)
-  mutating func append(_ character: UInt8) {
-    makeRoom(for: 1)
-    put(UInt64(character), length: 1)
-  }
+  mutating func append(_ character: UInt8) { put(UInt64(character), length: 1) }
 
   /// A number in decimal.
   @inline(__always)
   mutating func appendDecimal(_ number: UInt16) {
-    makeRoom(for: 5)
-    // The first digit is the lowest octet, because it comes first in memory; then the leading zeros are shifted out.
-    let number = UInt64(number)
-    let digits =
-      number / 10000 | (number / 1000 % 10) &<< 8 | (number / 100 % 10) &<< 16
-      | (number / 10 % 10) &<< 24 | (number % 10) &<< 32 | 0x30_3030_3030
-    var zeros = number < 10 ? 4 : 3
-    if number >= 100 { zeros = number < 1000 ? 2 : number < 10000 ? 1 : 0 }
-    put(digits &>> UInt64(truncatingIfNeeded: 8 &* zeros), length: 5 &- zeros)
+    let (digits, length) = decimal(number)
+    put(digits, length: length)
+  }
+
+  /// A separator and a number in decimal.
+  @inline(__always)
+  mutating func append(_ separator: UInt8, decimal number: UInt16) {
+    let (digits, length) = decimal(number)
+    put(UInt64(separator) | digits &<< 8, length: length &+ 1)
   }
 
   /// A number in four hexadecimal digits.
   @inline(__always)
-  mutating func appendHexadecimal(_ number: UInt16) {
-    makeRoom(for: 4)
-    let number = UInt64(number)
-    let nibbles =
-      number &>> 12 | (number &>> 8 & 0xF) &<< 8 | (number &>> 4 & 0xF) &<< 16 | (number & 0xF) &<< 24
-    // 6 more reach 16 where a nibble is a letter; a letter is 0x27 further than a digit would be.
-    let letters = (nibbles &+ 0x0606_0606) &>> 4 & 0x0101_0101
-    put(nibbles &+ 0x3030_3030 &+ letters &* 0x27, length: 4)
-  }
+  mutating func appendHexadecimal(_ number: UInt16) { put(hexadecimal(number), length: 4) }
 
+  /// A separator and a number in four hexadecimal digits.
   @inline(__always)
-  private mutating func makeRoom(for length: Int) {
-    if used &+ length > 128 { flush() }
-    isEmpty = false
+  mutating func append(_ separator: UInt8, hexadecimal number: UInt16) {
+    put(UInt64(separator) | hexadecimal(number) &<< 8, length: 5)
   }
 
-  /// Appends the `length` lowest octets of `characters`, lowest first.
+  /// Appends the `length` lowest octets of `characters`, at most eight, lowest first.
   @inline(__always)
   private mutating func put(_ characters: UInt64, length: Int) {
-    guard used >= 0, used <= 128 else { return noteFault() }
-    let end = used
+    if _slowPath(used >= Self.whole) { handOver() }
+    // The line above has left less than that.
+    let end = used & (Self.whole &- 1)
     withUnsafeMutableBytes(of: &buffer) {
-      // Safe: the line above leaves room for eight octets. What is beyond `length` is written over.
+      // Safe: the mask leaves room for eight octets. What is beyond `length` is written over.
       $0.storeBytes(of: characters.littleEndian, toByteOffset: end, as: UInt64.self)
     }
-    used &+= length
+    used = end &+ length
   }
 
-  private mutating func flush() {
-    let length = max(0, min(128, used))
+  /// Gives what is written to the digest, whole blocks of it; what is behind them, at most eight octets, moves to the front.
+  @inline(never)
+  private mutating func handOver() {
+    let length = max(0, min(used, Self.whole))
     buffer.span.bytes.extracting(first: length).withUnsafeBytes { Algorithm.add($0, to: &context) }
-    used = 0
+    var index = 0
+    while index < used &- length {
+      buffer[total: index] = buffer[total: length &+ index]
+      index &+= 1
+    }
+    used = index
+    hasHandedOver = true
   }
 
   /// The digest of all that was written.
   mutating func finish() -> Algorithm.Digest {
-    flush()
+    handOver()
+    if used > 0 { handOver() }
     var digest = Algorithm.empty
     withUnsafeMutableBytes(of: &digest) {
       // Safe: a digest is never empty, and `Digest` has the length that the algorithm writes.
@@ -120,6 +122,35 @@ struct DigestText<Algorithm: DigestAlgorithm> {
     }
     return digest
   }
+}
+
+/// The decimal digits of a number as text, the first one in the lowest octet, because that comes first in memory; and how
+/// many there are. No division and no branch: a hello may have hundreds of numbers.
+@inline(__always)
+private func decimal(_ number: UInt16) -> (text: UInt64, length: Int) {
+  let number = UInt64(number)
+  // Quotients by multiplication, exact for all that occurs: n / 10000 for 16 bits, n / 100 below 10000, n / 10 below 100.
+  let first = (number &* 107_375) &>> 30
+  let rest = number &- first &* 10000
+  let hundreds = (rest &* 5243) &>> 19
+  // Two numbers below 100, 16 bits apart, and then the four digits of both.
+  let pairs = hundreds | (rest &- hundreds &* 100) &<< 16
+  let tens = (pairs &* 103) &>> 10 & 0x000F_000F
+  let digits = first | (tens | (pairs &- tens &* 10) &<< 8) &<< 8
+  // Leading zeros are the lowest octets; the last digit stays whatever it is.
+  let zeros = (digits | 1 &<< 32).trailingZeroBitCount &>> 3
+  return ((digits | 0x30_3030_3030) &>> UInt64(truncatingIfNeeded: 8 &* zeros), 5 &- zeros)
+}
+
+/// The four hexadecimal digits of a number as text, the first one in the lowest octet.
+@inline(__always)
+private func hexadecimal(_ number: UInt16) -> UInt64 {
+  let number = UInt64(number)
+  let nibbles =
+    number &>> 12 | (number &>> 8 & 0xF) &<< 8 | (number &>> 4 & 0xF) &<< 16 | (number & 0xF) &<< 24
+  // 6 more reach 16 where a nibble is a letter; a letter is 0x27 further than a digit would be.
+  let letters = (nibbles &+ 0x0606_0606) &>> 4 & 0x0101_0101
+  return nibbles &+ 0x3030_3030 &+ letters &* 0x27
 }
 
 /// The digit for the low four bits, in lower case.

@@ -96,7 +96,7 @@ struct HelloSummary: BitwiseCopyable {
     hasServerHello = true
     serverVersion = hello.version
     cipherSuite = hello.cipherSuite
-    hasServerFingerprint = FingerprintLimit.allows(hello.extensions, numbers: 1)
+    hasServerFingerprint = FingerprintLimit.allows(hello.extensions, others: FingerprintLimit.cipherSuite)
     if hasServerFingerprint {
       ja3s = JA3.fingerprint(hello)
     } else {

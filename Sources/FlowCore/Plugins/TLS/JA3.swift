@@ -18,8 +18,8 @@ enum JA3 {
     text.append(comma)
     var index = 0
     while index < hello.pointFormats.count {
-      if index > 0 { text.append(dash) }
-      text.appendDecimal(UInt16(hello.pointFormats[index]))
+      let format = UInt16(hello.pointFormats[index])
+      if index > 0 { text.append(dash, decimal: format) } else { text.appendDecimal(format) }
       index &+= 1
     }
     return text.finish()
@@ -45,8 +45,7 @@ enum JA3 {
       let number = numbers[index]
       index &+= 1
       guard !isGrease(number) else { continue }
-      if !isFirst { text.append(dash) }
-      text.appendDecimal(number)
+      if isFirst { text.appendDecimal(number) } else { text.append(dash, decimal: number) }
       isFirst = false
     }
   }
@@ -56,8 +55,7 @@ enum JA3 {
     var isFirst = true
     while let (type, _) = reader.next() {
       guard !isGrease(type) else { continue }
-      if !isFirst { text.append(dash) }
-      text.appendDecimal(type)
+      if isFirst { text.appendDecimal(type) } else { text.append(dash, decimal: type) }
       isFirst = false
     }
   }

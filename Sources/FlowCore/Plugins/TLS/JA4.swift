@@ -1,22 +1,19 @@
 // JA4 (FoxIO, technical_details/JA4.md): what a hello offers, in text that people can read and compare.
 import Wire
 
-/// Numbers of a hello to be sorted: cipher suites or extensions, as many as a hello can sensibly have.
-///
-/// A place of 128 numbers is what nearly every hello needs; to clear and read more would cost more than the rest.
+/// Numbers of a hello to be sorted: cipher suites or extensions, as many as a hello with a fingerprint can have.
 struct SortedNumbers<let capacity: Int>: ~Copyable {
   private var numbers = InlineArray<capacity, UInt16>(repeating: 0)
   /// The numbers half sorted.
   private var others = InlineArray<capacity, UInt16>(repeating: 0)
   private(set) var count = 0
 
-  /// Adds a number; false when there is no room.
+  /// Adds a number; one beyond `FingerprintLimit`, for which there is no room, is left out.
   @inline(__always)
-  mutating func append(_ number: UInt16) -> Bool {
-    guard count < capacity else { return false }
+  mutating func append(_ number: UInt16) {
+    guard count < capacity else { return }
     numbers[total: count] = number
     count &+= 1
-    return true
   }
 
   subscript(index: Int) -> UInt16 { numbers[total: index] }
@@ -24,17 +21,65 @@ struct SortedNumbers<let capacity: Int>: ~Copyable {
   /// Sorts: by insertion where there are few, as nearly always, else by both octets (radix), so that the most there can be
   /// cost as many steps as they are.
   mutating func sort() {
-    guard count > 48 else { return insertionSort() }
+    guard count > 32 else { return insertionSort() }
     let count = count
-    // By views of the arrays' memory: an array that is handed to a function would be copied for each number.
+    // By views of the arrays' memory: through its own subscript a long array is copied for each number.
     withUnsafeMutableBytes(of: &numbers) { numbers in
       withUnsafeMutableBytes(of: &others) { others in
-        guard let first = numbers.baseAddress, let second = others.baseAddress else { return }
-        let numbers = MutableBytes(first, count: numbers.count)
-        let others = MutableBytes(second, count: others.count)
-        Self.distribute(numbers, to: others, count: count, shift: 0)
-        Self.distribute(others, to: numbers, count: count, shift: 8)
+        guard let numbers = NumberView(numbers), let others = NumberView(others) else { return }
+        var low = InlineArray<256, UInt16>(repeating: 0)
+        var high = InlineArray<256, UInt16>(repeating: 0)
+        withUnsafeMutableBytes(of: &low) { low in
+          withUnsafeMutableBytes(of: &high) { high in
+            guard let low = NumberView(low), let high = NumberView(high) else { return }
+            Self.sort(numbers, others, low, high, count: count)
+          }
+        }
       }
+    }
+  }
+
+  /// Sorts `count` numbers by way of as many `others`; `low` and `high` are 256 zeros each.
+  @inline(__always)
+  private static func sort(
+    _ numbers: NumberView, _ others: NumberView, _ low: NumberView, _ high: NumberView, count: Int
+  ) {
+    // First how many have each octet, then where the next one with it goes.
+    var index = 0
+    while index < count {
+      let number = Int(numbers[index])
+      low[number & 0xFF] &+= 1
+      high[number &>> 8] &+= 1
+      index &+= 1
+    }
+    var (lowSum, highSum): (UInt16, UInt16) = (0, 0)
+    index = 0
+    while index < 256 {
+      let (lowCount, highCount) = (low[index], high[index])
+      low[index] = lowSum
+      high[index] = highSum
+      lowSum &+= lowCount
+      highSum &+= highCount
+      index &+= 1
+    }
+    // Equal octets stay in the order that they had.
+    index = 0
+    while index < count {
+      let number = numbers[index]
+      let octet = Int(number) & 0xFF
+      let place = low[octet]
+      others[Int(place)] = number
+      low[octet] = place &+ 1
+      index &+= 1
+    }
+    index = 0
+    while index < count {
+      let number = others[index]
+      let octet = Int(number) &>> 8
+      let place = high[octet]
+      numbers[Int(place)] = number
+      high[octet] = place &+ 1
+      index &+= 1
     }
   }
 
@@ -51,39 +96,36 @@ struct SortedNumbers<let capacity: Int>: ~Copyable {
       index &+= 1
     }
   }
+}
 
-  /// Puts numbers in order of one of their octets; equal ones stay in the order that they had.
-  private static func distribute(
-    _ numbers: MutableBytes, to sorted: MutableBytes, count: Int, shift: UInt16
-  ) {
-    // First how many have each octet, then where the next one with it goes.
-    var places = InlineArray<256, UInt16>(repeating: 0)
-    withUnsafeMutableBytes(of: &places) { memory in
-      guard let base = memory.baseAddress else { return }
-      let places = MutableBytes(base, count: memory.count)
-      var index = 0
-      while index < count {
-        let place = 2 &* Int(numbers.load(UInt16.self, at: 2 &* index) &>> shift & 0xFF)
-        places.store(places.load(UInt16.self, at: place) &+ 1, at: place)
-        index &+= 1
+/// A view of an array of 16-bit numbers in memory, total like `MutableBytes`, but in the machine's own order of octets.
+private struct NumberView {
+  private let base: UnsafeMutableRawPointer
+  private let count: Int
+
+  /// The numbers of a block; nil for no block.
+  @inline(__always)
+  init?(_ memory: UnsafeMutableRawBufferPointer) {
+    guard let base = memory.baseAddress else { return nil }
+    self.base = base
+    count = memory.count / 2
+  }
+
+  /// The number at `index`; outside 0 is read, nothing is written, and either is a fault.
+  @inline(__always)
+  subscript(index: Int) -> UInt16 {
+    get {
+      guard UInt(bitPattern: index) < UInt(bitPattern: count) else {
+        noteFault()
+        return 0
       }
-      var sum: UInt16 = 0
-      index = 0
-      while index < 256 {
-        let number = places.load(UInt16.self, at: 2 &* index)
-        places.store(sum, at: 2 &* index)
-        sum &+= number
-        index &+= 1
-      }
-      index = 0
-      while index < count {
-        let number = numbers.load(UInt16.self, at: 2 &* index)
-        let octet = 2 &* Int(number &>> shift & 0xFF)
-        let place = places.load(UInt16.self, at: octet)
-        sorted.store(number, at: 2 &* Int(place))
-        places.store(place &+ 1, at: octet)
-        index &+= 1
-      }
+      // Safe: the line above checked the index.
+      return base.load(fromByteOffset: index &* 2, as: UInt16.self)
+    }
+    nonmutating set {
+      guard UInt(bitPattern: index) < UInt(bitPattern: count) else { return noteFault() }
+      // Safe: the line above checked the index.
+      base.storeBytes(of: newValue, toByteOffset: index &* 2, as: UInt16.self)
     }
   }
 }
@@ -103,33 +145,23 @@ enum JA4 {
   private static let comma: UInt8 = 0x2C
   private static let underscore: UInt8 = 0x5F
 
-  /// The fingerprint of a hello within `FingerprintLimit`; NULs beyond.
+  /// The fingerprint of a hello within `FingerprintLimit`.
   static func fingerprint(_ hello: ClientHello, transport: TLSTransport) -> Fingerprint {
     var ciphers = SortedNumbers<128>()
     var extensions = SortedNumbers<128>()
-    if let fingerprint = fingerprint(hello, transport: transport, &ciphers, &extensions) {
-      return fingerprint
-    }
-    return fingerprintOfMany(hello, transport: transport) ?? Fingerprint(repeating: 0)
-  }
-
-  @inline(never)
-  private static func fingerprintOfMany(_ hello: ClientHello, transport: TLSTransport) -> Fingerprint? {
-    var ciphers = SortedNumbers<384>()
-    var extensions = SortedNumbers<384>()
     return fingerprint(hello, transport: transport, &ciphers, &extensions)
   }
 
-  /// The fingerprint, by means of two empty lists; nil when one has no room for what is offered.
+  /// The fingerprint, by means of two empty lists.
   private static func fingerprint<let capacity: Int>(
     _ hello: ClientHello, transport: TLSTransport, _ ciphers: inout SortedNumbers<capacity>,
     _ extensions: inout SortedNumbers<capacity>
-  ) -> Fingerprint? {
+  ) -> Fingerprint {
     var index = 0
     while index < hello.cipherSuites.count {
       let suite = hello.cipherSuites[index]
       index &+= 1
-      guard isGrease(suite) || ciphers.append(suite) else { return nil }
+      if !isGrease(suite) { ciphers.append(suite) }
     }
     ciphers.sort()
     // Server name and ALPN are counted, but not hashed: the first part of the text tells of them.
@@ -139,7 +171,7 @@ enum JA4 {
       guard !isGrease(type) else { continue }
       extensionCount &+= 1
       guard type != ExtensionType.serverName, type != ExtensionType.protocols else { continue }
-      guard extensions.append(type) else { return nil }
+      extensions.append(type)
     }
     extensions.sort()
 
@@ -165,8 +197,8 @@ enum JA4 {
     var text = DigestText<SHA256>()
     var index = 0
     while index < numbers.count {
-      if index > 0 { text.append(comma) }
-      text.appendHexadecimal(numbers[index])
+      let number = numbers[index]
+      if index > 0 { text.append(comma, hexadecimal: number) } else { text.appendHexadecimal(number) }
       index &+= 1
     }
     return text
@@ -182,8 +214,7 @@ enum JA4 {
       let algorithm = algorithms[index]
       index &+= 1
       guard !isGrease(algorithm) else { continue }
-      text.append(separator)
-      text.appendHexadecimal(algorithm)
+      text.append(separator, hexadecimal: algorithm)
       separator = comma
     }
     return text

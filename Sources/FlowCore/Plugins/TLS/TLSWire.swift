@@ -69,17 +69,24 @@ struct NumberList: BitwiseCopyable {
 ///
 ///     | type 2 | length 2 | contents length | …
 struct ExtensionReader {
-  private var cursor: Cursor
+  private let bytes: Bytes
+  private var position = 0
 
-  init(_ bytes: Bytes) { cursor = Cursor(bytes) }
+  init(_ bytes: Bytes) { self.bytes = bytes }
 
   /// The next extension; nil at the end, and where a length leads past it.
+  ///
+  /// Asked several times for each of what may be hundreds of extensions, so it compares once and throws nothing.
   @inline(__always)
   mutating func next() -> (type: UInt16, contents: Bytes)? {
-    guard let type = try? cursor.unsigned16(), let length = try? cursor.unsigned16(),
-      let contents = try? cursor.take(Int(length))
-    else { return nil }
-    return (type, contents)
+    let left = bytes.count &- position
+    guard left >= 4 else { return nil }
+    let head = bytes.load(UInt32.self, at: position)
+    let length = Int(head & 0xFFFF)
+    guard length <= left &- 4 else { return nil }
+    let contents = bytes.slice(position &+ 4, length)
+    position &+= 4 &+ length
+    return (UInt16(truncatingIfNeeded: head &>> 16), contents)
   }
 }
 

@@ -57,9 +57,13 @@ import Testing
       [
         "tls.handshake.type", "tcp.srcport", "tcp.dstport", "tls.handshake.ja3", "tls.handshake.ja3s",
         "tls.handshake.extensions_server_name", "tls.handshake.ciphersuite",
+        "tls.handshake.cipher_suites_length",
       ])
+    // Those that offer all there is have no fingerprint here (`FingerprintLimit`).
+    func isShort(_ line: Line) -> Bool { (Int(line.fields[7]) ?? 0) / 2 <= 80 }
     let clients = Set(
-      hellos.filter { $0.fields[0] == "1" }.map { Line(fields: [$0.fields[1], $0.fields[3], $0.fields[5]]) })
+      hellos.filter { $0.fields[0] == "1" && isShort($0) }
+        .map { Line(fields: [$0.fields[1], $0.fields[3], $0.fields[5]]) })
     let servers = Set(
       hellos.filter { $0.fields[0] == "2" }.map { Line(fields: [$0.fields[2], $0.fields[4], $0.fields[6]]) })
     var found: (clients: Set<Line>, servers: Set<Line>) = ([], [])
