@@ -33,7 +33,8 @@ struct EngineBench: ParsableCommand {
   @Option(help: "64, mixed, or both.") var sizes = "64"
   @Option(help: "Plugin sets: names joined by +, sets by comma; none for no plugin.") var plugins = "none"
   @Option(help: "ordinary, elephant, fragments, alike, or a hostile packet.") var shapes = "ordinary"
-  @Flag(help: "For each hostile packet that is known: without plugins, and with the plugin that it is made for.")
+  @Flag(
+    help: "For each hostile packet that is known: without plugins, and with the plugin that it is made for.")
   var hostile = false
   @Option(help: "Packets in one round.") var packets = 2_000_000
   @Option(help: "Rounds; the median counts.") var rounds = 7

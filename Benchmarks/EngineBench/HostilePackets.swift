@@ -38,7 +38,8 @@ struct HostilePacket {
     HostilePacket(shape: .options, plugin: "basicplus", options: [UInt8](repeating: 1, count: 40)),
     // Initiations, each with another index: each ends a record and begins one.
     HostilePacket(
-      shape: .sessions, plugin: "wg", isTCP: false, payload: [1, 0, 0, 0] + [UInt8](repeating: 0x5A, count: 144),
+      shape: .sessions, plugin: "wg", isTCP: false,
+      payload: [1, 0, 0, 0] + [UInt8](repeating: 0x5A, count: 144),
       variation: .index),
     // Large packets that begin OpenVPN's handshake again and again.
     HostilePacket(

@@ -542,9 +542,9 @@ def nfdump(folder, send):
             ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w", place, "-t", "3600", "-B", "4000000"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
-            wait_until(lambda: udp_socket(port), "nfcapd's socket", capd)
+            wait_until(lambda at=port: udp_socket(at), "nfcapd's socket", capd)
             send(port)
-            wait_until(lambda: udp_socket(port)[0] == 0, "an nfcapd that has read everything", capd)
+            wait_until(lambda at=port: udp_socket(at)[0] == 0, "an nfcapd that has read everything", capd)
             dropped = udp_socket(port)[1]
         finally:
             capd.terminate()

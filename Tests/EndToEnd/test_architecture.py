@@ -31,9 +31,6 @@ FLOORS = [
     ["ExporterApp"],
 ]
 
-#: The interface of a plugin names the identifier of a flow, which is a plugin.
-EXCEPTIONS = {("FlowCore/Plugin", "FlowCore/Plugins")}
-
 #: Modules of ours that each module may import.
 IMPORTS = {
     "Wire": set(),
@@ -138,7 +135,7 @@ def test_every_folder_has_its_floor():
 
 def test_no_arrow_leads_up():
     wrong = [f"{here} knows {there}: {', '.join(sorted(names))}" for (here, there), names in arrows(files()).items()
-             if floor(there) >= floor(here) and (here, there) not in EXCEPTIONS]
+             if floor(there) >= floor(here)]
     assert not wrong, "\n".join(sorted(wrong))
 
 

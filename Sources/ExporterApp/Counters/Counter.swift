@@ -25,6 +25,8 @@ struct Counter: Sendable {
   /// What is counted.
   enum Unit: String, CaseIterable, Sendable {
     case packets
+    case segments
+    case streams
     case bytes
     case flows
     case records

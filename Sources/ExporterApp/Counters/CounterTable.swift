@@ -45,6 +45,23 @@ enum CounterTable {
     engine("fingerprint left out", .hellos, "hellos with too much in them for JA3 and JA4") {
       $0.fingerprintsLeftOut
     },
+    engine("stream gaps", .segments, "segments of TCP that were given up: they are missing, or came too late")
+    {
+      $0.streams.gaps
+    },
+    engine(
+      "stream lost", .segments,
+      "segments of TCP that could not be kept for plugins: no memory, or too many pieces"
+    ) {
+      $0.streams.lost
+    },
+    engine("stream full", .streams, "directions of TCP of which a plugin wanted more than 16 KiB at once") {
+      $0.streams.full
+    },
+    engine("records left out", .packets, "packets that had more in them than the records one packet may make")
+    {
+      $0.recordsLeftOut
+    },
     engine(
       "parser faults", .faults, "reads and writes outside of their bytes, mistakes of Martlet or a plugin"
     ) { sum($0.parserFaults) },

@@ -136,7 +136,7 @@ extension PluginSlot {
 
   /// The plugin itself.
   @inline(__always)
-  fileprivate func value<P: FlowPlugin>(_ type: P.Type) -> UnsafeMutablePointer<P> {
+  func value<P: FlowPlugin>(_ type: P.Type) -> UnsafeMutablePointer<P> {
     // Safe: the layout made it of this type, and it lives as long as the process.
     plugin.assumingMemoryBound(to: P.self)
   }

@@ -41,7 +41,7 @@ private struct MakeContextCall<Registry: PluginRegistry>: PluginVisitor {
 
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     do throws(FlowSetupError) {
-      let context = try plugin(type, slot).pointee.makeWorkerContext()
+      let context = try slot.value(type).pointee.makeWorkerContext()
       let place = UnsafeMutablePointer<P.WorkerContext>.allocate(capacity: 1)
       place.initialize(to: context)
       made = UnsafeMutableRawPointer(place)
@@ -57,15 +57,7 @@ private struct FreeContextCall<Registry: PluginRegistry>: PluginVisitor {
 
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     let place = memory.assumingMemoryBound(to: P.WorkerContext.self)
-    plugin(type, slot).pointee.freeWorkerContext(place.pointee)
+    slot.value(type).pointee.freeWorkerContext(place.pointee)
     place.deallocate()
   }
-}
-
-/// The value of a slot's plugin.
-private func plugin<P: FlowPlugin, Registry>(_ type: P.Type, _ slot: PluginSlot<Registry>)
-  -> UnsafeMutablePointer<P>
-{
-  // Safe: the layout made it of this type, and it lives as long as the process.
-  slot.plugin.assumingMemoryBound(to: P.self)
 }

@@ -74,3 +74,8 @@ public struct FlowHash: BitwiseCopyable, Sendable {
     )
   }
 }
+
+extension FlowHash {
+  /// What every run and every probe makes the exported flowId of a key with.
+  static var ofIdentifiers: FlowHash { FlowHash(seed: 0) }
+}

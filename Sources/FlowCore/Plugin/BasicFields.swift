@@ -114,3 +114,8 @@ extension FlowRecord {
     writer.macAddress(BasicElements.destinationMAC, destinationMAC)
   }
 }
+
+extension InformationElement {
+  /// The number that joins records of one flow: of uniflows, and the field of plugin flowhash.
+  static let flowIdentifier = InformationElement(.iana, 148, "flowId", .unsigned64, semantics: .identifier)
+}

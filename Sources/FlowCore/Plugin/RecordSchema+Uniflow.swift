@@ -34,7 +34,8 @@ struct UniflowWriter<Base: FieldWriter & ~Copyable>: FieldWriter, ~Copyable {
   private func own(_ element: InformationElement) -> InformationElement? {
     guard element.isReverse == isReverse else { return nil }
     if isReverse { return element.forward }
-    let isIdentifier = element.owner == .iana && element.identifier == FlowIdentifier.identifier.identifier
+    let isIdentifier =
+      element.owner == .iana && element.identifier == InformationElement.flowIdentifier.identifier
     return isIdentifier ? nil : element
   }
 
@@ -167,7 +168,7 @@ extension RecordSchema {
       uniflow(false, &writer) { writeBasics(side, precision, into: &$0) }
     }
     writer.unsigned8(BasicElements.flowDirection, isReverse ? 1 : 0)
-    writer.unsigned64(FlowIdentifier.identifier, head.pointee.hash(flowHash))
+    writer.unsigned64(InformationElement.flowIdentifier, head.pointee.hash(flowHash))
   }
 
   /// Has `body` write into `writer` what belongs to one direction.

@@ -24,7 +24,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   /// Whether each direction of a flow is a record of its own; see `RecordSchema+Uniflow.swift`.
   public let isUniflow: Bool
   /// Gives the two uniflows of a flow their flowId.
-  let flowHash = FlowIdentifier.identifierHash
+  let flowHash = FlowHash.ofIdentifiers
   /// The plugins (bit = slot) that have fields of the reverse direction.
   private(set) var reverseSlots: UInt32 = 0
 

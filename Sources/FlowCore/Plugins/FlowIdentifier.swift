@@ -10,10 +10,7 @@ struct FlowIdentifier: FlowPlugin {
 
   // Not the table's hash: its seed must stay secret, and differs from run to run. This one is computed when the record
   // is exported, so it costs neither packets nor memory.
-  private let hashing = FlowIdentifier.identifierHash
-
-  /// What every run and every probe hashes a key with.
-  static var identifierHash: FlowHash { FlowHash(seed: 0) }
+  private let hashing = FlowHash.ofIdentifiers
 
   init(options: borrowing PluginOptions) {}
 
@@ -27,11 +24,9 @@ struct FlowIdentifier: FlowPlugin {
     .done
   }
 
-  static let identifier = InformationElement(.iana, 148, "flowId", .unsigned64, semantics: .identifier)
-
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
-    writer.unsigned64(Self.identifier, flow.hash(hashing))
+    writer.unsigned64(.flowIdentifier, flow.hash(hashing))
   }
 }
