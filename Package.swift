@@ -54,7 +54,7 @@ let package = Package(
     .target(name: "CCrash", dependencies: ["CIntrinsics"], cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
     .target(
-      name: "Wire", dependencies: ["CIntrinsics"],
+      name: "Wire", dependencies: ["CIntrinsics", "CDigest"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .target(
       name: "IPFIX", dependencies: ["Wire"], swiftSettings: strict + [withFlags(plainFlags), crossModule]),
@@ -62,7 +62,7 @@ let package = Package(
       name: "Rendering", dependencies: ["Wire", "IPFIX"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .target(
-      name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "CIntrinsics", "CDigest"],
+      name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "CIntrinsics"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .executableTarget(
       name: "ExporterApp",

@@ -38,9 +38,9 @@ struct HelloSummary: BitwiseCopyable {
   var chosenProtocol = Name()
   /// The offset of the first free byte behind the names.
   var end = UInt16(HelloSummary.headSize)
-  var ja3 = JA3.Fingerprint(repeating: 0)
-  var ja3s = JA3.Fingerprint(repeating: 0)
-  var ja4 = JA4.Fingerprint(repeating: 0)
+  var ja3 = TLS.JA3.Fingerprint(repeating: 0)
+  var ja3s = TLS.JA3.Fingerprint(repeating: 0)
+  var ja4 = TLS.JA4.Fingerprint(repeating: 0)
   var extensionTypes = InlineArray<30, UInt16>(repeating: 0)
   var extensionLengths = InlineArray<30, UInt16>(repeating: 0)
   var serverExtensionTypes = InlineArray<30, UInt16>(repeating: 0)
@@ -53,7 +53,8 @@ struct HelloSummary: BitwiseCopyable {
 
   /// Takes the ClientHello in; one seen before is forgotten.
   mutating func note(
-    _ hello: ClientHello, transport: TLSTransport, _ stored: inout StoredBytes, _ blocks: inout FlowBlocks
+    _ hello: TLS.ClientHello, transport: TLS.Transport, _ stored: inout StoredBytes,
+    _ blocks: inout FlowBlocks
   ) -> Bool {
     let name = hello.serverName.count <= HelloSummary.longestServerName ? hello.serverName.count : 0
     // The chosen protocol is there only if the ServerHello was seen first: then the names go behind it.
@@ -69,14 +70,14 @@ struct HelloSummary: BitwiseCopyable {
     if !hasServerHello { serverVersion = hello.legacyVersion }
     hasClientFingerprint = hello.isFingerprinted
     if hasClientFingerprint {
-      ja3 = JA3.fingerprint(hello)
-      ja4 = JA4.fingerprint(hello, transport: transport)
+      ja3 = TLS.JA3.fingerprint(hello)
+      ja4 = TLS.JA4.fingerprint(hello, transport: transport)
     } else {
-      ja4 = JA4.Fingerprint(repeating: 0)
+      ja4 = TLS.JA4.Fingerprint(repeating: 0)
       blocks.noteFingerprintLeftOut()
     }
     extensionCount = 0
-    var reader = ExtensionReader(hello.extensions)
+    var reader = TLS.ExtensionReader(hello.extensions)
     while Int(extensionCount) < HelloSummary.listed, let (type, contents) = reader.next() {
       extensionTypes[total: Int(extensionCount)] = type
       extensionLengths[total: Int(extensionCount)] = UInt16(truncatingIfNeeded: contents.count)
@@ -87,7 +88,8 @@ struct HelloSummary: BitwiseCopyable {
 
   /// Takes the ServerHello in.
   mutating func note(
-    _ hello: ServerHello, transport: TLSTransport, _ stored: inout StoredBytes, _ blocks: inout FlowBlocks
+    _ hello: TLS.ServerHello, transport: TLS.Transport, _ stored: inout StoredBytes,
+    _ blocks: inout FlowBlocks
   ) -> Bool {
     // Without a ClientHello there are no names yet, or only those of a ServerHello that this one replaces.
     if !hasClientHello { end = UInt16(HelloSummary.headSize) }
@@ -96,14 +98,15 @@ struct HelloSummary: BitwiseCopyable {
     hasServerHello = true
     serverVersion = hello.version
     cipherSuite = hello.cipherSuite
-    hasServerFingerprint = FingerprintLimit.allows(hello.extensions, others: FingerprintLimit.cipherSuite)
+    hasServerFingerprint = TLS.FingerprintLimit.allows(
+      hello.extensions, others: TLS.FingerprintLimit.cipherSuite)
     if hasServerFingerprint {
-      ja3s = JA3.fingerprint(hello)
+      ja3s = TLS.JA3.fingerprint(hello)
     } else {
       blocks.noteFingerprintLeftOut()
     }
     serverExtensionCount = 0
-    var reader = ExtensionReader(hello.extensions)
+    var reader = TLS.ExtensionReader(hello.extensions)
     while Int(serverExtensionCount) < HelloSummary.listed, let (type, _) = reader.next() {
       serverExtensionTypes[total: Int(serverExtensionCount)] = type
       serverExtensionCount &+= 1

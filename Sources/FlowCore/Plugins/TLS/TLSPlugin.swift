@@ -45,7 +45,7 @@ struct TLSPlugin: FlowPlugin {
 
   @inline(__always)
   func recognise(_ bytes: Bytes) -> Recognition {
-    switch RecordStart(bytes) {
+    switch TLS.RecordStart(bytes) {
     case .hello(let isSure), .preamble(let isSure): isSure ? .yes : .perhaps
     case .other: .no
     }
@@ -60,7 +60,7 @@ struct TLSPlugin: FlowPlugin {
     let wasCollecting = reader.isCollecting
     let outcome = reader.take(stream, &flow.blocks)
     if stream.isForward { state.forward = reader } else { state.reverse = reader }
-    var message: HelloMessage?
+    var message: TLS.HelloMessage?
     switch outcome {
     case .hello(let hello): message = hello
     case .incomplete: if !wasCollecting { extend(&state, by: TLSPlugin.helloLimit) }
@@ -94,8 +94,8 @@ struct TLSPlugin: FlowPlugin {
       if packet.isForward { state.forward = reader } else { state.reverse = reader }
       return conclude(&state, message, .datagram, isForward: packet.isForward, &flow)
     }
-    var message: HelloMessage?
-    if case .hello = RecordStart(payload) { message = RecordWalk.whole(payload) }
+    var message: TLS.HelloMessage?
+    if case .hello = TLS.RecordStart(payload) { message = TLS.RecordWalk.whole(payload) }
     return conclude(&state, message, .quic, isForward: packet.isForward, &flow)
   }
 
@@ -104,7 +104,7 @@ struct TLSPlugin: FlowPlugin {
   /// Takes the hello in, if there is one, and says whether the flow is still of interest.
   @inline(__always)
   private func conclude(
-    _ state: inout State, _ message: HelloMessage?, _ transport: TLSTransport, isForward: Bool,
+    _ state: inout State, _ message: TLS.HelloMessage?, _ transport: TLS.Transport, isForward: Bool,
     _ flow: inout FlowContext<Self>
   ) -> Verdict {
     if let message { note(message, transport, &state, isForward: isForward, &flow.blocks) }
@@ -115,21 +115,21 @@ struct TLSPlugin: FlowPlugin {
 
   @inline(never)
   private func note(
-    _ message: HelloMessage, _ transport: TLSTransport, _ state: inout State, isForward: Bool,
+    _ message: TLS.HelloMessage, _ transport: TLS.Transport, _ state: inout State, isForward: Bool,
     _ blocks: inout FlowBlocks
   ) {
-    let isClient = message.type == HandshakeType.clientHello
+    let isClient = message.type == TLS.HandshakeType.clientHello
     guard (isClient ? state.clientHellos : state.serverHellos) < TLSPlugin.mostHellos else { return }
     var summary =
       state.summary.isEmpty
       ? HelloSummary() : blocks.contents(state.summary.block).load(HelloSummary.self, at: 0)
     if isClient {
-      guard let hello = try? ClientHello(message.body, transport: transport) else { return }
+      guard let hello = try? TLS.ClientHello(message.body, transport: transport) else { return }
       state.clientHellos &+= 1
       guard summary.note(hello, transport: transport, &state.summary, &blocks) else { return }
       state.hasClientHello = true
     } else {
-      guard let hello = try? ServerHello(message.body) else { return }
+      guard let hello = try? TLS.ServerHello(message.body) else { return }
       state.serverHellos &+= 1
       guard summary.note(hello, transport: transport, &state.summary, &blocks) else { return }
       state.hasServerHello = true

@@ -201,7 +201,7 @@ import Testing
   @Test(arguments: [0, 1, 2, 24, 32, 33, 128, 192]) func numbersAreSorted(count: Int) {
     var generator = SeededGenerator(seed: UInt64(count))
     let numbers = (0..<count).map { _ in UInt16.random(in: 0...UInt16.max, using: &generator) }
-    var sorted = SortedNumbers<192>()
+    var sorted = TLS.SortedNumbers<192>()
     for number in numbers { sorted.append(number) }
     sorted.sort()
     var result: [UInt16] = []

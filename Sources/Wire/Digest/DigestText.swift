@@ -1,9 +1,8 @@
 // Text that is hashed while it is written, so that a fingerprint's input never lies in memory as a whole.
 import CDigest
-import Wire
 
 /// A message digest of libcrypto.
-protocol DigestAlgorithm {
+package protocol DigestAlgorithm {
   associatedtype Context
   associatedtype Digest: BitwiseCopyable
   static var empty: Digest { get }
@@ -13,39 +12,39 @@ protocol DigestAlgorithm {
 }
 
 /// MD5 (RFC 1321), for JA3.
-enum MD5: DigestAlgorithm {
-  static var empty: InlineArray<16, UInt8> { .init(repeating: 0) }
-  static func begin() -> MD5_CTX {
+package enum MD5: DigestAlgorithm {
+  package static var empty: InlineArray<16, UInt8> { .init(repeating: 0) }
+  package static func begin() -> MD5_CTX {
     var context = MD5_CTX()
     MD5_Init(&context)
     return context
   }
-  static func add(_ bytes: UnsafeRawBufferPointer, to context: inout MD5_CTX) {
+  package static func add(_ bytes: UnsafeRawBufferPointer, to context: inout MD5_CTX) {
     MD5_Update(&context, bytes.baseAddress, bytes.count)
   }
-  static func end(_ context: inout MD5_CTX, into digest: UnsafeMutablePointer<UInt8>) {
+  package static func end(_ context: inout MD5_CTX, into digest: UnsafeMutablePointer<UInt8>) {
     MD5_Final(digest, &context)
   }
 }
 
 /// SHA-256 (FIPS 180-4), for JA4.
-enum SHA256: DigestAlgorithm {
-  static var empty: InlineArray<32, UInt8> { .init(repeating: 0) }
-  static func begin() -> SHA256_CTX {
+package enum SHA256: DigestAlgorithm {
+  package static var empty: InlineArray<32, UInt8> { .init(repeating: 0) }
+  package static func begin() -> SHA256_CTX {
     var context = SHA256_CTX()
     SHA256_Init(&context)
     return context
   }
-  static func add(_ bytes: UnsafeRawBufferPointer, to context: inout SHA256_CTX) {
+  package static func add(_ bytes: UnsafeRawBufferPointer, to context: inout SHA256_CTX) {
     SHA256_Update(&context, bytes.baseAddress, bytes.count)
   }
-  static func end(_ context: inout SHA256_CTX, into digest: UnsafeMutablePointer<UInt8>) {
+  package static func end(_ context: inout SHA256_CTX, into digest: UnsafeMutablePointer<UInt8>) {
     SHA256_Final(digest, &context)
   }
 }
 
 /// Writes ASCII text into a digest: numbers with what separates them.
-struct DigestText<Algorithm: DigestAlgorithm> {
+package struct DigestText<Algorithm: DigestAlgorithm> {
   private var context = Algorithm.begin()
   // Whole blocks of a digest, which it takes without a copy of its own, and room for a store that reaches beyond them.
   private var buffer = InlineArray<264, UInt8>(repeating: 0)
@@ -54,32 +53,32 @@ struct DigestText<Algorithm: DigestAlgorithm> {
   private static var whole: Int { 256 }
   private var hasHandedOver = false
   /// Whether nothing was written yet.
-  var isEmpty: Bool { used == 0 && !hasHandedOver }
+  package var isEmpty: Bool { used == 0 && !hasHandedOver }
 
   @inline(__always)
-  mutating func append(_ character: UInt8) { put(UInt64(character), length: 1) }
+  package mutating func append(_ character: UInt8) { put(UInt64(character), length: 1) }
 
   /// A number in decimal.
   @inline(__always)
-  mutating func appendDecimal(_ number: UInt16) {
+  package mutating func appendDecimal(_ number: UInt16) {
     let (digits, length) = decimal(number)
     put(digits, length: length)
   }
 
   /// A separator and a number in decimal.
   @inline(__always)
-  mutating func append(_ separator: UInt8, decimal number: UInt16) {
+  package mutating func append(_ separator: UInt8, decimal number: UInt16) {
     let (digits, length) = decimal(number)
     put(UInt64(separator) | digits &<< 8, length: length &+ 1)
   }
 
   /// A number in four hexadecimal digits.
   @inline(__always)
-  mutating func appendHexadecimal(_ number: UInt16) { put(hexadecimal(number), length: 4) }
+  package mutating func appendHexadecimal(_ number: UInt16) { put(hexadecimal(number), length: 4) }
 
   /// A separator and a number in four hexadecimal digits.
   @inline(__always)
-  mutating func append(_ separator: UInt8, hexadecimal number: UInt16) {
+  package mutating func append(_ separator: UInt8, hexadecimal number: UInt16) {
     put(UInt64(separator) | hexadecimal(number) &<< 8, length: 5)
   }
 
@@ -111,7 +110,7 @@ struct DigestText<Algorithm: DigestAlgorithm> {
   }
 
   /// The digest of all that was written.
-  mutating func finish() -> Algorithm.Digest {
+  package mutating func finish() -> Algorithm.Digest {
     handOver()
     if used > 0 { handOver() }
     var digest = Algorithm.empty
@@ -155,7 +154,7 @@ private func hexadecimal(_ number: UInt16) -> UInt64 {
 
 /// The digit for the low four bits, in lower case.
 @inline(__always)
-func hexadecimalDigit(_ nibble: UInt8) -> UInt8 {
+package func hexadecimalDigit(_ nibble: UInt8) -> UInt8 {
   let value = nibble & 0xF
   return value < 10 ? 0x30 &+ value : 0x57 &+ value
 }

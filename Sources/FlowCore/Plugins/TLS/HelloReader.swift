@@ -4,7 +4,7 @@ import Wire
 /// One direction of a flow, as far as hellos go.
 struct HelloReader: BitwiseCopyable {
   /// How far the records of a hello under way were followed, in a TCP stream.
-  private var walk = RecordWalk()
+  private var walk = TLS.RecordWalk()
   /// Where a message's parts lie that are not one behind the other: the fragments of DTLS, or a message of several records.
   var block = BlockReference()
   /// The DTLS message under way: its number (16 bits), whether it is a ServerHello (1), its length (15).
@@ -16,7 +16,7 @@ struct HelloReader: BitwiseCopyable {
   enum Outcome {
     /// They are the start of a hello, or of what comes before one; the rest is needed.
     case incomplete
-    case hello(HelloMessage)
+    case hello(TLS.HelloMessage)
     /// They are of no interest.
     case nothing
   }
@@ -27,9 +27,9 @@ struct HelloReader: BitwiseCopyable {
     let bytes = stream.bytes
     if !isCollecting || stream.isAfterGap {
       isCollecting = false
-      switch RecordStart(bytes) {
+      switch TLS.RecordStart(bytes) {
       case .hello(let isSure):
-        if let message = RecordWalk.whole(bytes) { return .hello(message) }
+        if let message = TLS.RecordWalk.whole(bytes) { return .hello(message) }
         // A few bytes that look right are a start only where one is expected; behind a gap they are chance.
         guard isSure || !stream.isAfterGap else { return .nothing }
       case .preamble(let isSure):
@@ -37,7 +37,7 @@ struct HelloReader: BitwiseCopyable {
         guard isSure || !stream.isAfterGap else { return .nothing }
       case .other: return .nothing
       }
-      walk = RecordWalk()
+      walk = TLS.RecordWalk()
       isCollecting = true
     }
     switch walk.advance(bytes) {
@@ -46,10 +46,19 @@ struct HelloReader: BitwiseCopyable {
     case .failed: break
     case .complete:
       isCollecting = false
-      if let message = walk.message(in: bytes, &block, &blocks) { return .hello(message) }
+      if let message = walk.message(in: bytes) ?? joined(bytes, &blocks) { return .hello(message) }
     }
     isCollecting = false
     return .nothing
+  }
+
+  /// A message of several records, joined in `block`; nil where the slab has no block for it.
+  private mutating func joined(_ bytes: Bytes, _ blocks: inout FlowBlocks) -> TLS.HelloMessage? {
+    if blocks.contents(block).count < walk.bodyLength {
+      guard let new = blocks.take(walk.bodyLength) else { return nil }
+      block = new
+    }
+    return walk.join(bytes, in: blocks.contents(block))
   }
 
   /// Gives the block to the other direction, if that has none and no fragments lie in this one's.

@@ -12,12 +12,12 @@ extension HelloReader {
   /// Whether a datagram begins with an unencrypted DTLS handshake record.
   @inline(__always)
   static func isHandshake(datagram: Bytes) -> Bool {
-    datagram.count >= 13 && datagram[0] == RecordStart.handshake && datagram[1] == 0xFE
+    datagram.count >= 13 && datagram[0] == TLS.RecordStart.handshake && datagram[1] == 0xFE
       && datagram[2] >= 0xFC && datagram.load(UInt16.self, at: 3) == 0
   }
 
   /// Takes a datagram; returns the hello that is in it or that it completes.
-  mutating func take(datagram: Bytes, _ blocks: inout FlowBlocks) -> HelloMessage? {
+  mutating func take(datagram: Bytes, _ blocks: inout FlowBlocks) -> TLS.HelloMessage? {
     var records = Cursor(datagram)
     var (recordsLeft, fragmentsLeft) = (HelloReader.mostRecords, HelloReader.mostFragments)
     while recordsLeft > 0 {
@@ -51,21 +51,21 @@ extension HelloReader {
     }
   }
 
-  private mutating func take(_ fragment: Fragment, _ blocks: inout FlowBlocks) -> HelloMessage? {
-    guard fragment.type == HandshakeType.clientHello || fragment.type == HandshakeType.serverHello,
-      fragment.length >= RecordWalk.shortestHello, fragment.length <= PieceBuffer.limit,
+  private mutating func take(_ fragment: Fragment, _ blocks: inout FlowBlocks) -> TLS.HelloMessage? {
+    guard fragment.type == TLS.HandshakeType.clientHello || fragment.type == TLS.HandshakeType.serverHello,
+      fragment.length >= TLS.RecordWalk.shortestHello, fragment.length <= PieceBuffer.limit,
       fragment.offset &+ fragment.body.count <= fragment.length
     else { return nil }
     if fragment.body.count == fragment.length {
       // Fragments under way are given up: the block may go to the other direction.
       isCollecting = false
-      return HelloMessage(type: fragment.type, body: fragment.body)
+      return TLS.HelloMessage(type: fragment.type, body: fragment.body)
     }
     // A message under way is known by its number and length. A later one takes its place; a fragment of an earlier one is
     // late or was sent again, and what it belongs to is complete or given up.
     if isCollecting, fragment.number < fragmented >> 16 { return nil }
     let message =
-      UInt32(fragment.number) << 16 | (fragment.type == HandshakeType.serverHello ? 0x8000 : 0)
+      UInt32(fragment.number) << 16 | (fragment.type == TLS.HandshakeType.serverHello ? 0x8000 : 0)
       | UInt32(truncatingIfNeeded: fragment.length)
     if !isCollecting || fragmented != message {
       guard PieceBuffer.begin(&block, room: fragment.offset &+ fragment.body.count, &blocks) else {
@@ -78,6 +78,6 @@ extension HelloReader {
     let buffer = PieceBuffer.read(block, blocks)
     guard buffer.filled >= fragment.length else { return nil }
     isCollecting = false
-    return HelloMessage(type: fragment.type, body: buffer.bytes(block, blocks).prefix(fragment.length))
+    return TLS.HelloMessage(type: fragment.type, body: buffer.bytes(block, blocks).prefix(fragment.length))
   }
 }
