@@ -16,6 +16,8 @@ public enum BuiltInPlugins: PluginRegistry {
   case wireGuard
   case ssaDetector
   case tls
+  case dns
+  case passiveDNS
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -34,6 +36,8 @@ public enum BuiltInPlugins: PluginRegistry {
     case .wireGuard: visitor.visit(WireGuard.self)
     case .ssaDetector: visitor.visit(SSADetector.self)
     case .tls: visitor.visit(TLSPlugin.self)
+    case .dns: visitor.visit(DNSPlugin.self)
+    case .passiveDNS: visitor.visit(PassiveDNS.self)
     }
   }
 }
