@@ -18,6 +18,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case tls
   case dns
   case passiveDNS
+  case dnssd
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -38,6 +39,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .tls: visitor.visit(TLSPlugin.self)
     case .dns: visitor.visit(DNSPlugin.self)
     case .passiveDNS: visitor.visit(PassiveDNS.self)
+    case .dnssd: visitor.visit(DNSSD.self)
     }
   }
 }
