@@ -35,11 +35,19 @@ enum DNSBuilder {
   }
 
   static func message(
-    _ identifier: Int = 0x1234, flags: Int = 0x0100, _ questions: [[UInt8]] = [], answers: [[UInt8]] = [],
+    _ identifier: Int, flags: Int = 0x0100, _ questions: [[UInt8]] = [], answers: [[UInt8]] = [],
     authorities: [[UInt8]] = [], additionals: [[UInt8]] = []
   ) -> [UInt8] {
     word(identifier) + word(flags) + word(questions.count) + word(answers.count) + word(authorities.count)
       + word(additionals.count) + (questions + answers + authorities + additionals).flatMap { $0 }
+  }
+
+  static func message(
+    flags: Int = 0x0100, _ questions: [[UInt8]] = [], answers: [[UInt8]] = [], authorities: [[UInt8]] = [],
+    additionals: [[UInt8]] = []
+  ) -> [UInt8] {
+    message(
+      0x1234, flags: flags, questions, answers: answers, authorities: authorities, additionals: additionals)
   }
 
   /// A response to a question, with these answers.
