@@ -53,7 +53,7 @@ import Wire
     #expect {
       try StateLayout<BuiltInPlugins>([PluginSelection("histograms")])
     } throws: {
-      "\($0)".hasPrefix("there is no plugin 'histograms'; there are basicplus, bstats, flowhash,")
+      "\($0)".hasPrefix("there is no plugin 'histograms'; there are basicplus, bstats, dns, dnssd, flowhash,")
     }
     #expect {
       try StateLayout<BuiltInPlugins>([PluginSelection("vlan"), PluginSelection("vlan")])
