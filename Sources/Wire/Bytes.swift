@@ -87,7 +87,7 @@ public struct Bytes: BitwiseCopyable, @unchecked Sendable {
   public var span: RawSpan {
     @_lifetime(borrow self)
     get {
-      let span = RawSpan(_unsafeStart: base, byteCount: count)
+      let span = RawSpan(_unsafeStart: base, byteCount: Swift.max(0, count))
       return _overrideLifetime(span, borrowing: self)
     }
   }

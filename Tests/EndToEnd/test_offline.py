@@ -93,6 +93,20 @@ PEER_DIFFERS = {
     "nettisa": {"cesnet:ntsStdevPacketPayload", "cesnet:ntsKurtosisPacketPayload", "cesnet:ntsTimeDistribution"},
 }
 
+#: Plugins that make several records of a packet. ipfixprobe repeats packets, octets and times in each; Martlet counts them in
+#: the first only, so that volumes add up, and the others begin with the packet.
+COUNTED_ONCE = {"passivedns"}
+COUNTERS = re.compile(r"^iana(@reverse)?:((octet|packet)DeltaCount|tcpControlBits|flowStart\w+|flowEnd\w+)$")
+
+
+def without_repeated_counters(lines):
+    """The expected records, without counters and times where several are of one flow."""
+    def flow(line):
+        return [line.get(f"iana:{name}") for name in (
+            "sourceIPv4Address", "sourceIPv6Address", "sourceTransportPort", "flowStartMicroseconds")]
+    repeated = [flow(line) for line in lines]
+    return [{k: v for k, v in line.items() if repeated.count(flow(line)) == 1 or not COUNTERS.match(k)} for line in lines]
+
 
 @needs_corpus
 @pytest.mark.parametrize("path", sorted(FUNCTIONAL.glob("*.expected.jsonl")) if FUNCTIONAL else [], ids=lambda p: p.name)
@@ -104,11 +118,16 @@ def test_records_are_the_expected_ones(path, tmp_path):
     got = tmp_path / "got.jsonl"
     result = offline(FUNCTIONAL / f"{name}.pcap", export=f"json:{got}", options=options)
     assert result.status == 0, result.err.decode()
-    if name in PEER_DIFFERS:
+    if name in PEER_DIFFERS or name in COUNTED_ONCE:
         comparable = tmp_path / path.name
-        with open(path) as lines, open(comparable, "w") as out:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        if name in COUNTED_ONCE:
+            lines = without_repeated_counters(lines)
+            records = [json.loads(line) for line in got.read_text().splitlines()]
+            assert json_packets_and_octets(records)[0] == result.counters["packets_in_flows"]
+        with open(comparable, "w") as out:
             for line in lines:
-                kept = {k: v for k, v in json.loads(line).items() if k not in PEER_DIFFERS[name]}
+                kept = {k: v for k, v in line.items() if k not in PEER_DIFFERS.get(name, ())}
                 out.write(json.dumps(kept) + "\n")
         path = comparable
     done = subprocess.run([sys.executable, CHECK, path, got], capture_output=True, text=True)

@@ -24,7 +24,9 @@ extension StateLayout {
       martlet_trace_slot(UInt32(slot + 1))
       var enabled = EnabledCheck(slot: bits, slab: slab)
       bits.registration.visit(&enabled)
-      if let line = enabled.line ?? owners.add(enabled.fields, of: enabled.name) { throw .plugin(line) }
+      if let line = enabled.line ?? owners.add(enabled.fields, of: enabled.name, enabled.sharesElements) {
+        throw .plugin(line)
+      }
     }
   }
 
@@ -42,18 +44,18 @@ extension StateLayout {
 
 /// Which plugin has an element.
 private struct ElementOwners {
-  private var owners: [FieldSequence.Element: String] = [:]
+  private var owners: [FieldSequence.Element: (plugin: String, isShared: Bool)] = [:]
 
   /// Notes the fields of a plugin; the line that says which of them another plugin, or it itself, has too.
-  mutating func add(_ fields: FieldSequence, of plugin: String) -> String? {
+  mutating func add(_ fields: FieldSequence, of plugin: String, _ isShared: Bool) -> String? {
     for field in fields.fields {
-      if let other = owners[field.element] {
+      if let (other, mayShare) = owners[field.element], other == plugin || !mayShare || !isShared {
         let number = "enterprise number and element \(field.element.identifier)"
         return other == plugin
           ? "plugin \(plugin) writes field \(field.name) twice (\(number))"
           : "plugins \(other) and \(plugin) both write field \(field.name) (\(number)): give one of them another element"
       }
-      owners[field.element] = plugin
+      owners[field.element] = (plugin, isShared)
     }
     return nil
   }
@@ -83,7 +85,7 @@ private struct RegistryCheck: PluginVisitor {
     guard let options = try? PluginOptions("", declared: P.options, plugin: P.name),
       let plugin = try? P(options: options)
     else { return }
-    line = owners.add(DryRun(plugin: plugin, slab: slab).fieldsOfNothing(), of: P.name)
+    line = owners.add(DryRun(plugin: plugin, slab: slab).fieldsOfNothing(), of: P.name, P.sharesElements)
   }
 }
 
@@ -93,6 +95,7 @@ private struct EnabledCheck<Registry: PluginRegistry>: PluginVisitor {
   let slab: DryRunSlab
   private(set) var name = ""
   private(set) var fields = FieldSequence()
+  private(set) var sharesElements = false
   /// What is wrong.
   private(set) var line: String?
 
@@ -102,7 +105,7 @@ private struct EnabledCheck<Registry: PluginRegistry>: PluginVisitor {
   }
 
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    name = P.name
+    (name, sharesElements) = (P.name, P.sharesElements)
     let run = DryRun(plugin: slot.plugin.assumingMemoryBound(to: P.self).pointee, slab: slab)
     fields = run.fieldsOfNothing()
     if let field = run.fieldThatComesAndGoes() {

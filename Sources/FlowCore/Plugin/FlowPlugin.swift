@@ -50,6 +50,9 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   static var summary: String { get }
   /// The options that `--plugin NAME:key=value` takes.
   static var options: [PluginOption] { get }
+  /// Whether elements of the plugin may be another one's too, which says so likewise: as ipfixprobe's dns and passivedns
+  /// have it. Such plugins see to it that no record has the fields of both.
+  static var sharesElements: Bool { get }
   /// Whether `beforeUpdate` does anything; where false it is never called.
   static var looksBeforeUpdate: Bool { get }
   /// Whether the plugin reads the byte streams of TCP: then TCP's bytes come to `read`, and `create` and `update` see the
@@ -92,6 +95,7 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
 
 extension FlowPlugin {
   public static var options: [PluginOption] { [] }
+  public static var sharesElements: Bool { false }
   public static var looksBeforeUpdate: Bool { false }
   public static var readsStreams: Bool { false }
   public var trailingBytes: Int { 0 }

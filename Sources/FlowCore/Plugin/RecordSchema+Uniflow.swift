@@ -84,6 +84,12 @@ struct UniflowWriter<Base: FieldWriter & ~Copyable>: FieldWriter, ~Copyable {
     if let element = own(element) { base.pointee.string(element, bytes) }
   }
   @inline(__always)
+  mutating func addressOctets(_ element: InformationElement, high: UInt64, low: UInt64, isVersion6: Bool) {
+    if let element = own(element) {
+      base.pointee.addressOctets(element, high: high, low: low, isVersion6: isVersion6)
+    }
+  }
+  @inline(__always)
   mutating func list<Entry: FixedWidthInteger>(
     _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
   ) {

@@ -16,6 +16,9 @@ public enum BuiltInPlugins: PluginRegistry {
   case wireGuard
   case ssaDetector
   case tls
+  case dns
+  case passiveDNS
+  case dnssd
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -34,6 +37,9 @@ public enum BuiltInPlugins: PluginRegistry {
     case .wireGuard: visitor.visit(WireGuard.self)
     case .ssaDetector: visitor.visit(SSADetector.self)
     case .tls: visitor.visit(TLSPlugin.self)
+    case .dns: visitor.visit(DNSPlugin.self)
+    case .passiveDNS: visitor.visit(PassiveDNS.self)
+    case .dnssd: visitor.visit(DNSSD.self)
     }
   }
 }

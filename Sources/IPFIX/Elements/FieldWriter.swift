@@ -26,6 +26,9 @@ public protocol FieldWriter: ~Copyable {
   mutating func octets(_ element: InformationElement, _ bytes: RawSpan)
   /// A variable-length string; the bytes come from the wire and need not be valid UTF-8.
   mutating func string(_ element: InformationElement, _ bytes: RawSpan)
+  /// An address in a field of variable length: its 4 or 16 octets (those of `low`, or of both halves) where octets are
+  /// written, and as an address where text is.
+  mutating func addressOctets(_ element: InformationElement, high: UInt64, low: UInt64, isVersion6: Bool)
   /// A basicList (RFC 6313 section 4.5.1, semantic allOf) of `count` entries of `element`, each `Entry` wide.
   mutating func list<Entry: FixedWidthInteger>(
     _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry)
@@ -39,6 +42,15 @@ extension FieldWriter where Self: ~Copyable {
   /// Nothing to do where absent fields leave no trace.
   @inlinable @inline(__always)
   public mutating func skip(columns: Int) {}
+
+  @inlinable
+  public mutating func addressOctets(
+    _ element: InformationElement, high: UInt64, low: UInt64, isVersion6: Bool
+  ) {
+    let octets: InlineArray<2, UInt64> = [high.bigEndian, (isVersion6 ? low : low &<< 32).bigEndian]
+    let bytes = octets.span.bytes
+    string(element, isVersion6 ? bytes : bytes.extracting(droppingFirst: 8).extracting(first: 4))
+  }
 }
 
 // MARK: What most writers have in common
@@ -68,6 +80,16 @@ extension NumberWriter where Self: ~Copyable {
   @inlinable @inline(__always)
   public mutating func unsigned64(_ element: InformationElement, _ value: UInt64) {
     number(element, value)
+  }
+  @inlinable
+  public mutating func addressOctets(
+    _ element: InformationElement, high: UInt64, low: UInt64, isVersion6: Bool
+  ) {
+    if isVersion6 {
+      ipv6Address(element, high: high, low: low)
+    } else {
+      ipv4Address(element, UInt32(truncatingIfNeeded: low))
+    }
   }
   @inlinable
   public mutating func list<Entry: FixedWidthInteger>(

@@ -53,7 +53,7 @@ import Wire
     #expect {
       try StateLayout<BuiltInPlugins>([PluginSelection("histograms")])
     } throws: {
-      "\($0)".hasPrefix("there is no plugin 'histograms'; there are basicplus, bstats, flowhash,")
+      "\($0)".hasPrefix("there is no plugin 'histograms'; there are basicplus, bstats, dns, dnssd, flowhash,")
     }
     #expect {
       try StateLayout<BuiltInPlugins>([PluginSelection("vlan"), PluginSelection("vlan")])
@@ -103,7 +103,7 @@ import Wire
     .enabled(if: FileManager.default.fileExists(atPath: table.path), "needs ../shared/reference"),
     arguments: [
       "pstats", "phists", "bstats", "nettisa", "idpcontent", "basicplus", "icmp", "vlan", "mpls", "flowhash",
-      "ovpn", "wg", "ssadetector", "tls",
+      "ovpn", "wg", "ssadetector", "tls", "dns", "passivedns", "dnssd",
     ])
   func elementsAreTheReferences(plugin: String) throws {
     var finder = FieldFinder(name: plugin)

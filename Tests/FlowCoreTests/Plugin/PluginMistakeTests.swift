@@ -341,7 +341,8 @@ private func refusal<Registry: PluginRegistry>(_ registry: Registry.Type, enable
 
   @Test func elementsOfAllOptionsAreOfOnePlugin() {
     var owners: [UInt64: String] = [:]
-    for plugin in PluginCatalogue.all {
+    // passivedns declares that it shares its elements with dns.
+    for plugin in PluginCatalogue.all where plugin.name != PassiveDNS.name {
       for field in plugin.fields {
         let element = field.element
         let number =
