@@ -16,6 +16,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case wireGuard
   case ssaDetector
   case tls
+  case ntp
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -34,6 +35,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .wireGuard: visitor.visit(WireGuard.self)
     case .ssaDetector: visitor.visit(SSADetector.self)
     case .tls: visitor.visit(TLSPlugin.self)
+    case .ntp: visitor.visit(NTPPlugin.self)
     }
   }
 }
