@@ -17,6 +17,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case ssaDetector
   case tls
   case ntp
+  case ssdp
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -36,6 +37,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .ssaDetector: visitor.visit(SSADetector.self)
     case .tls: visitor.visit(TLSPlugin.self)
     case .ntp: visitor.visit(NTPPlugin.self)
+    case .ssdp: visitor.visit(SSDPPlugin.self)
     }
   }
 }
