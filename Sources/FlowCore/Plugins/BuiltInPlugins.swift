@@ -18,6 +18,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case tls
   case ntp
   case ssdp
+  case netbios
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -38,6 +39,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .tls: visitor.visit(TLSPlugin.self)
     case .ntp: visitor.visit(NTPPlugin.self)
     case .ssdp: visitor.visit(SSDPPlugin.self)
+    case .netbios: visitor.visit(NetBIOSPlugin.self)
     }
   }
 }
