@@ -19,6 +19,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case ntp
   case ssdp
   case netbios
+  case mqtt
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -40,6 +41,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .ntp: visitor.visit(NTPPlugin.self)
     case .ssdp: visitor.visit(SSDPPlugin.self)
     case .netbios: visitor.visit(NetBIOSPlugin.self)
+    case .mqtt: visitor.visit(MQTTPlugin.self)
     }
   }
 }
