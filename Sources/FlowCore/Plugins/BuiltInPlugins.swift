@@ -20,6 +20,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case ssdp
   case netbios
   case mqtt
+  case smtp
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -42,6 +43,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .ssdp: visitor.visit(SSDPPlugin.self)
     case .netbios: visitor.visit(NetBIOSPlugin.self)
     case .mqtt: visitor.visit(MQTTPlugin.self)
+    case .smtp: visitor.visit(SMTPPlugin.self)
     }
   }
 }
