@@ -17,7 +17,7 @@ struct NetBIOSPlugin: FlowPlugin {
   /// The port of the name service.
   private static let port: UInt16 = 137
   /// The characters of a name, blanks at its end included.
-  private static let nameLength = 15
+  private static let nameLength: UInt16 = 15
 
   init(options: borrowing PluginOptions) {}
 
@@ -60,9 +60,9 @@ struct NetBIOSPlugin: FlowPlugin {
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
     let name = flow.bytes(state.name)
-    writer.unsigned8(Self.suffix, name.count > Self.nameLength ? name[Self.nameLength] : 0)
+    writer.unsigned8(Self.suffix, name.count == NetBIOSName.length ? name[NetBIOSName.length &- 1] : 0)
     var characters = state.name
-    characters.length = min(characters.length, UInt16(Self.nameLength))
+    characters.length = min(characters.length, Self.nameLength)
     writer.string(Self.askedName, flow.bytes(characters).span)
   }
 }

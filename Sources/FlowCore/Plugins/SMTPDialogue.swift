@@ -33,8 +33,8 @@ struct SMTPDialogue: BitwiseCopyable {
   private var serverIsInLine = false
   /// More lines of a reply are to come.
   private var isInReply = false
-  /// Bytes of the client were missed, perhaps a command.
-  private var hasMissed = false
+  /// The server waits for a mail's text that nobody asked it to take: DATA was not seen.
+  private var awaitsText = false
   private var asksForTLS = false
   private var quits = false
 
@@ -42,6 +42,12 @@ struct SMTPDialogue: BitwiseCopyable {
   private static let ports: (UInt16, UInt16, UInt16) = (25, 587, 2525)
   /// The longest line that is looked at; RFC 5321 section 4.5.3.1 has 512 and 1000.
   private static let longestLine = 1000
+  /// The reply that lets a mail's text follow, and the first of those that say no.
+  private static let startMail: UInt16 = 354
+  private static let refusals: UInt16 = 400
+  /// The replies to STARTTLS and to QUIT.
+  private static let ready: UInt16 = 220
+  private static let closing: UInt16 = 221
   /// The first byte of TLS: its records' type.
   private static let handshakeRecord: UInt8 = 22
 
@@ -76,7 +82,7 @@ struct SMTPDialogue: BitwiseCopyable {
 
   private mutating func nextCommand(_ stream: StreamBytes, at position: inout Int) -> Event {
     let bytes = stream.bytes
-    if stream.isAfterGap, position == 0 { missClient() }
+    if position == 0 { beginClient(isAfterGap: stream.isAfterGap) }
     // What is not a command. Each turn takes at least one byte.
     while position < bytes.count {
       if chunk > 0 {
@@ -112,10 +118,17 @@ struct SMTPDialogue: BitwiseCopyable {
     return .end
   }
 
-  private mutating func missClient() {
-    hasMissed = isOpen
-    chunk = 0
-    clientIsInLine = false
+  /// New bytes of the client, behind others that were not seen.
+  private mutating func beginClient(isAfterGap: Bool) {
+    if isAfterGap {
+      chunk = 0
+      clientIsInLine = false
+      if awaitsText {
+        mail = .text
+        text.begin()
+      }
+    }
+    awaitsText = false
   }
 
   // MARK: The server
@@ -139,19 +152,17 @@ struct SMTPDialogue: BitwiseCopyable {
 
   /// Takes a reply's code in; true where it ends the dialogue: TLS follows, or nothing.
   private mutating func ends(with code: UInt16) -> Bool {
-    if mail == .asked || mail == .refused || mail == .none && hasMissed {
-      if code == 354 {
-        if mail != .asked { text.begin() }
-        mail = mail == .asked ? .asked : .text
-      } else if code >= 400, mail == .asked {
-        mail = .refused
-      }
+    switch mail {
+    case .asked: if code >= Self.refusals { mail = .refused }
+    case .refused: if code == Self.startMail { mail = .asked }
+    case .none: awaitsText = code == Self.startMail
+    case .text: break
     }
     if asksForTLS {
-      isOver = code == 220
+      isOver = code == Self.ready
       asksForTLS = false
     }
-    if quits, code == 221 { isOver = true }
+    if quits, code == Self.closing { isOver = true }
     return isOver
   }
 

@@ -9,7 +9,7 @@ import Testing
     var conversation = Conversation(.tcp, serverPort: port)
     conversation.handshake()
     for line in lines {
-      let bytes = Array((line.hasSuffix("\n") ? line : line + "\r\n").utf8)
+      let bytes = Array((line.hasSuffix("\r\n") ? line : line + "\r\n").utf8)
       let isServer = line.first?.isNumber ?? false
       for start in stride(from: 0, to: bytes.count, by: size) {
         conversation.send(Array(bytes[start..<min(start + size, bytes.count)]), byClient: !isServer)
@@ -128,10 +128,9 @@ import Testing
     // The command itself is missing: the server's reply tells.
     conversation = self.conversation(["220 a", "HELO a", "250 a"])
     conversation.client(Array("DATA\r\n".utf8), captured: 0)
-    conversation.client(Array("HELP\r\n".utf8))
     conversation.server(Array("354 go on\r\n".utf8))
     conversation.client(Array("QUIT\r\n.\r\nNOOP\r\n".utf8))
-    #expect(numbers(try conversation.run(plugins: ["smtp"])[0])[0] == 0x302)
+    #expect(numbers(try conversation.run(plugins: ["smtp"])[0])[0] == 0x202)
   }
 
   @Test func disorderDoesNotMatter() throws {
