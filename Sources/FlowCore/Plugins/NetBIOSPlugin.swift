@@ -10,23 +10,24 @@ struct NetBIOSPlugin: FlowPlugin {
   static let looksBeforeUpdate = true
 
   struct State: FlowState {
-    /// The name's fifteen characters and the suffix.
+    /// The name's fifteen characters; the suffix lies behind them too.
     var name = StoredBytes()
+    var suffix: UInt8 = 0
   }
 
   /// The port of the name service.
   private static let port: UInt16 = 137
   /// The characters of a name, blanks at its end included.
-  private static let nameLength: UInt16 = 15
+  private static let nameLength = 15
 
   init(options: borrowing PluginOptions) {}
 
   @inline(__always)
   func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     guard !state.name.isEmpty, let name = NetBIOSName(questionOf: packet.payload) else { return .more }
-    let known = flow.bytes(state.name)
-    guard known.count == NetBIOSName.length else { return .more }
-    return known.load(UInt64.self, at: 0) == name.first && known.load(UInt64.self, at: 8) == name.last
+    let known = flow.contents(state.name.block)
+    return known.load(UInt64.self, at: 0).bigEndian == name.first
+      && known.load(UInt64.self, at: 8).bigEndian == name.last
       ? .more : .startNewRecord
   }
 
@@ -48,7 +49,8 @@ struct NetBIOSPlugin: FlowPlugin {
     }
     flow.contents(block).store(name.first.bigEndian, at: 0)
     flow.contents(block).store(name.last.bigEndian, at: 8)
-    state.name = StoredBytes(block, length: NetBIOSName.length)
+    state.name = StoredBytes(block, length: Self.nameLength)
+    state.suffix = UInt8(truncatingIfNeeded: name.last)
   }
 
   // MARK: Fields
@@ -59,10 +61,7 @@ struct NetBIOSPlugin: FlowPlugin {
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
-    let name = flow.bytes(state.name)
-    writer.unsigned8(Self.suffix, name.count == NetBIOSName.length ? name[NetBIOSName.length &- 1] : 0)
-    var characters = state.name
-    characters.length = min(characters.length, Self.nameLength)
-    writer.string(Self.askedName, flow.bytes(characters).span)
+    writer.unsigned8(Self.suffix, state.suffix)
+    writer.string(Self.askedName, flow.bytes(state.name).span)
   }
 }
