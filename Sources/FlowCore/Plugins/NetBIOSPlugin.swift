@@ -62,6 +62,9 @@ struct NetBIOSPlugin: FlowPlugin {
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
     writer.unsigned8(Self.suffix, state.suffix)
-    writer.string(Self.askedName, flow.bytes(state.name).span)
+    // At most so many characters as the compiler sees: nothing is left that could trap.
+    var text = ShortText()
+    text.append(flow.bytes(state.name))
+    writer.string(Self.askedName, text.span)
   }
 }
