@@ -19,6 +19,11 @@ public enum BuiltInPlugins: PluginRegistry {
   case dns
   case passiveDNS
   case dnssd
+  case ntp
+  case ssdp
+  case netbios
+  case mqtt
+  case smtp
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -40,6 +45,11 @@ public enum BuiltInPlugins: PluginRegistry {
     case .dns: visitor.visit(DNSPlugin.self)
     case .passiveDNS: visitor.visit(PassiveDNS.self)
     case .dnssd: visitor.visit(DNSSD.self)
+    case .ntp: visitor.visit(NTPPlugin.self)
+    case .ssdp: visitor.visit(SSDPPlugin.self)
+    case .netbios: visitor.visit(NetBIOSPlugin.self)
+    case .mqtt: visitor.visit(MQTTPlugin.self)
+    case .smtp: visitor.visit(SMTPPlugin.self)
     }
   }
 }
