@@ -91,6 +91,13 @@ PEER_DIFFERS = {
     "nettisa": {"cesnet:ntsStdevPacketPayload", "cesnet:ntsKurtosisPacketPayload", "cesnet:ntsTimeDistribution"},
 }
 
+#: Records, by their start, that ipfixprobe makes and Martlet does not.
+PEER_RECORDS_DIFFER = {
+    # Packet 5 is a retransmission of the request in packet 4, for which ipfixprobe begins another record. A stream has it
+    # once: one record with the request, the response and the packets of both.
+    "rtsp": {"2005-07-03T09:52:37.027000Z", "2005-07-03T09:52:38.693000Z"},
+}
+
 
 @needs_corpus
 @pytest.mark.parametrize("path", sorted(FUNCTIONAL.glob("*.expected.jsonl")) if FUNCTIONAL else [], ids=lambda p: p.name)
@@ -102,11 +109,13 @@ def test_records_are_the_expected_ones(path, tmp_path):
     got = tmp_path / "got.jsonl"
     result = offline(FUNCTIONAL / f"{name}.pcap", export=f"json:{got}", options=options)
     assert result.status == 0, result.err.decode()
-    if name in PEER_DIFFERS:
+    if name in PEER_DIFFERS or name in PEER_RECORDS_DIFFER:
         comparable = tmp_path / path.name
         with open(path) as lines, open(comparable, "w") as out:
-            for line in lines:
-                kept = {k: v for k, v in json.loads(line).items() if k not in PEER_DIFFERS[name]}
+            for record in map(json.loads, lines):
+                if record["iana:flowStartMicroseconds"] in PEER_RECORDS_DIFFER.get(name, ()):
+                    continue
+                kept = {k: v for k, v in record.items() if k not in PEER_DIFFERS.get(name, ())}
                 out.write(json.dumps(kept) + "\n")
         path = comparable
     done = subprocess.run([sys.executable, CHECK, path, got], capture_output=True, text=True)

@@ -16,6 +16,9 @@ public enum BuiltInPlugins: PluginRegistry {
   case wireGuard
   case ssaDetector
   case tls
+  case http
+  case rtsp
+  case sip
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -34,6 +37,9 @@ public enum BuiltInPlugins: PluginRegistry {
     case .wireGuard: visitor.visit(WireGuard.self)
     case .ssaDetector: visitor.visit(SSADetector.self)
     case .tls: visitor.visit(TLSPlugin.self)
+    case .http: visitor.visit(HTTPPlugin.self)
+    case .rtsp: visitor.visit(RTSPPlugin.self)
+    case .sip: visitor.visit(SIPPlugin.self)
     }
   }
 }

@@ -103,7 +103,7 @@ import Wire
     .enabled(if: FileManager.default.fileExists(atPath: table.path), "needs ../shared/reference"),
     arguments: [
       "pstats", "phists", "bstats", "nettisa", "idpcontent", "basicplus", "icmp", "vlan", "mpls", "flowhash",
-      "ovpn", "wg", "ssadetector", "tls",
+      "ovpn", "wg", "ssadetector", "tls", "http", "rtsp", "sip",
     ])
   func elementsAreTheReferences(plugin: String) throws {
     var finder = FieldFinder(name: plugin)
