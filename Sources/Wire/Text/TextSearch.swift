@@ -4,8 +4,8 @@
 extension Bytes {
   /// The offset of the first `byte` at or after `start`, or nil. Eight bytes are looked at together.
   /// - Complexity: O(count)
-  @inline(__always)
-  package func index(of byte: UInt8, from start: Int = 0) -> Int? {
+  @inlinable @inline(__always)
+  public func index(of byte: UInt8, from start: Int = 0) -> Int? {
     let pattern = UInt64(byte) &* 0x0101_0101_0101_0101
     var index = Swift.max(0, start)
     while count &- index >= 8 {
@@ -25,15 +25,15 @@ extension Bytes {
   /// Whether the bytes are the letters and signs of `text`, which has no capitals, in any case. Signs are those that stand in
   /// names of header fields: `-` and the like, for which case makes no difference.
   /// - Complexity: O(`text`'s length)
-  @inline(__always)
-  package func equals(_ text: StaticString) -> Bool {
+  @inlinable @inline(__always)
+  public func equals(_ text: StaticString) -> Bool {
     count == text.utf8CodeUnitCount && beginsInAnyCase(with: text)
   }
 
   /// Whether the first bytes are those of `text`, which has no capitals, in any case.
   /// - Complexity: O(`text`'s length)
-  @inline(__always)
-  package func beginsInAnyCase(with text: StaticString) -> Bool {
+  @inlinable @inline(__always)
+  public func beginsInAnyCase(with text: StaticString) -> Bool {
     guard count >= text.utf8CodeUnitCount else { return false }
     var index = 0
     while index < text.utf8CodeUnitCount {
@@ -45,8 +45,8 @@ extension Bytes {
 
   /// The offset at which `text`, which has no capitals, first stands in any case; nil where it does not.
   /// - Complexity: O(count × `text`'s length)
-  @inline(__always)
-  package func find(_ text: StaticString) -> Int? {
+  @inlinable @inline(__always)
+  public func find(_ text: StaticString) -> Int? {
     var index = 0
     while count &- index >= text.utf8CodeUnitCount {
       if dropFirst(index).beginsInAnyCase(with: text) { return index }
@@ -56,8 +56,8 @@ extension Bytes {
   }
 
   /// The bytes without blanks and tabs at either end.
-  @inline(__always)
-  package var trimmed: Bytes {
+  @inlinable @inline(__always)
+  public var trimmed: Bytes {
     var (start, end) = (0, count)
     while start < end, self[start].isBlank { start &+= 1 }
     while end > start, self[end &- 1].isBlank { end &-= 1 }
@@ -65,8 +65,8 @@ extension Bytes {
   }
 
   /// The number that all bytes together write in decimal; nil where there is another byte, none, or more than 18.
-  @inline(__always)
-  package var decimal: UInt64? {
+  @inlinable @inline(__always)
+  public var decimal: UInt64? {
     guard count > 0, count <= 18 else { return nil }
     var (number, index) = (UInt64(0), 0)
     while index < count {
@@ -80,8 +80,8 @@ extension Bytes {
 
   /// The number that the first bytes write in hexadecimal, up to one that is no digit; nil where there is none, or where there
   /// are more than 15.
-  @inline(__always)
-  package var leadingHexadecimal: UInt64? {
+  @inlinable @inline(__always)
+  public var leadingHexadecimal: UInt64? {
     var (number, index) = (UInt64(0), 0)
     while index < count, let digit = self[index].hexadecimalDigit {
       guard index < 15 else { return nil }
@@ -94,20 +94,20 @@ extension Bytes {
 
 extension UInt8 {
   /// A capital letter of ASCII as the small one; anything else as it is.
-  @inline(__always)
-  package var lowercased: UInt8 { isCapital ? self | 0x20 : self }
+  @inlinable @inline(__always)
+  public var lowercased: UInt8 { isCapital ? self | 0x20 : self }
 
   /// `A` to `Z`.
-  @inline(__always)
-  package var isCapital: Bool { self &- 0x41 < 26 }
+  @inlinable @inline(__always)
+  public var isCapital: Bool { self &- 0x41 < 26 }
 
   /// A blank or a tab, which may stand around values (RFC 9110 section 5.6.3: OWS).
-  @inline(__always)
-  package var isBlank: Bool { self == 0x20 || self == 0x09 }
+  @inlinable @inline(__always)
+  public var isBlank: Bool { self == 0x20 || self == 0x09 }
 
   /// What the digit `0` to `9`, `a` to `f` or `A` to `F` stands for.
-  @inline(__always)
-  package var hexadecimalDigit: UInt8? {
+  @inlinable @inline(__always)
+  public var hexadecimalDigit: UInt8? {
     let decimal = self &- 0x30
     if decimal < 10 { return decimal }
     let letter = (self | 0x20) &- 0x61

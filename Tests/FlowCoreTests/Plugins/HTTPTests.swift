@@ -150,6 +150,20 @@ import Testing
     #expect(records.allSatisfy { $0.text("cesnet:httpServer") == "" })
   }
 
+  /// A request that comes while the response to the one before is under way begins a record; the response goes on there.
+  @Test func aBodyGoesOnInTheNextRecord() throws {
+    let bait = Self.bait
+    let records = try run {
+      $0.client(bytes("GET /1 HTTP/1.1\r\n\r\n"))
+      $0.server(bytes("HTTP/1.1 200 OK\r\nContent-Length: \(2 * bait.utf8.count + 3)\r\n\r\nab"))
+      $0.client(bytes("GET /2 HTTP/1.1\r\n\r\n"))
+      $0.server(bytes(bait))
+      $0.server(bytes(bait + "cHTTP/1.1 203 x\r\n\r\n"))
+    }
+    #expect(urls(records) == ["/1", "/2"])
+    #expect(statuses(records) == [200, 203])
+  }
+
   @Test(arguments: ["-1", "99999999999999999999", "x", ""])
   func lengthsThatLieEndNothing(length: String) throws {
     let records = try run {

@@ -12,6 +12,8 @@ struct Dialogue: BitwiseCopyable {
   var hasResponse = false
   /// The record began in the midst of a packet, and the plugin has seen none that counts in it.
   var isContinuation = false
+  /// Something was shown.
+  var isBegun = false
 
   /// How often something else is looked at in a connection that was seen from its start, which has at most the preambles of
   /// proxies before the first message; and where a message was seen, or the connection is older than the record.
@@ -33,13 +35,23 @@ struct Dialogue: BitwiseCopyable {
   }
 }
 
+/// Takes what a direction has under way over to the next record, which begins with a message of the other direction: a body,
+/// or RTP, that goes on. There it is the first thing to be asked for, if there is room for the record at all.
+struct Handover: BitwiseCopyable {
+  fileprivate var reader = MessageReader()
+  /// The flow to which it belongs.
+  fileprivate var key = Key(
+    addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: false)
+  fileprivate var isPending = false
+}
+
 /// The state of such a plugin.
 protocol MessageState: FlowState {
   var dialogue: Dialogue { get set }
 }
 
 /// A plugin that reads messages with a start line and header fields.
-protocol MessagePlugin: FlowPlugin where State: MessageState {
+protocol MessagePlugin: FlowPlugin where State: MessageState, WorkerContext == Handover {
   static var kind: TextProtocol { get }
 
   /// Whether a message that begins with `line` belongs into a record of its own.
@@ -53,16 +65,39 @@ protocol MessagePlugin: FlowPlugin where State: MessageState {
   func endHeader(isResponse: Bool, _ state: State) -> Bool
 }
 
+extension Verdict {
+  /// The bits with which what is left of a packet is shown in another record.
+  fileprivate static let beginsRecord = Verdict.nextRecord.rawValue | Verdict.startNewRecord.rawValue
+}
+
 extension MessagePlugin {
+  func makeWorkerContext() -> Handover { Handover() }
+
   /// Reads the messages of one direction.
   @inline(__always)
   func readMessages(_ state: inout State, _ stream: StreamBytes, _ flow: inout FlowContext<Self>) -> Reading {
+    if !state.dialogue.isBegun { begin(&state.dialogue, isForward: stream.isForward, flow) }
     var reader = stream.isForward ? state.dialogue.forward : state.dialogue.reverse
     if stream.isAfterGap { reader.restart(isLost: true) }
     let reading = readOn(&reader, stream.bytes, &state, &flow)
     if stream.isForward { state.dialogue.forward = reader } else { state.dialogue.reverse = reader }
     state.dialogue.isContinuation = flow.packets == 0
+    if reading.verdict.rawValue & Verdict.beginsRecord != 0 {
+      let other = stream.isForward ? state.dialogue.reverse : state.dialogue.forward
+      flow.worker = Handover(reader: other, key: flow.record.pointee.key, isPending: true)
+    }
     return reading
+  }
+
+  /// A record's first bytes: the other direction may be in the midst of a message.
+  @inline(__always)
+  private func begin(_ dialogue: inout Dialogue, isForward: Bool, _ flow: FlowContext<Self>) {
+    dialogue.isBegun = true
+    guard flow.worker.isPending else { return }
+    if flow.worker.key == flow.record.pointee.key {
+      if isForward { dialogue.reverse = flow.worker.reader } else { dialogue.forward = flow.worker.reader }
+    }
+    flow.worker.isPending = false
   }
 
   @inline(__always)

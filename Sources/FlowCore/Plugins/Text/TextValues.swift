@@ -58,9 +58,11 @@ extension FlowContext {
 }
 
 extension FinishedFlow {
-  /// The value at `place` of `text`.
+  /// The value at `place` of `text`; empty where they do not belong together.
   @inline(__always)
   func bytes(_ place: TextPlace, of text: StoredBytes) -> Bytes {
-    bytes(text).dropFirst(place.start).prefix(place.count)
+    let all = bytes(text)
+    guard place.start &+ place.count <= all.count else { return all.slice(0, 0) }
+    return all.slice(place.start, place.count)
   }
 }
