@@ -53,7 +53,7 @@ import Testing
 
   @Test func messagesInAStreamMayBeCutAnywhere() throws {
     let all = bytes(Self.invite + "\r\n\r\n" + Self.invite)
-    for cut in 1..<all.count {
+    for cut in stride(from: 1, to: all.count, by: 5) {
       var conversation = Conversation(.tcp, serverPort: 5070)
       conversation.handshake()
       conversation.client(Array(all.prefix(cut)))
