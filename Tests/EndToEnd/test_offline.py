@@ -112,9 +112,18 @@ def comparable_lines(name, lines):
     records = [json.loads(line) for line in lines]
     flows = Counter(map(same_flow, records))
     for record in records:
+        if record["iana:flowStartMicroseconds"] in PEER_RECORDS_DIFFER.get(name, ()):
+            continue
         repeats = name in COUNTED_ONCE and flows[same_flow(record)] > 1
         yield {key: value for key, value in record.items()
                if key not in PEER_DIFFERS.get(name, ()) and not (repeats and COUNTERS.match(key))}
+
+#: Records, by their start, that ipfixprobe makes and Martlet does not.
+PEER_RECORDS_DIFFER = {
+    # Packet 5 is a retransmission of the request in packet 4, for which ipfixprobe begins another record. A stream has it
+    # once: one record with the request, the response and the packets of both.
+    "rtsp": {"2005-07-03T09:52:37.027000Z", "2005-07-03T09:52:38.693000Z"},
+}
 
 
 @needs_corpus
@@ -127,7 +136,7 @@ def test_records_are_the_expected_ones(path, tmp_path):
     got = tmp_path / "got.jsonl"
     result = offline(FUNCTIONAL / f"{name}.pcap", export=f"json:{got}", options=options)
     assert result.status == 0, result.err.decode()
-    if name in PEER_DIFFERS or name in COUNTED_ONCE:
+    if name in PEER_DIFFERS or name in COUNTED_ONCE or name in PEER_RECORDS_DIFFER:
         comparable = tmp_path / path.name
         if name in COUNTED_ONCE:
             records = [json.loads(line) for line in got.read_text().splitlines()]

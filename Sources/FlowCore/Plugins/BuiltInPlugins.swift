@@ -24,6 +24,9 @@ public enum BuiltInPlugins: PluginRegistry {
   case netbios
   case mqtt
   case smtp
+  case http
+  case rtsp
+  case sip
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -50,6 +53,9 @@ public enum BuiltInPlugins: PluginRegistry {
     case .netbios: visitor.visit(NetBIOSPlugin.self)
     case .mqtt: visitor.visit(MQTTPlugin.self)
     case .smtp: visitor.visit(SMTPPlugin.self)
+    case .http: visitor.visit(HTTPPlugin.self)
+    case .rtsp: visitor.visit(RTSPPlugin.self)
+    case .sip: visitor.visit(SIPPlugin.self)
     }
   }
 }

@@ -105,6 +105,7 @@ import Wire
     arguments: [
       "pstats", "phists", "bstats", "nettisa", "idpcontent", "basicplus", "icmp", "vlan", "mpls", "flowhash",
       "ovpn", "wg", "ssadetector", "tls", "dns", "passivedns", "dnssd", "ntp", "ssdp", "netbios", "mqtt", "smtp",
+      "http", "rtsp", "sip",
     ])
   func elementsAreTheReferences(plugin: String) throws {
     var finder = FieldFinder(name: plugin)
