@@ -172,7 +172,7 @@ struct SMTPDialogue: BitwiseCopyable {
   /// left out: an empty line. Nil where its end is to come.
   private static func line(_ bytes: Bytes, at position: inout Int, isInLine: inout Bool) -> Bytes? {
     let rest = bytes.dropFirst(position)
-    let end = rest.lineFeed(from: 0)
+    let end = rest.index(of: 0x0A, from: 0)
     let wasInLine = isInLine
     if let end {
       isInLine = false

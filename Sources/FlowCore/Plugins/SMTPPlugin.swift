@@ -117,7 +117,7 @@ struct SMTPPlugin: FlowPlugin {
 
   /// A reply counts with its first line; each may say that a mail is spam.
   private func note(_ reply: SMTPReply, isFirst: Bool, in state: inout State) {
-    if reply.text.containsWord("spam") { state.codes |= Self.spam }
+    if reply.text.find("spam") != nil { state.codes |= Self.spam }
     guard isFirst else { return }
     state.codes |= Self.bit(reply.code)
     switch reply.code {

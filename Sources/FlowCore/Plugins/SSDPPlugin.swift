@@ -47,17 +47,17 @@ struct SSDPPlugin: FlowPlugin {
     while let (name, value) = message.nextHeader() {
       switch message.kind {
       case .notify:
-        if name.isWord("nt") {
+        if name.equals("nt") {
           addService(value, to: &state.announced, &flow)
-        } else if name.isWord("server") {
+        } else if name.equals("server") {
           add(value, to: &state.servers, limit: Self.longestPrograms, &flow)
-        } else if name.isWord("location"), let port = portOfURL(value) {
+        } else if name.equals("location"), let port = portOfURL(value) {
           state.locationPort = port
         }
       case .search:
-        if name.isWord("st") {
+        if name.equals("st") {
           addService(value, to: &state.searched, &flow)
-        } else if name.isWord("user-agent") {
+        } else if name.equals("user-agent") {
           add(value, to: &state.userAgents, limit: Self.longestPrograms, &flow)
         }
       }

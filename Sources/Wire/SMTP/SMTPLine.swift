@@ -30,7 +30,7 @@ package struct SMTPCommand: BitwiseCopyable {
   }
 
   private static func verb(_ word: Bytes) -> SMTPVerb {
-    guard word.count == 4 else { return word.isWord("starttls") ? .startTLS : .other }
+    guard word.count == 4 else { return word.equals("starttls") ? .startTLS : .other }
     // Four letters in lower case.
     switch word.load(UInt32.self, at: 0) | 0x2020_2020 {
     case 0x6568_6C6F: return .ehlo
@@ -50,7 +50,7 @@ package struct SMTPCommand: BitwiseCopyable {
   }
 
   /// The argument of HELO and EHLO.
-  package var argument: Bytes { rest.trimmed }
+  package var argument: Bytes { rest.withoutBlanks }
   /// What follows the colon of MAIL and RCPT, a blank too; empty without a colon.
   package var path: Bytes {
     guard let colon = rest.firstIndex(of: 0x3A) else { return rest.prefix(0) }
@@ -58,7 +58,7 @@ package struct SMTPCommand: BitwiseCopyable {
   }
   /// The bytes that follow a BDAT command's line (RFC 3030).
   package var chunkLength: UInt32 {
-    let digits = rest.trimmed
+    let digits = rest.withoutBlanks
     var length: UInt64 = 0
     var index = 0
     while index < digits.count, index < 10, digits[index] &- 0x30 < 10 {
@@ -116,7 +116,7 @@ package struct SMTPMailText: BitwiseCopyable {
         return true
       default:
         // Another line, whose end may be this byte.
-        guard let end = bytes.lineFeed(from: position) else {
+        guard let end = bytes.index(of: 0x0A, from: position) else {
           progress = .inLine
           position = bytes.count
           return false

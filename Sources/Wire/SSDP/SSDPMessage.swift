@@ -28,7 +28,7 @@ package struct SSDPMessage: BitwiseCopyable {
   package mutating func nextHeader() -> (name: Bytes, value: Bytes)? {
     while let line = nextLine(), !line.isEmpty {
       if let colon = line.firstIndex(of: 0x3A) {
-        return (line.prefix(colon).trimmed, line.dropFirst(colon &+ 1).trimmed)
+        return (line.prefix(colon).withoutBlanks, line.dropFirst(colon &+ 1).withoutBlanks)
       }
     }
     return nil
@@ -36,7 +36,7 @@ package struct SSDPMessage: BitwiseCopyable {
 
   /// The next line without its end. Each takes at least one byte of the rest.
   private mutating func nextLine() -> Bytes? {
-    guard let end = rest.lineFeed(from: 0) else { return nil }
+    guard let end = rest.index(of: 0x0A, from: 0) else { return nil }
     let line = rest.prefix(end).withoutReturn
     rest = rest.dropFirst(end &+ 1)
     return line
@@ -73,7 +73,7 @@ package func portOfURL(_ url: Bytes) -> UInt16? {
 private func number(_ digits: Bytes) -> UInt16? {
   var base: UInt32 = 10
   var index = 0
-  if digits.startsWithWord("0x") {
+  if digits.beginsInAnyCase(with: "0x") {
     (base, index) = (16, 2)
   } else if digits.starts(with: "0") {
     (base, index) = (8, 1)

@@ -33,7 +33,8 @@ extension TLS.ClientHello {
   package var isFingerprinted: Bool {
     TLS.FingerprintLimit.allows(
       extensions,
-      others: cipherSuites.count &* TLS.FingerprintLimit.cipherSuite &+ groups.count &* TLS.FingerprintLimit.group
+      others: cipherSuites.count &* TLS.FingerprintLimit.cipherSuite &+ groups.count
+        &* TLS.FingerprintLimit.group
         &+ pointFormats.count &* TLS.FingerprintLimit.pointFormat
         &+ signatureAlgorithms.count &* TLS.FingerprintLimit.signatureAlgorithm)
   }
