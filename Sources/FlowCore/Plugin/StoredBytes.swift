@@ -26,18 +26,13 @@ public struct StoredBytes: BitwiseCopyable, Sendable {
   @inline(__always) public var isEmpty: Bool { length == 0 }
 }
 
-extension FlowContext {
-  /// Stores the first `limit` of `bytes` in place of what `stored` had. False, and counted, where the worker has no memory
-  /// left: then `stored` is empty.
-  /// - Complexity: O(bytes stored)
-  @discardableResult
-  public mutating func store(_ bytes: Bytes, in stored: inout StoredBytes, limit: Int = StoredBytes.limit)
-    -> Bool
-  {
+extension FlowBlocks {
+  /// As `FlowContext.store`.
+  mutating func store(_ bytes: Bytes, in stored: inout StoredBytes, limit: Int) -> Bool {
     stored.length = 0
     let piece = bytes.prefix(min(limit, StoredBytes.limit))
     if contents(stored.block).count < piece.count || stored.block.isNone {
-      guard !piece.isEmpty, let block = takeBlock(piece.count) else { return piece.isEmpty }
+      guard !piece.isEmpty, let block = take(piece.count) else { return piece.isEmpty }
       stored.block = block
     }
     contents(stored.block).copy(piece, to: 0)
@@ -45,24 +40,41 @@ extension FlowContext {
     return piece.count == bytes.count
   }
 
-  /// Adds `bytes` to what is stored, as far as it has at most `limit` bytes then. False where not all of them could be
-  /// stored. A block that is too small makes room for one four times as large: a flow takes five at the most.
-  /// - Complexity: O(bytes added), and of what is moved to a larger block
-  @discardableResult
-  public mutating func append(_ bytes: Bytes, to stored: inout StoredBytes, limit: Int = StoredBytes.limit)
-    -> Bool
-  {
+  /// As `FlowContext.append`.
+  mutating func append(_ bytes: Bytes, to stored: inout StoredBytes, limit: Int) -> Bool {
     let piece = bytes.prefix(min(limit, StoredBytes.limit) &- stored.count)
     if piece.isEmpty { return bytes.isEmpty }
     let old = contents(stored.block)
     if stored.count &+ piece.count > old.count {
-      guard let larger = takeBlock(stored.count &+ piece.count) else { return false }
+      guard let larger = take(stored.count &+ piece.count) else { return false }
       contents(larger).copy(old.prefix(stored.count), to: 0)
       stored.block = larger
     }
     contents(stored.block).copy(piece, to: stored.count)
     stored.length = UInt16(clamping: stored.count &+ piece.count)
     return piece.count == bytes.count
+  }
+}
+
+extension FlowContext {
+  /// Stores the first `limit` of `bytes` in place of what `stored` had. False, and counted, where the worker has no memory
+  /// left: then `stored` is empty.
+  /// - Complexity: O(bytes stored)
+  @discardableResult @inline(__always)
+  public mutating func store(
+    _ bytes: Bytes, in stored: inout StoredBytes, limit: Int = StoredBytes.limit
+  ) -> Bool {
+    blocks.store(bytes, in: &stored, limit: limit)
+  }
+
+  /// Adds `bytes` to what is stored, as far as it has at most `limit` bytes then. False where not all of them could be
+  /// stored. A block that is too small makes room for one four times as large: a flow takes five at the most.
+  /// - Complexity: O(bytes added), and of what is moved to a larger block
+  @discardableResult @inline(__always)
+  public mutating func append(
+    _ bytes: Bytes, to stored: inout StoredBytes, limit: Int = StoredBytes.limit
+  ) -> Bool {
+    blocks.append(bytes, to: &stored, limit: limit)
   }
 
   /// What is stored. Valid until more is.

@@ -62,7 +62,10 @@ struct SMTPPlugin: FlowPlugin {
       case .command(let command):
         // Where only a greeting speaks for SMTP, which FTP has too, the first command decides.
         if !state.dialogue.isSure {
-          guard command.verb == .ehlo || command.verb == .helo else { return .done }
+          switch command.verb {
+          case .ehlo, .helo: break
+          default: return .done
+          }
           state.dialogue.isSure = true
         }
         note(command, in: &state, &flow)

@@ -76,14 +76,21 @@ extension MessagePlugin {
   /// Reads the messages of one direction.
   @inline(__always)
   func readMessages(_ state: inout State, _ stream: StreamBytes, _ flow: inout FlowContext<Self>) -> Reading {
-    if !state.dialogue.isBegun { begin(&state.dialogue, isForward: stream.isForward, flow) }
-    var reader = stream.isForward ? state.dialogue.forward : state.dialogue.reverse
+    // Read and written as a whole: a change in place would go through a function's address.
+    var dialogue = state.dialogue
+    if !dialogue.isBegun {
+      begin(&dialogue, isForward: stream.isForward, flow)
+      state.dialogue = dialogue
+    }
+    var reader = stream.isForward ? dialogue.forward : dialogue.reverse
     if stream.isAfterGap { reader.restart(isLost: true) }
     let reading = readOn(&reader, stream.bytes, &state, &flow)
-    if stream.isForward { state.dialogue.forward = reader } else { state.dialogue.reverse = reader }
-    state.dialogue.isContinuation = flow.packets == 0
+    dialogue = state.dialogue
+    if stream.isForward { dialogue.forward = reader } else { dialogue.reverse = reader }
+    dialogue.isContinuation = flow.packets == 0
+    state.dialogue = dialogue
     if reading.verdict.rawValue & Verdict.beginsRecord != 0 {
-      let other = stream.isForward ? state.dialogue.reverse : state.dialogue.forward
+      let other = stream.isForward ? dialogue.reverse : dialogue.forward
       flow.worker = Handover(reader: other, key: flow.record.pointee.key, isPending: true)
     }
     return reading
@@ -115,7 +122,7 @@ extension MessagePlugin {
           return .startNewRecord
         }
         note(line, &reader, &state, &flow)
-        state.dialogue.note(line)
+        noteMessage(line, &state)
       case .field(let field): note(field, isResponse: reader.isResponse, &state, &flow)
       case .endOfHeader: if endHeader(isResponse: reader.isResponse, state) { return .done }
       case .incomplete: return .incomplete(taken: position)
@@ -125,9 +132,25 @@ extension MessagePlugin {
         reader.restart(isLost: isLost)
         if isLost { return .all }
         if isTLS(bytes.dropFirst(position)) { return .done }
-        return state.dialogue.miss(sinceStart: flow.tcpFlags & TCPFlags.syn != 0) ? .done : .all
+        return miss(&state, sinceStart: flow.tcpFlags & TCPFlags.syn != 0) ? .done : .all
       }
     }
+  }
+
+  /// Notes in the dialogue that a message begins.
+  @inline(__always)
+  private func noteMessage(_ line: StartLine, _ state: inout State) {
+    var dialogue = state.dialogue
+    dialogue.note(line)
+    state.dialogue = dialogue
+  }
+
+  /// Notes that something began no message; true where that is enough.
+  @inline(__always)
+  private func miss(_ state: inout State, sinceStart: Bool) -> Bool {
+    var dialogue = state.dialogue
+    defer { state.dialogue = dialogue }
+    return dialogue.miss(sinceStart: sinceStart)
   }
 
   /// Whether bytes begin a TLS record of a handshake: version 3.x of the record layer (RFC 8446 section 5.1).
@@ -145,7 +168,7 @@ extension MessagePlugin {
       case .start(let line, _):
         isMessage = true
         note(line, &reader, &state, &flow)
-        state.dialogue.note(line)
+        noteMessage(line, &state)
       case .field(let field): note(field, isResponse: reader.isResponse, &state, &flow)
       case .endOfHeader, .incomplete, .other: return isMessage
       }

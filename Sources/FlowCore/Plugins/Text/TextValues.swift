@@ -23,11 +23,18 @@ extension FlowContext {
   /// names so much, the old value stays.
   @inline(__always)
   mutating func keep(_ value: Bytes, at place: inout TextPlace, of text: inout StoredBytes, limit: Int) {
-    keepText(value.prefix(limit), at: &place, of: &text)
+    blocks.keepText(value.prefix(limit), at: &place, of: &text)
   }
 
-  @inline(never)
-  private mutating func keepText(_ value: Bytes, at place: inout TextPlace, of text: inout StoredBytes) {
+  /// Adds `value` to the list in `stored`, behind a semicolon where it is not the first one, as far as all has `limit` bytes.
+  @inline(__always)
+  mutating func join(_ value: Bytes, to stored: inout StoredBytes, limit: Int) {
+    blocks.join(value, to: &stored, limit: limit)
+  }
+}
+
+extension FlowBlocks {
+  fileprivate mutating func keepText(_ value: Bytes, at place: inout TextPlace, of text: inout StoredBytes) {
     if value.count <= place.count {
       contents(text.block).copy(value, to: place.start)
       place = TextPlace(offset: place.start, length: value.count)
@@ -35,17 +42,15 @@ extension FlowContext {
     }
     // Most messages name as much as a block of 512 bytes holds: the first one need not grow.
     if text.block.isNone {
-      guard let block = takeBlock(504) else { return }
+      guard let block = take(504) else { return }
       text = StoredBytes(block, length: 0)
     }
     let offset = text.count
-    guard offset &+ value.count <= 2040, append(value, to: &text) else { return }
+    guard offset &+ value.count <= 2040, append(value, to: &text, limit: StoredBytes.limit) else { return }
     place = TextPlace(offset: offset, length: value.count)
   }
 
-  /// Adds `value` to the list in `stored`, behind a semicolon where it is not the first one, as far as all has `limit` bytes.
-  @inline(never)
-  mutating func join(_ value: Bytes, to stored: inout StoredBytes, limit: Int) {
+  fileprivate mutating func join(_ value: Bytes, to stored: inout StoredBytes, limit: Int) {
     if !stored.isEmpty {
       // Any byte makes room for the semicolon.
       guard !value.isEmpty, append(value.prefix(1), to: &stored, limit: limit), stored.count > 0 else {
@@ -53,7 +58,7 @@ extension FlowContext {
       }
       contents(stored.block).store(UInt8(0x3B), at: stored.count &- 1)
     }
-    append(value, to: &stored, limit: limit)
+    _ = append(value, to: &stored, limit: limit)
   }
 }
 

@@ -1,6 +1,7 @@
 // Hellos whose segments and fragments overlap, contradict each other, or change places between the directions.
 import TestSupport
 import Testing
+import Wire
 
 @testable import FlowCore
 
