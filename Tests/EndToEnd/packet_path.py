@@ -227,7 +227,8 @@ def declared_hooks(registry, sources):
     for plugin in re.findall(r"visitor\.visit\((\w+)\.self\)", registry):
         source = next((text for text in sources if re.search(rf"\bstruct {plugin}: (?:Flow|Message)Plugin\b", text)), "")
         found = re.findall(
-            r"^  (?:public )?func (create|beforeUpdate|update|finish)\(_ state: inout State,[^{]*\{(.*)$", source, re.M)
+            r"^  (?:public )?func (create|beforeUpdate|update|finish)\(_ state: inout State,[^{]*\{(.*(?:\n    .*\n  \}$)?)",
+            source, re.M)
         assert "update" in {hook for hook, _ in found}, f"no hooks of {plugin} found in the sources"
         hooks += [(plugin, hook, body.strip().removesuffix("}").strip()) for hook, body in found]
     return hooks

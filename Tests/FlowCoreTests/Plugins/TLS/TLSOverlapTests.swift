@@ -1,9 +1,9 @@
 // Hellos whose segments and fragments overlap, contradict each other, or change places between the directions.
 import TestSupport
 import Testing
-import Wire
 
 @testable import FlowCore
+@testable import Wire
 
 @Suite struct TLSOverlapTests {
   private static let client = TLSBuilder.records(TLSBuilder.browser)
