@@ -10,7 +10,7 @@ extension Engine {
   mutating func makeFlow(_ packet: UnsafeMutablePointer<Packet>, now: UInt64) {
     let hash = packet.pointee.hash
     let home = table.bucket(table.bucketIndex(hash))
-    var place = Place(bucket: home, free: home.lanes(matching: 0))
+    var place = FreeLane(bucket: home, free: home.lanes(matching: 0))
     if place.free == 0 || table.count >= table.limit { makeRoom(hash, &place) }
     guard place.free != 0, finished < Self.outboxCapacity, let index = table.takeRecord() else {
       counters.pointee.tableFull &+= 1
@@ -25,7 +25,7 @@ extension Engine {
 
   /// Finds a place for a flow where there is none at `place`, its own bucket, or where the table is full: as a guest of
   /// another bucket while there is room, else that of a flow which has to go.
-  private mutating func makeRoom(_ hash: UInt64, _ place: inout Place) {
+  private mutating func makeRoom(_ hash: UInt64, _ place: inout FreeLane) {
     if table.count < table.limit, let other = guestPlace(hash, home: place.bucket) {
       place = other
     } else {
@@ -34,13 +34,13 @@ extension Engine {
   }
 
   /// Where a flow of the full bucket `home` can be a guest.
-  private func guestPlace(_ hash: UInt64, home: Bucket) -> Place? {
+  private func guestPlace(_ hash: UInt64, home: Bucket) -> FreeLane? {
     guard home.guests < FlowTable.mostGuests else { return nil }
     var step: UInt64 = 0
     while step < UInt64(FlowTable.groupSize) {
       let bucket = table.guestBucket(hash, step: step)
       let free = bucket.lanes(matching: 0)
-      if free != 0 { return Place(bucket: bucket, free: free, isGuest: true) }
+      if free != 0 { return FreeLane(bucket: bucket, free: free, isGuest: true) }
       step &+= 1
     }
     return nil
@@ -50,7 +50,7 @@ extension Engine {
   /// record that it continues, and `readers` are those that are to see again what the packet added to its stream.
   @inline(__always)
   private mutating func enter(
-    _ record: UnsafeMutablePointer<FlowRecord>, at place: Place,
+    _ record: UnsafeMutablePointer<FlowRecord>, at place: FreeLane,
     _ packet: UnsafeMutablePointer<Packet>, direction: Int, now: UInt64,
     continuing old: UnsafeMutablePointer<FlowRecord>? = nil, readers: UInt32 = 0
   ) {
@@ -63,7 +63,7 @@ extension Engine {
   /// Puts a record into a free lane of `place`.
   @inline(__always)
   private mutating func insert(
-    _ record: UnsafeMutablePointer<FlowRecord>, at place: Place, _ packet: UnsafeMutablePointer<Packet>,
+    _ record: UnsafeMutablePointer<FlowRecord>, at place: FreeLane, _ packet: UnsafeMutablePointer<Packet>,
     now: UInt64
   ) {
     let hash = packet.pointee.hash
@@ -171,12 +171,12 @@ extension Engine {
 
   /// Ends `record` and begins another of the same flow, which is not in the table yet; nil where there is no room for it.
   private mutating func replace(_ record: UnsafeMutablePointer<FlowRecord>, hash: UInt64) -> (
-    UnsafeMutablePointer<FlowRecord>, Place
+    UnsafeMutablePointer<FlowRecord>, FreeLane
   )? {
     let key = record.pointee.key
     endFlow(record, hash: hash, reason: .forced)
     let home = table.bucket(table.bucketIndex(hash))
-    var place = Place(bucket: home, free: home.lanes(matching: 0))
+    var place = FreeLane(bucket: home, free: home.lanes(matching: 0))
     if place.free == 0, let other = guestPlace(hash, home: home) { place = other }
     guard place.free != 0, finished < Self.outboxCapacity, let index = table.takeRecord() else { return nil }
     let newRecord = table.record(index)
@@ -376,7 +376,7 @@ extension Engine {
 }
 
 /// Where a new flow can stand.
-private struct Place {
+private struct FreeLane {
   var bucket: Bucket
   /// The free places (bit = lane).
   var free: UInt32
