@@ -9,13 +9,14 @@ import Testing
   private static func header(
     first: UInt8 = 0x24, stratum: UInt8 = 2, poll: UInt8 = 6, identifier: [UInt8] = [192, 0, 2, 1]
   ) -> [UInt8] {
-    [first, stratum, poll, 0xEC] + FrameBuilder.word(0x0000_0123) + FrameBuilder.word(0x0001_0002)
+    [first, stratum, poll, 0xEC] + FrameBuilder.word(0x0000_0123 as UInt32)
+      + FrameBuilder.word(0x0001_0002 as UInt32)
       + identifier
       // 4295 / 2^32 s is 1.00001 µs; one half; the last 2^-32 rounds up to a whole second; 0.
-      + FrameBuilder.word(3_669_302_592) + FrameBuilder.word(4295)
-      + FrameBuilder.word(3_669_303_271) + FrameBuilder.word(0x8000_0000)
-      + FrameBuilder.word(9) + FrameBuilder.word(0xFFFF_FFFF)
-      + FrameBuilder.word(0) + FrameBuilder.word(0)
+      + FrameBuilder.word(3_669_302_592 as UInt32) + FrameBuilder.word(4295 as UInt32)
+      + FrameBuilder.word(3_669_303_271 as UInt32) + FrameBuilder.word(0x8000_0000 as UInt32)
+      + FrameBuilder.word(9 as UInt32) + FrameBuilder.word(0xFFFF_FFFF as UInt32)
+      + FrameBuilder.word(0 as UInt32) + FrameBuilder.word(0 as UInt32)
   }
 
   private func run(
