@@ -74,11 +74,11 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
   }
   public mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {
     guard cell(element) else { return }
-    output.append(ipv4: address)
+    output.append(version4: address)
   }
   public mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
     guard cell(element) else { return }
-    output.append(ipv6High: high, low: low)
+    output.append(version6High: high, low: low)
   }
   public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
     guard cell(element) else { return }

@@ -47,10 +47,10 @@ public struct JSONRecordWriter: LineWriter, ~Copyable {
     output.append(float: value)
   }
   public mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {
-    quoted(element) { $0.append(ipv4: address) }
+    quoted(element) { $0.append(version4: address) }
   }
   public mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
-    quoted(element) { $0.append(ipv6High: high, low: low) }
+    quoted(element) { $0.append(version6High: high, low: low) }
   }
   public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
     quoted(element) { $0.append(mac: address) }

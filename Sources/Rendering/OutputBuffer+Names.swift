@@ -52,10 +52,10 @@ extension OutputBuffer {
   mutating func append(endpoint address: (high: UInt64, low: UInt64), port: UInt64, version: UInt8) {
     if version == 6 {
       if port != 0 { append(UInt8(ascii: "[")) }
-      append(ipv6High: address.high, low: address.low)
+      append(version6High: address.high, low: address.low)
       if port != 0 { append(UInt8(ascii: "]")) }
     } else {
-      append(ipv4: UInt32(truncatingIfNeeded: address.low))
+      append(version4: UInt32(truncatingIfNeeded: address.low))
     }
     guard port != 0 else { return }
     append(UInt8(ascii: ":"))

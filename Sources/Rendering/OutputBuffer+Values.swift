@@ -2,57 +2,9 @@
 import IPFIX
 import Wire
 
-extension OutputBuffer {
-  /// `192.0.2.1` of 0xC0000201.
-  public mutating func append(ipv4 address: UInt32) {
-    appendDecimal(UInt64(address >> 24))
-    append(UInt8(ascii: "."))
-    appendDecimal(UInt64(address >> 16 & 0xFF))
-    append(UInt8(ascii: "."))
-    appendDecimal(UInt64(address >> 8 & 0xFF))
-    append(UInt8(ascii: "."))
-    appendDecimal(UInt64(address & 0xFF))
-  }
-
-  /// The canonical text of RFC 5952: lower case, the longest run of two or more zero groups as `::`, the first one if
-  /// there are several, and IPv4-mapped addresses in mixed notation (its section 5).
-  public mutating func append(ipv6High high: UInt64, low: UInt64) {
-    if high == 0 && low >> 32 == 0xFFFF {
-      append("::ffff:")
-      append(ipv4: UInt32(truncatingIfNeeded: low))
-      return
-    }
-    func group(_ index: Int) -> UInt16 {
-      let shift = UInt64(truncatingIfNeeded: 48 &- 16 &* (index & 3))
-      return UInt16(truncatingIfNeeded: (index < 4 ? high : low) &>> shift)
-    }
-    // The longest run of zero groups, from its first one to the one behind it.
-    var (first, end) = (0, 1)
-    var index = 0
-    while index < 8 {
-      let start = index
-      while index < 8 && group(index) == 0 { index &+= 1 }
-      if index &- start > end &- first { (first, end) = (start, index) }
-      index &+= 1
-    }
-    let isShortened = end &- first > 1
-    index = 0
-    while index < 8 {
-      if isShortened && index == first {
-        append("::")
-        index = end
-        continue
-      }
-      if index > 0 && !(isShortened && index == end) { append(UInt8(ascii: ":")) }
-      let value = group(index)
-      var shift = value > 0xFFF ? 12 : value > 0xFF ? 8 : value > 0xF ? 4 : 0
-      while shift >= 0 {
-        append(Self.digit(UInt8(truncatingIfNeeded: value &>> UInt16(truncatingIfNeeded: shift) & 15)))
-        shift &-= 4
-      }
-      index &+= 1
-    }
-  }
+extension OutputBuffer: TextSink {
+  /// Appends a number in decimal.
+  public mutating func append(decimal number: UInt32) { appendDecimal(UInt64(number)) }
 
   /// `aa:bb:cc:dd:ee:ff` of the low 48 bits.
   public mutating func append(mac address: UInt64) {

@@ -163,12 +163,12 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
   public mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {
     if basic.take(element, address: (0, UInt64(address))) { return }
     name(element)
-    extra.append(ipv4: address)
+    extra.append(version4: address)
   }
   public mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
     if basic.take(element, address: (high, low)) { return }
     name(element)
-    extra.append(ipv6High: high, low: low)
+    extra.append(version6High: high, low: low)
   }
   /// The basic MAC addresses have no place in a line that people read; JSON and CSV have them.
   public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {

@@ -35,7 +35,7 @@ import Testing
       (0, 0, "::"), (0, 1, "::1"), (0x0001_0000_0000_0000, 0, "1::"), (0xfe80 << 48, 0x10, "fe80::10"),
     ] as [(UInt64, UInt64, String)])
   func ipv6(_ high: UInt64, _ low: UInt64, _ expected: String) {
-    #expect(text { $0.append(ipv6High: high, low: low) } == expected)
+    #expect(text { $0.append(version6High: high, low: low) } == expected)
   }
 
   @Test("random IPv6 addresses read as inet_ntop writes them")
@@ -54,7 +54,7 @@ import Testing
       var buffer = [CChar](repeating: 0, count: 64)
       inet_ntop(AF_INET6, &address, &buffer, 64)
       let expected = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8($0) }, as: UTF8.self)
-      guard text({ $0.append(ipv6High: high, low: low) }) == expected else {
+      guard text({ $0.append(version6High: high, low: low) }) == expected else {
         Issue.record("\(expected)")
         return
       }

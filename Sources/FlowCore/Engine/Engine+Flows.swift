@@ -90,19 +90,21 @@ extension Engine {
     clearStates(of: record)
     let view = PacketView(packet: UnsafePointer(packet), isForward: direction == 0)
     var wishes = Wishes()
+    var streams = old ?? record
     if streamReaders != 0, reads(view) {
-      if let old {
-        copyStreams(from: old, to: record)
-        if readers != 0 { wishes = readAgain(mask: readers, record, view) }
-        if wishes.again == 0 { moveStreams(from: old, to: record, view, isPending: readers != 0) }
-      } else {
+      if let old { copyStreams(from: old, to: record) }
+      if readers != 0 { wishes = readAgain(mask: readers, record, view) }
+      if let old, wishes.again == 0 { moveStreams(from: old, to: record, view, isPending: readers != 0) }
+      // Where no reader asked for the record, the streams have not taken the packet yet.
+      if readers == 0 {
+        streams = record
         wishes = readStreams(mask: allSlots & streamReaders, record, view, isFirst: true)
       }
     }
     let others = allSlots & (reads(view) ? ~streamReaders : .max)
     wishes.add(stage.run(.create, mask: others, view, blocks(of: record)))
     if wishes.verdict.rawValue & Verdict.endsRecord != 0 {
-      endAsWished(wishes, packet, record, direction: direction, streamsOf: old ?? record)
+      endAsWished(wishes, packet, record, direction: direction, streamsOf: streams)
     }
   }
 

@@ -85,7 +85,7 @@ extension Engine {
       guard !bytes.isEmpty else { continue }
       var reading = stage.read(
         StreamBytes(bytes: bytes, isForward: view.isForward, isAfterGap: arrival.isAfterGap && before == 0),
-        number: number, view, blocks(of: record))
+        number: number, view, blocks(of: record), isContinued: isContinued)
       // Nothing is left for another record; and only one that has a packet can end without this one.
       if reading.verdict.contains(.nextRecord), reading.taken >= bytes.count { reading = .flush }
       if reading.verdict.contains(.startNewRecord), isFirst { reading = .incomplete() }

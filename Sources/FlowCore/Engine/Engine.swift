@@ -8,9 +8,9 @@ import Wire
 /// One worker's engine: it owns all it touches, and no other thread touches it.
 struct Engine<Registry: PluginRegistry>: ~Copyable {
   /// The most frames in one burst.
-  static var burstSize: Int { 32 }
+  static var burstSize: Int { FlowWorker.burstSize }
   /// Finished records that one call can hand out.
-  static var outboxCapacity: Int { 1024 }
+  static var outboxCapacity: Int { FlowWorker.outboxCapacity }
   /// Counters of parser faults: one for the engine itself and one for each slot.
   static var faultCount: Int { MARTLET_TRACE_SLOTS }
   /// The sweep visits every bucket within this time, so that with a tick a timeout is at most 0.64 s late.
@@ -382,8 +382,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     }
     var wishes = Wishes()
     var others = record.pointee.interest
-    let readers = reads(view) ? others & streamReaders : 0
-    if readers != 0 {
+    let readers = others & streamReaders
+    if readers != 0, reads(view) {
       wishes = readStreams(mask: readers, record, view)
       if wishes.verdict.contains(.startNewRecord) {
         return continueInNewRecord(packet, record, direction: direction, now: now, readers: wishes.again)

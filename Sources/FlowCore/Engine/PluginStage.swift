@@ -99,14 +99,19 @@ struct PluginStage<Registry: PluginRegistry> {
     return rest != 0
   }
 
-  /// Shows `stream` to the reader in slot `number`.
+  /// Shows `stream` to the reader in slot `number`; again, where the packet `isContinued`.
   @inline(__always)
-  func read(_ stream: StreamBytes, number: Int, _ packet: PacketView, _ blocks: FlowBlocks) -> Reading {
+  func read(
+    _ stream: StreamBytes, number: Int, _ packet: PacketView, _ blocks: FlowBlocks, isContinued: Bool
+  ) -> Reading {
     let slot = slots[number]
     martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
-    var call = ReadCall<Registry>(slot: slot, stream: stream, packet: packet, blocks: blocks, stage: self)
+    var call = ReadCall<Registry>(
+      slot: slot, stream: stream, packet: packet, blocks: blocks, stage: self,
+      position: isContinued ? positions[number] : 0)
     slot.registration.visit(&call)
     martlet_trace_slot(0)
+    if call.reading.verdict.rawValue & Verdict.continues != 0 { positions[number] = call.position }
     return call.reading
   }
 
@@ -199,12 +204,15 @@ private struct ReadCall<Registry: PluginRegistry>: PluginVisitor {
   let packet: PacketView
   let blocks: FlowBlocks
   let stage: PluginStage<Registry>
+  var position: Int
   var reading = Reading.done
 
   @inline(__always)
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     guard P.readsStreams else { return }
     var flow = stage.flow(type, slot, blocks)
+    flow.position = position
+    defer { position = flow.position }
     reading = slot.value(type).pointee.read(&slot.state(type, blocks.record).pointee, stream, packet, &flow)
   }
 }

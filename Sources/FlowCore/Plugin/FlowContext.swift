@@ -9,8 +9,8 @@ public struct FlowContext<Plugin: FlowPlugin> {
   let context: UnsafeMutablePointer<Plugin.WorkerContext>
   /// The plugin's bytes behind its state, as `trailingBytes` asked. They are not zeroed.
   public internal(set) var trailing: MutableBytes
-  /// Where a plugin that returns `.nextRecord` wants to go on in this packet; it finds the same number when it is called for
-  /// the next record. 0 at first.
+  /// Where a plugin that returns `.nextRecord` wants to go on in this packet, or in the bytes of a stream; it finds the same
+  /// number when it is called for the next record. 0 at first.
   public var position = 0
 
   @inline(__always) var record: UnsafeMutablePointer<FlowRecord> { blocks.record }

@@ -20,8 +20,9 @@ public struct Verdict: OptionSet, BitwiseCopyable, Sendable {
   /// The flow is exported now, this packet included, and the plugin's `create` is called at once for the same packet in a new
   /// record of the flow, which counts no packet yet: for what else is in it. `FlowContext.position` leads there.
   public static let nextRecord = Verdict(rawValue: 8)
-  /// The bits that end a record once its packet was counted.
+  /// The bits that end a record once its packet was counted, and those with which its plugin goes on in another one.
   static let endsRecord: UInt8 = 2 | 8
+  static let continues: UInt8 = 4 | 8
   /// The most records that one packet makes. What it has beyond them is not shown, and is counted.
   public static var mostRecords: Int { 32 }
 }

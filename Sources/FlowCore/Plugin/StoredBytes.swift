@@ -30,14 +30,7 @@ extension FlowBlocks {
   /// As `FlowContext.store`.
   mutating func store(_ bytes: Bytes, in stored: inout StoredBytes, limit: Int) -> Bool {
     stored.length = 0
-    let piece = bytes.prefix(min(limit, StoredBytes.limit))
-    if contents(stored.block).count < piece.count || stored.block.isNone {
-      guard !piece.isEmpty, let block = take(piece.count) else { return piece.isEmpty }
-      stored.block = block
-    }
-    contents(stored.block).copy(piece, to: 0)
-    stored.length = UInt16(truncatingIfNeeded: piece.count)
-    return piece.count == bytes.count
+    return append(bytes, to: &stored, limit: limit)
   }
 
   /// As `FlowContext.append`.

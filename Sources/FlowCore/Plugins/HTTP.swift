@@ -10,7 +10,6 @@ struct HTTPPlugin: MessagePlugin {
   static let name = "http"
   static let summary = "method, host, URL, agent, status and type of HTTP requests and responses"
   static let kind = TextProtocol.http
-  static let readsStreams = true
 
   struct State: MessageState {
     /// All values but the cookies' names.
@@ -49,15 +48,6 @@ struct HTTPPlugin: MessagePlugin {
   func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     .done
   }
-
-  @inline(__always)
-  func read(
-    _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>
-  ) -> Reading {
-    readMessages(&state, stream, &flow)
-  }
-
-  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { state.dialogue.hasMessage }
 
   // MARK: Messages
 

@@ -7,7 +7,6 @@ struct RTSPPlugin: MessagePlugin {
   static let name = "rtsp"
   static let summary = "method, URI, agent, status and type of RTSP requests and responses"
   static let kind = TextProtocol.rtsp
-  static let readsStreams = true
 
   struct State: MessageState {
     var text = StoredBytes()
@@ -33,15 +32,6 @@ struct RTSPPlugin: MessagePlugin {
   func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     .done
   }
-
-  @inline(__always)
-  func read(
-    _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>
-  ) -> Reading {
-    readMessages(&state, stream, &flow)
-  }
-
-  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { state.dialogue.hasMessage }
 
   // MARK: Messages
 
@@ -72,9 +62,6 @@ struct RTSPPlugin: MessagePlugin {
     default: break
     }
   }
-
-  @inline(__always)
-  func endHeader(isResponse: Bool, _ state: State) -> Bool { false }
 
   // MARK: Fields
 

@@ -10,7 +10,6 @@ struct SIPPlugin: MessagePlugin {
   static let name = "sip"
   static let summary = "type, parties, call and agent of each SIP message"
   static let kind = TextProtocol.sip
-  static let readsStreams = true
   static let looksBeforeUpdate = true
 
   struct State: MessageState {
@@ -38,11 +37,6 @@ struct SIPPlugin: MessagePlugin {
   init(options: borrowing PluginOptions) {}
 
   // MARK: UDP
-
-  @inline(__always)
-  func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
-    update(&state, packet, &flow)
-  }
 
   /// Each message begins a record.
   @inline(__always)
@@ -72,17 +66,6 @@ struct SIPPlugin: MessagePlugin {
   private func isMessage(_ datagram: Bytes) -> Bool {
     if case .line = StartLine.read(datagram, .sip) { true } else { false }
   }
-
-  // MARK: TCP
-
-  @inline(__always)
-  func read(
-    _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>
-  ) -> Reading {
-    readMessages(&state, stream, &flow)
-  }
-
-  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { state.dialogue.hasMessage }
 
   // MARK: Messages
 
@@ -169,9 +152,6 @@ struct SIPPlugin: MessagePlugin {
   private func upTo(_ end: UInt8, in value: Bytes) -> Bytes {
     value.prefix(value.index(of: end) ?? value.count)
   }
-
-  @inline(__always)
-  func endHeader(isResponse: Bool, _ state: State) -> Bool { false }
 
   // MARK: Fields
 

@@ -80,10 +80,8 @@ private func number(_ digits: Bytes) -> UInt16? {
   }
   var value: UInt32 = 0
   while index < digits.count {
-    let byte = digits[index] | 0x20
-    let digit = UInt32(byte &- 0x30 < 10 ? byte &- 0x30 : byte &- 0x61 < 6 ? byte &- 0x61 &+ 10 : 99)
-    guard digit < base else { break }
-    value = value &* base &+ digit
+    guard let digit = digits[index].hexadecimalDigit, digit < base else { break }
+    value = value &* base &+ UInt32(digit)
     if value > 0xFFFF { return nil }
     index &+= 1
   }

@@ -2,6 +2,23 @@
 // it is total and allocates nothing.
 
 extension Bytes {
+  /// The characters of `text`.
+  // What takes a `StaticString` is inlined everywhere, for a compiler that sees a literal leaves its checks out.
+  @inlinable @inline(__always)
+  public init(_ text: StaticString) { self.init(text.utf8Start, count: text.utf8CodeUnitCount) }
+
+  /// Whether both are the same bytes.
+  /// - Complexity: O(count)
+  package func isEqual(to other: Bytes) -> Bool {
+    guard count == other.count else { return false }
+    var index = 0
+    while index < count {
+      if self[index] != other[index] { return false }
+      index &+= 1
+    }
+    return true
+  }
+
   /// The offset of the first `byte` at or after `start`, or nil. Eight bytes are looked at together.
   /// - Complexity: O(count)
   @inlinable @inline(__always)
@@ -62,6 +79,21 @@ extension Bytes {
     while start < end, self[start].isBlank { start &+= 1 }
     while end > start, self[end &- 1].isBlank { end &-= 1 }
     return slice(start, end &- start)
+  }
+
+  /// The bytes without blanks, tabs and returns at either end.
+  /// - Complexity: O(count)
+  package var withoutBlanks: Bytes {
+    var (start, end) = (0, count)
+    while start < end, self[start].isBlank || self[start] == 0x0D { start &+= 1 }
+    while end > start, self[end &- 1].isBlank || self[end &- 1] == 0x0D { end &-= 1 }
+    return slice(start, end &- start)
+  }
+
+  /// A line without the return that may stand at its end.
+  @inline(__always)
+  package var withoutReturn: Bytes {
+    count > 0 && self[count &- 1] == 0x0D ? prefix(count &- 1) : self
   }
 
   /// The number that all bytes together write in decimal; nil where there is another byte, none, or more than 18.

@@ -98,8 +98,60 @@ private struct Looking: FlowPlugin {
   }
 }
 
+/// Gives each packet a record of its own, before it is counted.
+private struct Splitting: FlowPlugin {
+  static let name = "splitting"
+  static let summary = "a record for each packet"
+  static let looksBeforeUpdate = true
+
+  struct State: FlowState {}
+
+  init(options: borrowing PluginOptions) {}
+
+  func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .startNewRecord
+  }
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .more
+  }
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { false }
+  func export<Writer: FieldWriter & ~Copyable>(
+    _ state: State, _ flow: FinishedFlow, into writer: inout Writer
+  ) {}
+}
+
+/// A record for each octet, counted by `position`.
+private struct Octets: FlowPlugin {
+  static let name = "octets"
+  static let summary = "a record for each octet of a stream"
+  static let readsStreams = true
+
+  struct State: FlowState { var octet = StoredBytes() }
+
+  init(options: borrowing PluginOptions) {}
+
+  func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
+    .done
+  }
+
+  func read(
+    _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>
+  ) -> Reading {
+    // All are shown again each time: only the position tells how far the records before this one came.
+    flow.store(stream.bytes.dropFirst(flow.position).prefix(1), in: &state.octet)
+    flow.position += 1
+    return flow.position < stream.bytes.count ? .nextRecord(taken: 0) : .all
+  }
+
+  func export<Writer: FieldWriter & ~Copyable>(
+    _ state: State, _ flow: FinishedFlow, into writer: inout Writer
+  ) {
+    writer.string(InformationElement(.martlet, 915, "octet", .string), flow.bytes(state.octet).span)
+  }
+}
+
 private enum ContractRegistry: PluginRegistry {
-  case lines, counting, looking, banner
+  case lines, counting, looking, banner, splitting, octets
 
   func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
     switch self {
@@ -107,6 +159,8 @@ private enum ContractRegistry: PluginRegistry {
     case .counting: visitor.visit(Counting.self)
     case .looking: visitor.visit(Looking.self)
     case .banner: visitor.visit(ServerBanner.self)
+    case .splitting: visitor.visit(Splitting.self)
+    case .octets: visitor.visit(Octets.self)
     }
   }
 }
@@ -203,6 +257,22 @@ private enum ContractRegistry: PluginRegistry {
     let total = run.records.reduce(0) { $0 + $1.packets }
     #expect(total == 4)
     #expect(run.faults == 0)
+  }
+
+  /// A plugin that reads no streams ends the record before a segment: the segment is read in the record that it starts, with
+  /// what was kept of the message before.
+  @Test func streamsGoOnInARecordThatAnotherPluginStarts() throws {
+    let run = try run(segments(["on", "e\n", "two\n"]), "splitting", "lines")
+    #expect(lines(run) == ["", "one", "two"])
+    #expect(run.records.map(\.packets) == [1, 1, 1])
+    #expect(run.faults == 0)
+  }
+
+  @Test func readersFindTheirPositionInTheNextRecord() throws {
+    let run = try run(segments(["abc", "d"]), "octets")
+    #expect(run.records.map { $0.text("martlet:octet") } == ["a", "b", "d"])
+    // The third record goes on: the next segment replaces what it had of the first.
+    #expect(run.records.map(\.packets) == [1, 0, 1])
   }
 
   @Test func theExampleReadsTheBanner() throws {

@@ -95,12 +95,6 @@ struct DNSPlugin: FlowPlugin {
   // MARK: TCP
 
   @inline(__always)
-  func recognise(_ bytes: Bytes) -> Recognition {
-    if case .other = DNSSegment(bytes) { return .no }
-    return .perhaps
-  }
-
-  @inline(__always)
   func read(
     _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>
   ) -> Reading {

@@ -91,9 +91,8 @@ struct DNSSD: FlowPlugin {
       state.queries.count &+ name.count < Self.longestQueries,
       !flow.bytes(state.queries).hasEntry(name)
     else { return }
-    let end: StaticString = ";"
     guard flow.append(name, to: &state.queries, limit: Self.longestQueries) else { return }
-    flow.append(Bytes(end.utf8Start, count: 1), to: &state.queries, limit: Self.longestQueries)
+    flow.append(Bytes(";"), to: &state.queries, limit: Self.longestQueries)
   }
 
   private func note(
@@ -152,7 +151,9 @@ struct DNSSD: FlowPlugin {
     }
     var known = FactReader(flow.bytes(state.facts))
     while let other = known.next() {
-      if other.kind == fact.kind, other.owner.equals(fact.owner), other.value.equals(fact.value) { return }
+      if other.kind == fact.kind, other.owner.isEqual(to: fact.owner), other.value.isEqual(to: fact.value) {
+        return
+      }
     }
     var head = flow.worker.text(from: Self.longestName &+ Self.longestValue, limit: Fact.headSize)
     head.append(fact.kind.rawValue)
@@ -254,7 +255,7 @@ private struct FactReader: BitwiseCopyable {
     var reader = FactReader(facts)
     var value: Bytes?
     while let fact = reader.next() {
-      if kind == nil || fact.kind == kind, fact.owner.equals(owner) { value = fact.value }
+      if kind == nil || fact.kind == kind, fact.owner.isEqual(to: owner) { value = fact.value }
     }
     return value
   }
@@ -263,16 +264,6 @@ private struct FactReader: BitwiseCopyable {
 // MARK: Texts
 
 extension Bytes {
-  fileprivate func equals(_ other: Bytes) -> Bool {
-    guard count == other.count else { return false }
-    var index = 0
-    while index < count {
-      if self[index] != other[index] { return false }
-      index &+= 1
-    }
-    return true
-  }
-
   fileprivate func contains(_ text: StaticString) -> Bool {
     var index = 0
     while index &+ text.utf8CodeUnitCount <= count {
@@ -286,7 +277,7 @@ extension Bytes {
   fileprivate func hasEntry(_ name: Bytes) -> Bool {
     var start = 0
     while let end = firstIndex(of: UInt8(ascii: ";"), from: start) {
-      if slice(start, end &- start).equals(name) { return true }
+      if slice(start, end &- start).isEqual(to: name) { return true }
       start = end &+ 1
     }
     return false
@@ -310,7 +301,8 @@ extension Bytes {
     while !word.isEmpty, start < count {
       let end = firstIndex(of: UInt8(ascii: "\n"), from: start) ?? count
       let line = slice(start, end &- start)
-      if line.prefix(word.count).equals(word), line.count > word.count, line[word.count] == UInt8(ascii: ",")
+      if line.prefix(word.count).isEqual(to: word), line.count > word.count,
+        line[word.count] == UInt8(ascii: ",")
       {
         return line.dropFirst(word.count &+ 1)
       }
@@ -325,7 +317,7 @@ extension Bytes {
     while !word.isEmpty, start < count {
       let end = firstIndex(of: UInt8(ascii: ","), from: start) ?? count
       let last = end > start && self[end &- 1] == UInt8(ascii: "\r") ? end &- 1 : end
-      if slice(start, last &- start).equals(word) { return true }
+      if slice(start, last &- start).isEqual(to: word) { return true }
       start = end &+ 1
     }
     return false

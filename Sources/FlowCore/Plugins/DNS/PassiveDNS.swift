@@ -25,20 +25,6 @@ struct PassiveDNS: FlowPlugin {
     var hasAnswer = false
   }
 
-  /// What a worker keeps: memory for names, and where the next record goes on in a message of TCP.
-  struct WorkerContext: BitwiseCopyable {
-    var scratch: DNSScratch
-    var resumption = Resumption()
-  }
-
-  /// The place behind the answer that the last record took, and the bytes and the packet that it is in.
-  struct Resumption: BitwiseCopyable {
-    var place = Place()
-    var address: UInt = 0
-    var count = 0
-    var time: UInt64 = 0
-  }
-
   /// Where the answers go on in a message, and how many are left.
   struct Place: BitwiseCopyable {
     var offset = 0
@@ -55,10 +41,8 @@ struct PassiveDNS: FlowPlugin {
 
   init(options: borrowing PluginOptions) {}
 
-  func makeWorkerContext() -> WorkerContext {
-    WorkerContext(scratch: DNSScratch(count: 2 * Self.longestName))
-  }
-  func freeWorkerContext(_ context: WorkerContext) { context.scratch.free() }
+  func makeWorkerContext() -> DNSScratch { DNSScratch(count: 2 * Self.longestName) }
+  func freeWorkerContext(_ context: DNSScratch) { context.free() }
 
   func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { state.hasAnswer }
 
@@ -71,19 +55,14 @@ struct PassiveDNS: FlowPlugin {
       return packet.destinationPort == DNSPort.domain ? .more : .done
     }
     if packet.isLaterFragment { return .flush }
-    let place = flow.position == 0 ? Self.firstAnswer(packet.payload) : Place(number: flow.position)
-    guard let next = take(packet.payload, place, &state, &flow) else { return .flush }
+    guard let next = take(packet.payload, Self.place(flow.position, in: packet.payload), &state, &flow) else {
+      return .flush
+    }
     flow.position = next.number
     return .nextRecord
   }
 
   // MARK: TCP
-
-  @inline(__always)
-  func recognise(_ bytes: Bytes) -> Recognition {
-    if case .other = DNSSegment(bytes) { return .no }
-    return .perhaps
-  }
 
   @inline(__always)
   func read(
@@ -102,28 +81,16 @@ struct PassiveDNS: FlowPlugin {
     case .other: return .all
     case .incomplete: return .incomplete()
     case .message(let message, let total):
-      let place = resume(stream, packet, &flow) ?? Self.firstAnswer(message)
-      if let next = take(message, place, &state, &flow) {
-        flow.worker.resumption = Resumption(
-          place: next, address: UInt(bitPattern: stream.bytes.base), count: stream.bytes.count,
-          time: packet.time)
+      if let next = take(message, Self.place(flow.position, in: message), &state, &flow) {
+        flow.position = next.number
         return .nextRecord(taken: 0)
       }
+      // The next message is read from its beginning.
+      flow.position = 0
       guard total > stream.bytes.count else { return .nextRecord(taken: total) }
       state.rest = UInt16(clamping: total &- stream.bytes.count)
       return .all
     }
-  }
-
-  /// Where the record before this one, of the same bytes, stopped; nil where these are new.
-  private func resume(_ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Place?
-  {
-    let last = flow.worker.resumption
-    flow.worker.resumption = Resumption()
-    guard last.address == UInt(bitPattern: stream.bytes.base), last.count == stream.bytes.count,
-      last.time == packet.time
-    else { return nil }
-    return last.place
   }
 
   /// Goes past the rest of a long message.
@@ -142,6 +109,11 @@ struct PassiveDNS: FlowPlugin {
     var address: IPAddress
   }
 
+  /// Where the record before this one, of the same message, left `position`, or else the first answer.
+  private static func place(_ position: Int, in message: Bytes) -> Place {
+    position == 0 ? firstAnswer(message) : Place(number: position)
+  }
+
   /// The place of a message's first answer; of none in what is no response.
   private static func firstAnswer(_ message: Bytes) -> Place {
     guard let header = DNSHeader(message), header.isResponse else { return Place() }
@@ -156,7 +128,7 @@ struct PassiveDNS: FlowPlugin {
     _ message: Bytes, _ start: Place, _ state: inout State, _ flow: inout FlowContext<Self>
   ) -> Place? {
     var place = start
-    let scratch = flow.worker.scratch
+    let scratch = flow.worker
     var name = scratch.text(limit: Self.longestName)
     guard let answer = nextAnswer(message, &place, &name, scratch) else { return nil }
     // dns has the same elements: a record has only one of the two.
@@ -273,15 +245,7 @@ extension IPAddress {
     var address: UInt128 = 0
     var index = 62
     while index >= 0 {
-      let lower = text[index] | 0x20
-      let digit: UInt8
-      if text[index] >= 0x30, text[index] <= 0x39 {
-        digit = text[index] &- 0x30
-      } else if lower >= 0x61, lower <= 0x66 {
-        digit = lower &- 0x57
-      } else {
-        return nil
-      }
+      guard let digit = text[index].hexadecimalDigit else { return nil }
       address = address &<< 4 | UInt128(digit)
       guard index == 0 || text[index &- 1] == UInt8(ascii: ".") else { return nil }
       index &-= 2
@@ -294,14 +258,7 @@ extension Bytes {
   /// What comes before `suffix`, given in lower case, at the end; nil where the end is another one. Case does not matter.
   fileprivate func withoutSuffix(_ suffix: StaticString) -> Bytes? {
     let start = count &- suffix.utf8CodeUnitCount
-    guard start >= 0 else { return nil }
-    var index = 0
-    while index < suffix.utf8CodeUnitCount {
-      let character = self[start &+ index]
-      let lower = character >= 0x41 && character <= 0x5A ? character | 0x20 : character
-      if lower != suffix.utf8Start[index] { return nil }
-      index &+= 1
-    }
+    guard start >= 0, dropFirst(start).equals(suffix) else { return nil }
     return prefix(start)
   }
 }

@@ -53,7 +53,7 @@ extension HelloReader {
 
   private mutating func take(_ fragment: Fragment, _ blocks: inout FlowBlocks) -> TLS.HelloMessage? {
     guard fragment.type == TLS.HandshakeType.clientHello || fragment.type == TLS.HandshakeType.serverHello,
-      fragment.length >= TLS.RecordWalk.shortestHello, fragment.length <= PieceBuffer.limit,
+      fragment.length >= TLS.RecordWalk.shortestHello, fragment.length <= TLS.longestHello,
       fragment.offset &+ fragment.body.count <= fragment.length
     else { return nil }
     if fragment.body.count == fragment.length {

@@ -42,7 +42,7 @@ struct HelloReader: BitwiseCopyable {
     }
     switch walk.advance(bytes) {
     case .incomplete:
-      if bytes.count < PieceBuffer.limit { return .incomplete }
+      if bytes.count < TLS.longestHello { return .incomplete }
     case .failed: break
     case .complete:
       isCollecting = false

@@ -65,17 +65,28 @@ protocol MessagePlugin: FlowPlugin where State: MessageState, WorkerContext == H
   func endHeader(isResponse: Bool, _ state: State) -> Bool
 }
 
-extension Verdict {
-  /// The bits with which what is left of a packet is shown in another record.
-  fileprivate static let beginsRecord = Verdict.nextRecord.rawValue | Verdict.startNewRecord.rawValue
-}
-
 extension MessagePlugin {
+  static var readsStreams: Bool { true }
+
   func makeWorkerContext() -> Handover { Handover() }
+
+  @inline(__always)
+  func read(
+    _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>
+  ) -> Reading {
+    readMessages(&state, stream, &flow)
+  }
+
+  func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { state.dialogue.hasMessage }
+
+  @inline(__always)
+  func endHeader(isResponse: Bool, _ state: State) -> Bool { false }
 
   /// Reads the messages of one direction.
   @inline(__always)
-  func readMessages(_ state: inout State, _ stream: StreamBytes, _ flow: inout FlowContext<Self>) -> Reading {
+  private func readMessages(_ state: inout State, _ stream: StreamBytes, _ flow: inout FlowContext<Self>)
+    -> Reading
+  {
     // Read and written as a whole: a change in place would go through a function's address.
     var dialogue = state.dialogue
     if !dialogue.isBegun {
@@ -89,7 +100,7 @@ extension MessagePlugin {
     if stream.isForward { dialogue.forward = reader } else { dialogue.reverse = reader }
     dialogue.isContinuation = flow.packets == 0
     state.dialogue = dialogue
-    if reading.verdict.rawValue & Verdict.beginsRecord != 0 {
+    if reading.verdict.rawValue & Verdict.continues != 0 {
       let other = stream.isForward ? dialogue.reverse : dialogue.forward
       flow.worker = Handover(reader: other, key: flow.record.pointee.key, isPending: true)
     }
