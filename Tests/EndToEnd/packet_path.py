@@ -227,8 +227,8 @@ def declared_hooks(registry, sources):
     for plugin in re.findall(r"visitor\.visit\((\w+)\.self\)", registry):
         source = next((text for text in sources if re.search(rf"\bstruct {plugin}: (?:Flow|Message)Plugin\b", text)), "")
         found = re.findall(
-            r"^  (?:public )?func (create|beforeUpdate|update|finish)\(_ state: inout State,[^{]*\{(.*(?:\n    .*\n  \}$)?)",
-            source, re.M)
+            r"^  (?:public )?func (create|beforeUpdate|update|read|finish)\(\s*_ state: inout State,[^{]*"
+            r"\{(.*(?:\n    .*\n  \}$)?)", source, re.M)
         assert "update" in {hook for hook, _ in found}, f"no hooks of {plugin} found in the sources"
         hooks += [(plugin, hook, body.strip().removesuffix("}").strip()) for hook, body in found]
     return hooks
@@ -238,7 +238,7 @@ def missing_hooks(hooks, functions):
     """Hooks of which nothing is among `functions`; those that only return a constant or a member may leave no code."""
     return [
         f"{plugin}.{hook}" for plugin, hook, body in hooks
-        if not any(name.endswith(f"{plugin}.{hook}({parameters})") for name in functions for parameters in ("_:_:_:", "_:_:"))
+        if not any(re.search(rf"\b{plugin}\.{hook}\((?:_:)+\)$", name) for name in functions)
         and not re.fullmatch(r"\.\w+|true|false|state\.\w+", body)]
 
 

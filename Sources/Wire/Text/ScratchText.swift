@@ -36,6 +36,11 @@ package struct ScratchText: TextSink, BitwiseCopyable {
     count &+= piece.count
   }
 
+  /// Adds a number in decimal. A function of its own, which other modules call as it is: there the protocol's would be called
+  /// through a table.
+  @inline(never)
+  package mutating func append(decimal number: UInt32) { append(decimal: number, digits: 1) }
+
   /// Adds the characters of `text`. Not for other modules: only where it is inlined the compiler sees that there are some.
   @inline(__always)
   mutating func append(_ text: StaticString) {
