@@ -44,7 +44,10 @@ def help_block():
 
 def plugin_table():
     rows = ["| plugin | what it adds | bytes | options |", "|---|---|---|---|"]
-    for part in output("--list-plugins").strip().split("\n\n"):
+    for part in output("--list-plugins").split("\n\n"):
+        # The last part has the presets.
+        if part.startswith(" "):
+            continue
         first, *rest = part.split("\n")
         name, summary, size = re.fullmatch(r"(\S+)  (.*); (\d+) bytes per flow", first).groups()
         options = [line.removeprefix("    option ").split(": ")[0] for line in rest if line.startswith("    option ")]

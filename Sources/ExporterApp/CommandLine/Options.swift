@@ -22,9 +22,15 @@ struct Options: ParsableCommand {
   @Option(
     name: [.customLong("plugins"), .customLong("plugin")],
     help: ArgumentHelp(
-      "Plugins in this order: a,b,c or NAME:key=value,key=value; repeatable (none).",
+      "Plugins in this order: a,b,c or NAME:key=value,key=value, or all; repeatable (none).",
       valueName: "NAME[:key=value[,…]]"), transform: PluginCatalogue.parse)
   var plugins: [[PluginSelection]] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "A set of plugins besides those of --plugins, repeatable: see --list-plugins (none).",
+      valueName: PluginPreset.allCases.map(\.rawValue).joined(separator: "|")))
+  var preset: [PluginPreset] = []
 
   @Option(
     parsing: .upToNextOption,
@@ -137,7 +143,7 @@ struct Options: ParsableCommand {
       """, valueName: "auto|device|tsc"))
   var clock = Self.defaults.clock
 
-  @Flag(help: "List the plugins with their options, fields and bytes per flow.")
+  @Flag(help: "List the plugins with their options, fields and bytes per flow, and the presets.")
   var listPlugins = false
 
   @Flag(help: "List the counters with their kind, unit and meaning.")
@@ -146,6 +152,8 @@ struct Options: ParsableCommand {
   @OptionGroup(title: "Benchmarks")
   var benchmarks: BenchmarkOptions
 }
+
+extension PluginPreset: ExpressibleByArgument {}
 
 /// Options that benchmarks and tests use.
 struct BenchmarkOptions: ParsableArguments {
@@ -169,7 +177,7 @@ extension Options {
   /// What the options ask for.
   var values: RunConfiguration {
     var values = RunConfiguration()
-    values.plugins = plugins.flatMap { $0 }
+    values.plugins = PluginPreset.expand(preset, plugins.flatMap { $0 })
     values.captures = pcap
     values.exports = export
     values.activeTimeout = activeTimeout

@@ -1,0 +1,41 @@
+// Sets of plugins by the names of what they are for, so that nobody has to list them.
+
+/// A set of plugins that `--preset` names.
+public enum PluginPreset: String, CaseIterable, Sendable {
+  /// Every plugin; `--plugins all` says the same.
+  case all
+  /// What published models of encrypted traffic are trained on.
+  case ml
+  /// What analysts of incidents look for.
+  case security
+
+  /// The plugins in the order of their fields, as `--plugins` takes them.
+  private var words: String {
+    switch self {
+    case .all: PluginCatalogue.all.map(\.name).joined(separator: ",")
+    case .ml: "pstats,phists,nettisa,bstats,tls"
+    case .security: "tls,dns,http,smtp,basicplus"
+    }
+  }
+
+  /// The plugins with their options.
+  public var selections: [PluginSelection] { PluginCatalogue.parse(words) }
+
+  /// Bytes that a flow's record grows by.
+  public var bytesPerFlow: Int {
+    guard let schema = try? BuiltInSchema(plugins: selections) else { return 0 }
+    return schema.layout.stride - FlowRecord.size
+  }
+
+  /// What `presets` and the plugins named one by one come to: these as they are named, and behind them what the presets add.
+  /// The word `all` among the names stands for its preset.
+  public static func expand(_ presets: [PluginPreset], _ named: [PluginSelection]) -> [PluginSelection] {
+    var selections = named.filter { $0.name != PluginPreset.all.rawValue || !$0.options.isEmpty }
+    let sets = presets + (selections.count < named.count ? [.all] : [])
+    for selection in sets.flatMap(\.selections)
+    where !selections.contains(where: { $0.name == selection.name }) {
+      selections.append(selection)
+    }
+    return selections
+  }
+}
