@@ -57,18 +57,19 @@ private struct PluginLister: PluginVisitor {
         fields: fields(of: P.name, schema.pluginFields(), P.options)))
   }
 
-  /// The fields with the default options, and behind the ones before them those that other words of an option bring.
+  /// The fields with the default options, and behind the ones before them those that a flag or other words of an option bring.
   private func fields(of name: String, _ usual: [PluginField], _ options: [PluginOption]) -> [PluginField] {
     var fields = usual
     for option in options {
-      guard case .choice(let words, let fallback) = option.kind else { continue }
-      for word in words where word != fallback {
-        guard let schema = try? BuiltInSchema(plugins: [PluginSelection("\(name):\(option.name)=\(word)")])
-        else { continue }
+      let (settings, usualSetting) = settings(of: option)
+      for setting in settings {
+        guard let schema = try? BuiltInSchema(plugins: [PluginSelection("\(name):\(setting)")]) else {
+          continue
+        }
         let others = schema.pluginFields()
         for index in fields.indices
         where !others.contains(where: { $0.element.code == fields[index].element.code }) {
-          fields[index].option = fields[index].option ?? "\(option.name)=\(fallback)"
+          fields[index].option = fields[index].option ?? usualSetting
         }
         var place = 0
         for var field in others {
@@ -77,7 +78,7 @@ private struct PluginLister: PluginVisitor {
           } else {
             // Behind the one that it stands for.
             while place < fields.count, fields[place].option != nil { place += 1 }
-            field.option = "\(option.name)=\(word)"
+            field.option = setting
             fields.insert(field, at: place)
             place += 1
           }
@@ -85,5 +86,15 @@ private struct PluginLister: PluginVisitor {
       }
     }
     return fields
+  }
+
+  /// What of an option can be asked for that is not the default, and what the default is called.
+  private func settings(of option: PluginOption) -> (others: [String], usual: String) {
+    switch option.kind {
+    case .flag: ([option.name], "")
+    case .choice(let words, let fallback):
+      (words.filter { $0 != fallback }.map { "\(option.name)=\($0)" }, "\(option.name)=\(fallback)")
+    case .number, .text, .path: ([], "")
+    }
   }
 }

@@ -14,7 +14,7 @@ public enum PluginPreset: String, CaseIterable, Sendable {
     switch self {
     case .all: PluginCatalogue.all.map(\.name).joined(separator: ",")
     case .ml: "pstats,phists,nettisa,bstats,tls"
-    case .security: "tls,dns,http,smtp,basicplus"
+    case .security: "tls:certificates,dns,http,smtp,basicplus"
     }
   }
 

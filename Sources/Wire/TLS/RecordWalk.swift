@@ -78,6 +78,9 @@ extension TLS {
     private var message: UInt16 = 0
     private var header: UInt32 = 0
 
+    /// Where in the stream the hello's first record begins.
+    package var start: Int { Int(skipped) }
+
     /// The length of the message without its header, after `advance` said that it is complete.
     package var bodyLength: Int { Int(header & 0xFF_FFFF) }
 

@@ -37,6 +37,9 @@ package enum TLS {
 
   /// Protocol versions.
   package enum Version {
+    package static var ssl3: UInt16 { 0x0300 }
+    package static var tls13: UInt16 { 0x0304 }
+
     /// The newer of two versions. DTLS counts down (0xFEFF is 1.0, 0xFEFC is 1.3), TLS counts up.
     package static func newer(_ one: UInt16, _ other: UInt16) -> UInt16 {
       let areDatagrams = one >> 8 == 0xFE && other >> 8 == 0xFE

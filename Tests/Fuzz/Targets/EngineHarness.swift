@@ -32,11 +32,13 @@ struct EngineHarness: @unchecked Sendable {
 
   /// No plugins.
   static let plain = EngineHarness(plugins: [])
-  /// All plugins.
-  static let full = EngineHarness(plugins: PluginCatalogue.all.map { PluginSelection($0.name) })
+  /// All plugins, with the options that have more of the input read.
+  static let full = EngineHarness(plugins: all)
   /// All plugins, and a record for each direction.
-  static let uniflow = EngineHarness(
-    plugins: PluginCatalogue.all.map { PluginSelection($0.name) }, isUniflow: true)
+  static let uniflow = EngineHarness(plugins: all, isUniflow: true)
+
+  fileprivate static let all = PluginPreset.expand(
+    [.all], PluginCatalogue.parse("tls:certificates,dns:anyport,pstats:skipdup"))
 
   init(plugins: [PluginSelection], isUniflow: Bool = false) {
     do {
@@ -209,7 +211,7 @@ struct EngineRun: ~Copyable {
     if let problem { return problem }
     let counters = worker.counters
     for slot in counters.parserFaults.indices where counters.parserFaults[slot] != 0 {
-      let name = slot == 0 ? "the engine" : PluginCatalogue.all[slot - 1].name
+      let name = slot == 0 ? "the engine" : EngineHarness.all[slot - 1].name
       return "parser faults: \(counters.parserFaults[slot]) in \(name)"
     }
     if counters.packets != frames { return "packets: \(counters.packets) of \(frames) frames" }

@@ -12,6 +12,9 @@ struct HelloReader: BitwiseCopyable {
   /// A hello is under way.
   var isCollecting = false
 
+  /// Where in the bytes of the last `take` the record began with which a hello came.
+  var start: Int { walk.start }
+
   /// What bytes came to.
   enum Outcome {
     /// They are the start of a hello, or of what comes before one; the rest is needed.
@@ -29,7 +32,10 @@ struct HelloReader: BitwiseCopyable {
       isCollecting = false
       switch TLS.RecordStart(bytes) {
       case .hello(let isSure):
-        if let message = TLS.RecordWalk.whole(bytes) { return .hello(message) }
+        if let message = TLS.RecordWalk.whole(bytes) {
+          walk = TLS.RecordWalk()
+          return .hello(message)
+        }
         // A few bytes that look right are a start only where one is expected; behind a gap they are chance.
         guard isSure || !stream.isAfterGap else { return .nothing }
       case .preamble(let isSure):

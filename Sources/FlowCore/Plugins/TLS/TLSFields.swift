@@ -49,5 +49,9 @@ extension TLSPlugin {
     writer.list(Self.serverExtensionType, count: Int(summary.serverExtensionCount)) {
       summary.serverExtensionTypes[total: $0]
     }
+    guard readsCertificates else { return }
+    let hasReader = state.certificate.rawValue != CertificatePhase.none.rawValue
+    let certificate = hasReader ? flow.trailing.load(CertificateReader.self, at: 0).summary : StoredBytes()
+    exportCertificate(certificate, flow, into: &writer)
   }
 }

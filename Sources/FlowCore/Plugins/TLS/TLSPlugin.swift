@@ -2,10 +2,15 @@
 import IPFIX
 import Wire
 
-/// `--plugin tls`.
+/// `--plugin tls[:certificates]`.
 struct TLSPlugin: FlowPlugin {
   static let name = "tls"
   static let summary = "server name, versions, ALPN, cipher suite, JA3 and JA4 of TLS and DTLS handshakes"
+
+  static let options = [
+    PluginOption(
+      "certificates", .flag, "also read the server's certificate, which TLS 1.2 and older send in clear")
+  ]
 
   /// What is kept in the record; hellos under way and their summary lie in slab blocks.
   struct State: FlowState {
@@ -21,7 +26,18 @@ struct TLSPlugin: FlowPlugin {
     /// Hellos read so far.
     var clientHellos: UInt8 = 0
     var serverHellos: UInt8 = 0
+    var certificate = CertificatePhase.none
+
+    var isReadingCertificate: Bool {
+      switch certificate {
+      case .inForward, .inReverse: true
+      case .none, .over: false
+      }
+    }
   }
+
+  /// How far the reading of the server's certificate is, and in which direction it comes.
+  enum CertificatePhase: UInt8, BitwiseCopyable { case none, inForward, inReverse, over }
 
   /// Packets with payload after which a flow without hello is left alone. Eight reach past the requests that come
   /// before TLS in a proxied connection (CONNECT, SOCKS with a password) or a database's (PostgreSQL, MySQL).
@@ -35,9 +51,14 @@ struct TLSPlugin: FlowPlugin {
   /// retransmission. Further ones would only cost time.
   private static let mostHellos: UInt8 = 2
 
-  init(options: borrowing PluginOptions) {}
+  let readsCertificates: Bool
+
+  init(options: borrowing PluginOptions) { readsCertificates = options.flag("certificates") }
 
   static let readsStreams = true
+
+  /// A `CertificateReader`.
+  var trailingBytes: Int { readsCertificates ? MemoryLayout<CertificateReader>.size : 0 }
 
   func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { !state.summary.isEmpty }
 
@@ -56,6 +77,7 @@ struct TLSPlugin: FlowPlugin {
     _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>
   ) -> Reading {
     if state.limit == 0 { decideLimit(&state, stream.bytes, packet) }
+    if readsCertificates, isCertificate(state, stream) { return readCertificate(&state, stream, &flow) }
     var reader = stream.isForward ? state.forward : state.reverse
     let wasCollecting = reader.isCollecting
     let outcome = reader.take(stream, &flow.blocks)
@@ -66,9 +88,48 @@ struct TLSPlugin: FlowPlugin {
     case .incomplete: if !wasCollecting { extend(&state, by: TLSPlugin.helloLimit) }
     case .nothing: break
     }
+    if readsCertificates, let message, message.type == TLS.HandshakeType.serverHello {
+      beginCertificate(&state, message, stream, at: reader.start, &flow)
+    }
     if conclude(&state, message, .stream, isForward: stream.isForward, &flow).contains(.done) { return .done }
     if case .incomplete = outcome { return .incomplete() }
     return .all
+  }
+
+  // MARK: Certificates
+
+  @inline(__always)
+  private func isCertificate(_ state: State, _ stream: StreamBytes) -> Bool {
+    switch state.certificate {
+    case .inForward: stream.isForward
+    case .inReverse: !stream.isForward
+    case .none, .over: false
+    }
+  }
+
+  /// The first ServerHello of a version that sends certificates in clear is where reading begins.
+  @inline(never)
+  private func beginCertificate(
+    _ state: inout State, _ message: TLS.HelloMessage, _ stream: StreamBytes, at start: Int,
+    _ flow: inout FlowContext<Self>
+  ) {
+    guard state.certificate == .none, let hello = try? TLS.ServerHello(message.body),
+      hello.version >= TLS.Version.ssl3, hello.version < TLS.Version.tls13
+    else { return }
+    state.certificate = stream.isForward ? .inForward : .inReverse
+    var reader = CertificateReader()
+    if !reader.take(stream.bytes.dropFirst(start), &flow.blocks) { state.certificate = .over }
+    flow.trailing.store(reader, at: 0)
+  }
+
+  @inline(never)
+  private func readCertificate(
+    _ state: inout State, _ stream: StreamBytes, _ flow: inout FlowContext<Self>
+  ) -> Reading {
+    var reader = flow.trailing.load(CertificateReader.self, at: 0)
+    if stream.isAfterGap || !reader.take(stream.bytes, &flow.blocks) { state.certificate = .over }
+    flow.trailing.store(reader, at: 0)
+    return conclude(&state, nil, .stream, isForward: stream.isForward, &flow).contains(.done) ? .done : .all
   }
 
   // MARK: UDP
@@ -108,7 +169,7 @@ struct TLSPlugin: FlowPlugin {
     _ flow: inout FlowContext<Self>
   ) -> Verdict {
     if let message { note(message, transport, &state, isForward: isForward, &flow.blocks) }
-    if state.hasServerHello, state.hasClientHello { return .done }
+    if state.hasServerHello, state.hasClientHello, !state.isReadingCertificate { return .done }
     state.payloads &+= 1
     return state.payloads >= state.limit ? .done : .more
   }
