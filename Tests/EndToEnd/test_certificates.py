@@ -66,7 +66,8 @@ def test_certificates_are_those_that_tshark_and_openssl_see():
         records = {
             frozenset((r["iana:sourceTransportPort"], r["iana:destinationTransportPort"])): r
             for r in result.records if r.get("martlet:tlsCertificateChainLength")}
-        assert set(records) == set(expected), path
+        # A leaf is known even if the chain behind it was not captured; tshark wants the whole message.
+        assert set(expected) <= set(records), path
         for ports, chain in expected.items():
             field = {key.removeprefix("martlet:tlsCertificate"): value for key, value in records[ports].items()}
             assert field["Sha256"] == "0x" + hashlib.sha256(chain[0]).hexdigest(), (path, ports)

@@ -263,6 +263,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
             martlet_prefetch(UnsafeRawPointer(record) + (FlowRecord.size &+ 64 &* line))
             line &+= 1
           }
+          // Where no line is expected it is the record's first, which is there.
+          martlet_prefetch(UnsafeRawPointer(record) + 64 &* record.pointee.expectedLine)
         }
       }
       packet += 1

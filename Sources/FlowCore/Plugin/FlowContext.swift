@@ -34,6 +34,15 @@ public struct FlowContext<Plugin: FlowPlugin> {
   /// When the last counted packet was received.
   @inline(__always) public var last: UInt64 { record.pointee.last }
 
+  /// Says at which offset of `trailing` the flow's next packet will be noted: that line is prefetched for it. Where several
+  /// plugins say so the last one is heard.
+  @inline(__always)
+  public func expectNext(at offset: Int) {
+    // Safe: only the distance of two addresses of one record is taken.
+    let distance = UnsafeRawPointer(trailing.base) + offset - UnsafeRawPointer(record)
+    record.pointee.expectedLine = max(0, distance) &>> 6
+  }
+
   /// A block with room for `length` bytes that the flow keeps until it was exported; nil, and counted, when the worker
   /// has none left. The contents are not zeroed. For bytes that are exported see `store`.
   public mutating func takeBlock(_ length: Int) -> BlockReference? { blocks.take(length) }

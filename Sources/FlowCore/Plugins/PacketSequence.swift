@@ -71,6 +71,7 @@ struct PacketSequence: FlowPlugin {
     guard packet.payloadLength > 0 || includesEmpty else { return .more }
     flow.trailing.store(entry(packet, first: flow.first), at: Int(state.count) &* 8)
     state.count &+= 1
+    flow.expectNext(at: Int(state.count) &* 8)
     return state.count == limit ? .done : .more
   }
 

@@ -24,7 +24,7 @@ struct FlowRecord: BitwiseCopyable {
   /// The union of the TCP flags octets of each direction.
   var forwardFlags: UInt8 = 0
   var reverseFlags: UInt8 = 0
-  /// What else is so: `lagging`, `guest`.
+  /// What else is so: `lagging`, `guest`; above these `expectedLine`.
   var marks: UInt8 = 0
   var endReason: FlowEndReason = .none
   /// The plugins (bit = slot) that still want this flow's packets.
@@ -54,6 +54,16 @@ struct FlowRecord: BitwiseCopyable {
   static let lagging: UInt8 = 1
   /// In `marks`: the record stands in another bucket than its own, which was full.
   static let guest: UInt8 = 2
+
+  /// The number of the record's line of 64 bytes that the flow's next packet will touch besides those with the states; 0 where
+  /// none is known. Six bits: a record with every plugin has some 40 lines.
+  @inline(__always) var expectedLine: Int {
+    get { Int(marks &>> 2) }
+    set {
+      marks =
+        marks & (FlowRecord.lagging | FlowRecord.guest) | UInt8(truncatingIfNeeded: min(newValue, 63) &<< 2)
+    }
+  }
 
   /// `lag` is not zero.
   @inline(__always) var isLagging: Bool { marks & FlowRecord.lagging != 0 }
