@@ -16,6 +16,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case wireGuard
   case ssaDetector
   case tls
+  case quic
   case dns
   case passiveDNS
   case dnssd
@@ -45,6 +46,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .wireGuard: visitor.visit(WireGuard.self)
     case .ssaDetector: visitor.visit(SSADetector.self)
     case .tls: visitor.visit(TLSPlugin.self)
+    case .quic: visitor.visit(QUICPlugin.self)
     case .dns: visitor.visit(DNSPlugin.self)
     case .passiveDNS: visitor.visit(PassiveDNS.self)
     case .dnssd: visitor.visit(DNSSD.self)
