@@ -91,6 +91,9 @@ let package = Package(
       swiftSettings: strict + [withFlags(plainFlags)]),
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
     .target(
+      name: "QUICSealing", dependencies: ["Wire", "CDigest"], path: "Tests/QUICSealing",
+      swiftSettings: strict + [withFlags(plainFlags)]),
+    .target(
       name: "IPFIXDecoding", dependencies: ["IPFIX"], path: "Tests/IPFIXDecoding", swiftSettings: strict),
     .testTarget(
       name: "IPFIXTests",
@@ -98,14 +101,18 @@ let package = Package(
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "FlowCoreTests",
-      dependencies: ["FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CPcap", "TestSupport"],
+      dependencies: [
+        "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CPcap", "TestSupport", "QUICSealing",
+      ],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .target(
       name: "CaptureReader", dependencies: ["FlowCore", "CPcap"], path: "Tests/Fuzz/Reader",
       swiftSettings: strict + [withFlags(plainFlags)]),
     .target(
       name: "FuzzTargets",
-      dependencies: ["FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CaptureReader"],
+      dependencies: [
+        "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CaptureReader", "QUICSealing",
+      ],
       path: "Tests/Fuzz/Targets",
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(

@@ -13,8 +13,8 @@ public enum PluginPreset: String, CaseIterable, Sendable {
   private var words: String {
     switch self {
     case .all: PluginCatalogue.all.map(\.name).joined(separator: ",")
-    case .ml: "pstats,phists,nettisa,bstats,tls"
-    case .security: "tls:certificates,dns,http,smtp,basicplus"
+    case .ml: "pstats,phists,nettisa,bstats,tls,quic"
+    case .security: "tls:certificates,quic,dns,http,smtp,basicplus"
     }
   }
 

@@ -7,7 +7,7 @@ extension QUIC {
   /// nothing.
   package struct InitialCipher: BitwiseCopyable {
     /// The most bytes of frames that are decrypted, and of a header.
-    package static var longestPayload: Int { 4096 }
+    @inline(__always) package static var longestPayload: Int { 4096 }
     private static var longestHeader: Int { 2048 }
     /// Bytes of the sample from which a header's mask is made, and how far it lies behind the packet number's first byte.
     private static var sampleLength: Int { 16 }

@@ -14,7 +14,7 @@ extension QUIC {
   ///     | key 16 | nonce 12 | header protection key 16 |
   package enum InitialKeys {
     /// Their bytes.
-    package static var size: Int { 44 }
+    @inline(__always) package static var size: Int { 44 }
     static var keyLength: Int { 16 }
     static var nonceLength: Int { 12 }
     static var nonceOffset: Int { 16 }

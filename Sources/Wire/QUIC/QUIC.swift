@@ -3,11 +3,11 @@
 /// QUIC, as far as it can be read from outside: long headers, and Initial packets, whose keys everyone can derive.
 package enum QUIC {
   /// The longest connection id (RFC 9000 section 17.2).
-  package static var longestConnectionID: Int { 20 }
+  @inline(__always) package static var longestConnectionID: Int { 20 }
 
   /// Bits of a packet's first byte: a long header follows; the fixed bit, also called the QUIC bit.
-  package static var longHeader: UInt8 { 0x80 }
-  package static var fixedBit: UInt8 { 0x40 }
+  @inline(__always) package static var longHeader: UInt8 { 0x80 }
+  @inline(__always) package static var fixedBit: UInt8 { 0x40 }
 
   /// What a packet with a long header is. The raw values are those of `cesnet:quicPackets`.
   package enum PacketType: UInt8, BitwiseCopyable {

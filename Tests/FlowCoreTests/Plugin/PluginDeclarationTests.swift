@@ -69,7 +69,7 @@ import Wire
     ("pstats", 248), ("pstats:skipdup", 280), ("pstats:packets=255", 2048), ("phists", 144), ("bstats", 632),
     ("nettisa", 88),
     ("idpcontent", 15), ("basicplus", 30), ("icmp", 3), ("vlan", 0), ("mpls", 4), ("flowhash", 0),
-    ("ntp", 6), ("ssdp", 33), ("netbios", 7), ("mqtt", 33), ("smtp", 76),
+    ("ntp", 6), ("ssdp", 33), ("netbios", 7), ("mqtt", 33), ("smtp", 76), ("quic", 57),
   ])
   func stateIsAsSmallAsItWas(selection: String, bytes: UInt32) throws {
     let slot = try StateLayout<BuiltInPlugins>([PluginSelection(selection)]).slots[0]
@@ -104,7 +104,7 @@ import Wire
     .enabled(if: FileManager.default.fileExists(atPath: table.path), "needs ../shared/reference"),
     arguments: [
       "pstats", "phists", "bstats", "nettisa", "idpcontent", "basicplus", "icmp", "vlan", "mpls", "flowhash",
-      "ovpn", "wg", "ssadetector", "tls", "dns", "passivedns", "dnssd", "ntp", "ssdp", "netbios", "mqtt",
+      "ovpn", "wg", "ssadetector", "tls", "quic", "dns", "passivedns", "dnssd", "ntp", "ssdp", "netbios", "mqtt",
       "smtp",
       "http", "rtsp", "sip",
     ])

@@ -35,6 +35,10 @@ enum Seeds {
       let segments = Conversion.segments(frames)
       guard !segments.isEmpty else { continue }
       try store(.segments, SegmentInput.encode(shape: 3, segments))
+      let datagrams = segments.filter { $0.kind & 0x18 == 0x10 && !$0.payload.isEmpty }
+      if datagrams.contains(where: { $0.payload[0] & 0x80 != 0 }) {
+        try store(.quic, QUICInput.encode(datagrams.prefix(6).map { ($0.kind & 1 != 0, $0.payload) }))
+      }
       // Short ones, too: how each flow begins. They run ten times as fast.
       for flow in 0..<4 {
         let first = segments.filter { Int($0.kind >> 1 & 3) == flow && !$0.payload.isEmpty }.prefix(4)

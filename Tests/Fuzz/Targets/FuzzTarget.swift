@@ -11,6 +11,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case segments
   /// One conversation's payloads, cut anywhere, on one port: the parsers of payloads.
   case payload
+  /// Packets of QUIC whose frames the input says, sealed with the keys that they need: what reads hellos.
+  case quic
   /// Records of any fields through the IPFIX encoder and back.
   case encoder
   /// Any bytes as IPFIX messages.
@@ -26,6 +28,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .frames: FrameInput.run(input, EngineHarness.full)
     case .segments: SegmentInput.run(input, EngineHarness.full)
     case .payload: PayloadInput.run(input, EngineHarness.full)
+    case .quic: QUICInput.run(input, EngineHarness.full)
     case .encoder: EncoderInput.run(input)
     case .decoder: DecoderInput.run(input)
     case .capture: CaptureInput.run(input, EngineHarness.full)

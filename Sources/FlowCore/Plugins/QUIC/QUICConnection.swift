@@ -24,7 +24,7 @@ struct QUICConnection: BitwiseCopyable {
       isKnown = true
     }
 
-    var count: Int { min(Int(length), QUIC.longestConnectionID) }
+    var count: Int { min(Int(length), bytes.count) }
 
     /// Whether the id is known, and has these bytes.
     func isEqual(to other: Bytes) -> Bool {
@@ -84,7 +84,7 @@ struct QUICConnection: BitwiseCopyable {
   private var firstReverse = FirstPacket()
 
   private static var headSize: Int { MemoryLayout<QUICConnection>.size }
-  private static var size: Int { headSize + 2 * QUIC.InitialKeys.size }
+  private static var size: Int { headSize &+ 2 &* QUIC.InitialKeys.size }
 
   /// Takes a block for a connection of which nothing is known; false where there is none.
   static func begin(_ stored: inout StoredBytes, _ blocks: inout FlowBlocks) -> Bool {

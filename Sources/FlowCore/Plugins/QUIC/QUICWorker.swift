@@ -17,10 +17,10 @@ struct QUICWorker: BitwiseCopyable {
   private static var mostFrames: Int { 64 }
   /// The most bytes of what `QUICHello` puts together.
   private static var longestNames: Int { 2304 }
-  private static var messageOffset: Int { 8 * mostFrames }
-  private static var namesOffset: Int { messageOffset + QUIC.InitialCipher.longestPayload }
-  private static var keysOffset: Int { namesOffset + longestNames }
-  private static var size: Int { keysOffset + QUIC.InitialKeys.size }
+  private static var messageOffset: Int { 8 &* mostFrames }
+  private static var namesOffset: Int { messageOffset &+ QUIC.InitialCipher.longestPayload }
+  private static var keysOffset: Int { namesOffset &+ longestNames }
+  private static var size: Int { keysOffset &+ QUIC.InitialKeys.size }
 
   let cipher: QUIC.InitialCipher
   /// | a packet's CRYPTO frames 64 × 8 | a hello 4096 | names 2304 | keys 44 |
