@@ -24,9 +24,10 @@ FIELDS = ["udp.srcport", "quic.version", "quic.dcid", "quic.scid", "tls.handshak
 
 def shark(path, kind, fields):
     """A dictionary for each hello of a kind (1 the client's, 2 the server's), with lists as values."""
-    lines = tshark(path, "-Y", f"quic && tls.handshake.type == {kind}", "-T", "fields", "-E", "occurrence=a", "-E", "aggregator=|",
-                   *(word for field in fields for word in ("-e", field)))
-    return [dict(zip(fields, (cell.split("|") if cell else [] for cell in line.split("\t")), strict=True)) for line in lines]
+    lines = tshark(path, "-Y", f"quic && tls.handshake.type == {kind}", "-T", "fields", "-E", "occurrence=a",
+                   "-E", "aggregator=|", *(word for field in fields for word in ("-e", field)))
+    cells = ([cell.split("|") if cell else [] for cell in line.split("\t")] for line in lines)
+    return [dict(zip(fields, values, strict=True)) for values in cells]
 
 
 def numbers(texts):
@@ -65,7 +66,8 @@ def test_hellos_are_those_of_tshark(path):
             continue
         ports.add(port)
         for record in records:
-            if record["iana:sourceTransportPort"] != port or record["cesnet:quicClientVersion"] != int(hello["quic.version"][0], 0):
+            version = int(hello["quic.version"][0], 0)
+            if record["iana:sourceTransportPort"] != port or record["cesnet:quicClientVersion"] != version:
                 continue
             # A hello after a Retry goes to the Retry's id, one that takes several packets perhaps to the server's.
             assert "0x" + hello["quic.dcid"][0] in (

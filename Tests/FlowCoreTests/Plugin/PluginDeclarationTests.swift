@@ -104,8 +104,8 @@ import Wire
     .enabled(if: FileManager.default.fileExists(atPath: table.path), "needs ../shared/reference"),
     arguments: [
       "pstats", "phists", "bstats", "nettisa", "idpcontent", "basicplus", "icmp", "vlan", "mpls", "flowhash",
-      "ovpn", "wg", "ssadetector", "tls", "quic", "dns", "passivedns", "dnssd", "ntp", "ssdp", "netbios", "mqtt",
-      "smtp",
+      "ovpn", "wg", "ssadetector", "tls", "quic", "dns", "passivedns", "dnssd", "ntp", "ssdp", "netbios",
+      "mqtt", "smtp",
       "http", "rtsp", "sip",
     ])
   func elementsAreTheReferences(plugin: String) throws {

@@ -7,6 +7,8 @@ extension QUICPlugin {
   /// The most Initial packets of a flow that are opened, or tried; with two sets of keys counts twice. A handshake with a
   /// large hello takes four to eight.
   private static let mostAttempts: UInt8 = 32
+  /// The same for one datagram, whose packets may be short.
+  private static let mostOfDatagram: UInt8 = 4
 
   /// The least bytes of the id that a client makes up (RFC 9000 section 7.2), and that a Version Negotiation returns. Without
   /// it some DNS queries are such packets.
@@ -24,6 +26,7 @@ extension QUICPlugin {
     }
     let contents = blocks.contents(state.connection.block)
     var connection = contents.load(QUICConnection.self, at: 0)
+    let limit = min(mostAttempts, connection.attempts &+ mostOfDatagram)
     var found: UInt8 = 0
     var left = mostCoalesced
     var next: QUIC.LongPacket? = first
@@ -31,7 +34,7 @@ extension QUICPlugin {
     while left > 0, let long = next, long.destination.isEqual(to: first.destination) {
       left &-= 1
       found |= long.type.rawValue
-      note(long, packet, &connection, &state, worker, &blocks)
+      note(long, packet, limit, &connection, &state, worker, &blocks)
       next = reader.next()
     }
     contents.store(connection, at: 0)
@@ -39,8 +42,8 @@ extension QUICPlugin {
   }
 
   private static func note(
-    _ long: QUIC.LongPacket, _ packet: PacketView, _ connection: inout QUICConnection, _ state: inout State,
-    _ worker: QUICWorker, _ blocks: inout FlowBlocks
+    _ long: QUIC.LongPacket, _ packet: PacketView, _ limit: UInt8, _ connection: inout QUICConnection,
+    _ state: inout State, _ worker: QUICWorker, _ blocks: inout FlowBlocks
   ) {
     var isInitial = false
     switch long.type {
@@ -56,7 +59,7 @@ extension QUICPlugin {
     }
     if long.type.rawValue != QUIC.PacketType.zeroRTT.rawValue { connection.version = long.version }
     connection.noteIDs(long, isForward: packet.isForward)
-    guard isInitial, connection.attempts < mostAttempts else { return }
+    guard isInitial, connection.attempts < limit else { return }
     switch connection.sender(isForward: packet.isForward) {
     case .server: openServer(long, &connection, &state, worker, &blocks)
     case .client, nil: openClient(long, packet, &connection, &state, worker, &blocks)

@@ -366,17 +366,27 @@ import Testing
     }
   }
 
-  /// A flow's memory is bounded, whatever is sent: more than 32 attempts are none.
+  /// The 33rd packet that might be opened is not, nor the fifth of a datagram.
   @Test func attemptsAreCounted() throws {
     var conversation = Conversation(.udp)
     for index in 0..<60 {
-      var other = InitialSealer(to: [1, 2, 3, 4, 5, 6, 7, UInt8(index)])
-      // The 40th would have a hello.
-      conversation.client(
-        other.seal(index == 40 ? Self.crypto(Self.hello) : [1]).map { $0 ^ (index == 40 ? 0 : 0) })
+      // Opened by no keys, so that each is one attempt; but for the last, which has a hello.
+      var packet = InitialSealer(to: [1, 2, 3, 4, 5, 6, 7, UInt8(index)])
+      if index != 32 { packet.keyed = [0] }
+      conversation.client(packet.seal(Self.crypto(Self.hello)))
     }
-    let record = try #require(try run(conversation).first)
+    var record = try #require(try run(conversation).first)
     #expect(record.number("cesnet:quicCHParsed") == 0)
     #expect(record["cesnet:quicPackets"] == .numbers(Array(repeating: 0x81, count: 30)))
+    for closed in 3...4 {
+      conversation = Conversation(.udp)
+      var other = Self.client()
+      other.keyed = [0]
+      var client = Self.client()
+      let packets = (0..<closed).flatMap { _ in other.seal([1]) } + client.seal(Self.crypto(Self.hello))
+      conversation.client(packets)
+      record = try #require(try run(conversation).first)
+      #expect(record.number("cesnet:quicCHParsed") == (closed == 3 ? 1 : 0))
+    }
   }
 }
