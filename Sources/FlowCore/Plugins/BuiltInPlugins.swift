@@ -28,6 +28,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case http
   case rtsp
   case sip
+  case flowStatistics
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -58,6 +59,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .http: visitor.visit(HTTPPlugin.self)
     case .rtsp: visitor.visit(RTSPPlugin.self)
     case .sip: visitor.visit(SIPPlugin.self)
+    case .flowStatistics: visitor.visit(FlowStatistics.self)
     }
   }
 }
