@@ -1,4 +1,4 @@
-"""flowstats over every capture, against numbers that are put together here from what tshark says of each packet.
+"""flowstats and qos over every capture, against numbers that are put together here from what tshark says of each packet.
 
 Compared are flows whose packets martlet and tshark count alike: not those in tunnels, of fragments, or cut in two by a new SYN.
 """
@@ -11,10 +11,10 @@ from harness import captures, have, run, tshark
 
 FIELDS = [
     "frame.time_epoch", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "ip.proto", "tcp.srcport", "tcp.dstport", "udp.srcport",
-    "udp.dstport", "ip.len", "ipv6.plen", "tcp.flags", "frame.number",
+    "udp.dstport", "ip.len", "ipv6.plen", "tcp.flags", "ip.dsfield", "ipv6.tclass", "ipv6.flow", "frame.number",
 ]
 #: Both programs take their time to open a file; what they say is the same in each test.
-PLUGINS = "flowstats"
+PLUGINS = "flowstats,qos"
 LONG = ["--active-timeout", "10000000", "--inactive-timeout", "10000000"]
 FLAGS = ["Fin", "Syn", "Rst", "Psh", "Ack", "Urg", "Ece", "Cwr"]
 
@@ -47,6 +47,8 @@ def packets_of(path):
         packet["source"] = ends[0]
         packet["time"] = int(packet["frame.time_epoch"].replace(".", "")) // 1000
         packet["length"] = number(packet["ip.len"]) or number(packet["ipv6.plen"]) + 40
+        packet["class"] = number(packet["ip.dsfield"] or packet["ipv6.tclass"])
+        packet["label"] = number(packet["ipv6.flow"])
         packet["flags"] = number(packet["tcp.flags"]) & 0xFF
         flows[key].append(packet)
     return {key: packets for key, packets in flows.items() if key not in tunnelled}
@@ -118,3 +120,21 @@ def test_flow_statistics_are_those_of_the_packets():
                 own = registered and bit < 6
                 found = record[f"{registered}tcp{flag}TotalCount" if own else name(f"tcp{flag}TotalCount")]
                 assert found == sum(packet["flags"] >> bit & 1 for packet in part), (flag, packets[0])
+
+
+def test_traffic_classes_are_those_of_the_packets():
+    flows = everything()
+    for record, _, there, back in flows:
+        for side, part in (("", there), ("@reverse", back)):
+            classes = [packet["class"] for packet in part]
+            assert record[f"iana{side}:ipDiffServCodePoint"] == (classes[0] >> 2 if classes else 0)
+            points = sum(1 << point for point in {value >> 2 for value in classes})
+            assert record[f"martlet{side}:ipDiffServCodePoints"] == points
+            codes = sum(1 << code for code in {value & 3 for value in classes})
+            assert record[f"martlet{side}:ipCongestionNotificationCodes"] == codes
+            assert record[f"martlet{side}:ipCongestionExperiencedCount"] == sum(value & 3 == 3 for value in classes)
+            labels = [packet["label"] for packet in part]
+            assert record[f"iana{side}:flowLabelIPv6"] == (labels[0] if labels else 0)
+            assert record[f"martlet{side}:flowLabelIPv6ChangeCount"] == sum(a != b for a, b in zip(labels, labels[1:]))
+    assert any(record["iana:flowLabelIPv6"] for record, *_ in flows)
+    assert sum(record["iana:ipDiffServCodePoint"] != 0 for record, *_ in flows) > 10

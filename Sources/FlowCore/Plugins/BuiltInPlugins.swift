@@ -29,6 +29,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case rtsp
   case sip
   case flowStatistics
+  case qualityOfService
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -60,6 +61,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .rtsp: visitor.visit(RTSPPlugin.self)
     case .sip: visitor.visit(SIPPlugin.self)
     case .flowStatistics: visitor.visit(FlowStatistics.self)
+    case .qualityOfService: visitor.visit(QualityOfService.self)
     }
   }
 }
