@@ -30,6 +30,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case sip
   case flowStatistics
   case qualityOfService
+  case roundTrip
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -62,6 +63,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .sip: visitor.visit(SIPPlugin.self)
     case .flowStatistics: visitor.visit(FlowStatistics.self)
     case .qualityOfService: visitor.visit(QualityOfService.self)
+    case .roundTrip: visitor.visit(RoundTrip.self)
     }
   }
 }
