@@ -31,6 +31,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case flowStatistics
   case qualityOfService
   case roundTrip
+  case ssh
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -64,6 +65,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .flowStatistics: visitor.visit(FlowStatistics.self)
     case .qualityOfService: visitor.visit(QualityOfService.self)
     case .roundTrip: visitor.visit(RoundTrip.self)
+    case .ssh: visitor.visit(SSHPlugin.self)
     }
   }
 }

@@ -13,6 +13,9 @@ enum Seeds {
     for target in FuzzTarget.allCases {
       try FileManager.default.createDirectory(
         atPath: "\(folder)/\(target.rawValue)", withIntermediateDirectories: true)
+      if let seed = target.seed {
+        try Data(seed).write(to: URL(fileURLWithPath: "\(folder)/\(target.rawValue)/seed"))
+      }
     }
     for path in captures {
       let name = path.split(separator: "/").suffix(2).joined(separator: "-")

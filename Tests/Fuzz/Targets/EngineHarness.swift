@@ -40,6 +40,9 @@ struct EngineHarness: @unchecked Sendable {
   fileprivate static let all = PluginPreset.expand(
     [.all], PluginCatalogue.parse("tls:certificates,dns:anyport,pstats:skipdup"))
 
+  /// The plugin of SSH.
+  static let ssh = EngineHarness(plugins: [PluginSelection("ssh")])
+
   init(plugins: [PluginSelection], isUniflow: Bool = false) {
     do {
       schema = try BuiltInSchema(plugins: plugins, isUniflow: isUniflow)

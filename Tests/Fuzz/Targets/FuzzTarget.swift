@@ -13,6 +13,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case payload
   /// Packets of QUIC whose frames the input says, sealed with the keys that they need: what reads hellos.
   case quic
+  /// What both sides of a connection of SSH say before they encrypt: its plugin alone.
+  case ssh
   /// Records of any fields through the IPFIX encoder and back.
   case encoder
   /// Any bytes as IPFIX messages.
@@ -29,9 +31,20 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .segments: SegmentInput.run(input, EngineHarness.full)
     case .payload: PayloadInput.run(input, EngineHarness.full)
     case .quic: QUICInput.run(input, EngineHarness.full)
+    case .ssh: SSHInput.run(input, EngineHarness.ssh)
     case .encoder: EncoderInput.run(input)
     case .decoder: DecoderInput.run(input)
     case .capture: CaptureInput.run(input, EngineHarness.full)
+    }
+  }
+}
+
+extension FuzzTarget {
+  /// An input from which a target has far to go by itself, for those that captures give none for.
+  public var seed: [UInt8]? {
+    switch self {
+    case .ssh: SSHInput.seed()
+    default: nil
     }
   }
 }

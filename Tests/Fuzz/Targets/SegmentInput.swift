@@ -14,7 +14,7 @@ public enum SegmentInput {
   public static let headerLength = 8
   public static let start = 1
   /// Ports of the server side.
-  public static let ports: [UInt16] = [443, 25, 1194, 51820, 80, 8080, 53, 5222]
+  public static let ports: [UInt16] = [443, 25, 1194, 51820, 80, 8080, 53, 5222, 22]
   private static let longestPayload = 4095
 
   /// One segment.
