@@ -160,7 +160,7 @@ def test_handshakes_take_as_long_as_tshark_says():
             times = [float(packet["tcp.analysis.initial_rtt"]) * 1e6 for packet in packets if packet["tcp.analysis.initial_rtt"]]
             if record["iana:protocolIdentifier"] != 6 or len({packet["tcp.stream"] for packet in packets}) != 1:
                 continue
-            if server and client or times:
+            if (server and client) or times:
                 measured += 1
                 # Of a connection that is refused the server's part is all.
                 if not times or not server or abs(server + client - times[0]) > 2:

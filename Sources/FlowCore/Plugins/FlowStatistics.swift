@@ -52,28 +52,9 @@ struct FlowStatistics: FlowPlugin {
     /// When the latest packet was received, microseconds since 1970.
     var latest: UInt64 = 0
 
-    /// Notes the direction's packet number `count`.
-    // Not inlined: the code is there once for both directions.
-    @inline(never)
-    mutating func add(_ packet: PacketView, at now: UInt64, count: UInt32, _ extent: inout Extent) {
-      let length = UInt64(truncatingIfNeeded: packet.octets)
-      let clamped = UInt16(clamping: length)
-      lengthSquares = lengthSquares.addingClamped(length &* length)
-      extent.longest = max(extent.longest, clamped)
-      if count <= 1 {
-        extent.shortest = clamped
-        latest = now
-      } else {
-        extent.shortest = min(extent.shortest, clamped)
-        gaps.add(from: latest, to: now, isFirst: count == 2)
-        latest = max(latest, now)
-      }
-      countFlags(packet.tcpFlags)
-    }
-
     /// Counts a packet for each flag that it has; all eight at once.
     @inline(__always)
-    private mutating func countFlags(_ set: UInt8) {
+    mutating func countFlags(_ set: UInt8) {
       guard set != 0 else { return }
       // Safe: both are eight numbers of 32 bits, in which every bit pattern is a value.
       let counts = unsafeBitCast(flags, to: SIMD8<UInt32>.self)
@@ -96,18 +77,45 @@ struct FlowStatistics: FlowPlugin {
 
   @inline(__always)
   func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
-    let now = packet.time / 1000
     let (forward, reverse) = (flow.forwardPackets, flow.reversePackets)
-    let packets = UInt64(forward) &+ UInt64(reverse)
-    if packets > 1 {
-      state.gaps.add(from: max(state.forward.latest, state.reverse.latest), to: now, isFirst: packets == 2)
-    }
     if packet.isForward {
-      state.forward.add(packet, at: now, count: forward, &state.forwardExtent)
+      FlowStatistics.add(
+        packet, forward, others: reverse, to: &state.forward, &state.forwardExtent, state.reverse.latest,
+        &state.gaps)
     } else {
-      state.reverse.add(packet, at: now, count: reverse, &state.reverseExtent)
+      FlowStatistics.add(
+        packet, reverse, others: forward, to: &state.reverse, &state.reverseExtent, state.forward.latest,
+        &state.gaps)
     }
     return .more
+  }
+
+  /// Notes packet number `count` of a direction; `others` is the number of packets of the other one, the latest of which was
+  /// received at `latestOther`.
+  // Not inlined: the code is there once for both directions.
+  @inline(never)
+  private static func add(
+    _ packet: PacketView, _ count: UInt32, others: UInt32, to direction: inout Direction,
+    _ extent: inout Extent, _ latestOther: UInt64, _ all: inout Gaps
+  ) {
+    let now = packet.time / 1000
+    let length = UInt64(truncatingIfNeeded: packet.octets)
+    let clamped = UInt16(clamping: length)
+    direction.lengthSquares = direction.lengthSquares.addingClamped(length &* length)
+    direction.countFlags(packet.tcpFlags)
+    extent.longest = max(extent.longest, clamped)
+    if count > 1 || others > 0 {
+      let packets = UInt64(count) &+ UInt64(others)
+      all.add(from: max(direction.latest, latestOther), to: now, isFirst: packets == 2)
+    }
+    if count > 1 {
+      extent.shortest = min(extent.shortest, clamped)
+      direction.gaps.add(from: direction.latest, to: now, isFirst: count == 2)
+      direction.latest = max(direction.latest, now)
+    } else {
+      extent.shortest = clamped
+      direction.latest = now
+    }
   }
 
   // MARK: Fields
@@ -282,10 +290,10 @@ enum SampleDeviation {
     let all = count.multipliedFullWidth(by: squares)
     let square = sum.multipliedFullWidth(by: sum)
     let (low, borrow) = all.low.subtractingReportingOverflow(square.low)
-    let high = Int64(bitPattern: all.high &- square.high &- (borrow ? 1 : 0))
+    let (high, isNegative) = all.high.subtractingReportingOverflow(square.high)
     // Below 0 where a sum stopped at its maximum.
-    guard high >= 0 else { return 0 }
-    let difference = Double(high) * 18_446_744_073_709_551_616 + Double(low)
+    guard !isNegative, high > 0 || !borrow else { return 0 }
+    let difference = Double(high &- (borrow ? 1 : 0)) * 18_446_744_073_709_551_616 + Double(low)
     return Float((difference / (Double(count) * Double(count &- 1))).squareRoot())
   }
 }

@@ -1,7 +1,7 @@
 // What a datagram of a QUIC handshake begins with, as far as its header tells without keys: enough to measure how long answers
 // take.
 //
-//     | 1 | fixed 1 | type 2 | … 4 | version 32 | length 8, destination's ID | length 8, source's ID | …    RFC 9000 section 17.2
+//     | 1 | 1 | type 2 | … 4 | version 32 | length 8, destination's ID | length 8, source's ID | …    RFC 9000 section 17.2
 
 /// The first packet of a datagram with a long header.
 package enum HandshakeDatagram {
@@ -26,7 +26,8 @@ package enum HandshakeDatagram {
       self = .other
       return
     }
-    guard payload[0] & 0x40 != 0, let initial = HandshakeDatagram.initialType(version) else { return nil }
+    // The second bit is fixed only where nobody greases it (RFC 9287).
+    guard let initial = HandshakeDatagram.initialType(version) else { return nil }
     switch payload[0] >> 4 & 3 {
     case initial: self = .initial
     case (initial &+ 1) & 3: self = .early

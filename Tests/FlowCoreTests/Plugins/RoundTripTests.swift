@@ -250,6 +250,8 @@ import Wire
     #expect(kind(bytes("d36b3343cf088394c8f03e5157080000449e", length: 40)) == "initial")
     #expect(kind(bytes("cf6b3343cf0008f067a5502a4262b5746f6b656e", length: 40)) == "other")
     #expect(kind(bytes("e36b3343cf088394c8f03e5157080000449e", length: 40)) == "early")
+    // A server's Initial packet of draft 34 that greases the second bit (RFC 9287).
+    #expect(kind(bytes("89ff000022088d4cb7400728be490891bcb1bb66266f3700409c", length: 40)) == "initial")
     // Version Negotiation; draft 29; an unknown version; a connection ID that is too long; cut short.
     #expect(kind(bytes("80000000000008f067a5502a4262b500000001", length: 19)) == "other")
     #expect(kind(bytes("c3ff00001d088394c8f03e5157080000449e", length: 40)) == "initial")
