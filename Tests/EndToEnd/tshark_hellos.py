@@ -37,6 +37,16 @@ class Hello:
         return [found.raw for found in self.all("extensions_alpn_str")]
 
     @property
+    def offer(self):
+        """The protocols joined, as many as fit whole."""
+        offer = self.protocols[0]
+        for name in self.protocols[1:]:
+            if len(offer) + 1 + len(name) > 255:
+                break
+            offer += b"," + name
+        return cut(offer, 255)
+
+    @property
     def server_name(self):
         names = self.all("extensions_server_name")
         return names[0].raw if names else None
@@ -75,12 +85,7 @@ def tls(messages):
                 if hello.server_name is not None and len(hello.server_name) <= 253:
                     fields["cesnet:TLSSNI"] = cut(hello.server_name, 253)
                 if hello.protocols:
-                    offer = hello.protocols[0]
-                    for name in hello.protocols[1:]:
-                        if len(offer) + 1 + len(name) > 255:
-                            break
-                        offer += b"," + name
-                    fields["martlet:tlsClientAlpn"] = cut(offer, 255)
+                    fields["martlet:tlsClientAlpn"] = hello.offer
                 fields["martlet:tlsClientVersion"] = hello.version
                 fields["cesnet:tlsExtTypeField"] = types
                 fields["cesnet:tlsExtLenField"] = hello.numbers("extension.len")[:30]
@@ -102,43 +107,105 @@ def tls(messages):
         yield record
 
 
+#: Bits of `quicPackets`: a packet's types by their numbers in version 1, and the QUIC bit.
+QUIC_TYPES = [0x01, 0x02, 0x04, 0x08]
+QUIC_NEGOTIATION, QUIC_BIT = 0x10, 0x80
+INITIAL, ZERO_RTT, HANDSHAKE, RETRY = range(4)
+
+
+def quic_type(node):
+    """The number of a long header's type as in version 1; None for version negotiation and short headers."""
+    if kind := node.first("quic.long.packet_type_v2"):
+        return (kind.number - 1) % 4
+    kind = node.first("quic.long.packet_type")
+    return kind.number if kind else None
+
+
 def quic(messages):
-    """One record for what the flow's long headers and its first ClientHello say."""
-    record, client = None, None
+    """A record for a flow's packets, up to and with a version negotiation; further ones make the next record."""
+    record = None
     for message in messages:
-        node = message.node
-        version, kind = node.first("quic.version"), node.first("quic.long.packet_type") or node.first("quic.long.packet_type_v2")
-        if not version or not node.first("quic.header_form") or node.first("quic.header_form").number != 1:
-            continue
-        record = record or Expected(message.time)
-        record.add(message)
-        fields = record.fields
-        # Version 2 has its own numbers of packet types.
-        is_v2 = bool(node.first("quic.long.packet_type_v2"))
-        kind = None if kind is None or version.number == 0 else (kind.number - 1) % 4 if is_v2 else kind.number
-        if kind == 1:
-            fields["cesnet:quicZeroRTT"] = min(255, fields.get("cesnet:quicZeroRTT", 0) + 1)
+        record = record or QUICRecord(message)
+        if record.note(message):
+            yield from record.expected
+            record = None
+    if record:
+        yield from record.expected
+
+
+class QUICRecord:
+    """What the packets of a flow say: the last version, the ids in the first packets, the client's first hello."""
+
+    def __init__(self, message):
+        self._record = Expected(message.time)
+        self._fields = self._record.fields
+        self._client = None
+        self._has_long_header = False
+        self._last_frame = None
+        self._packets = []
+
+    @property
+    def expected(self):
+        """Nothing where tshark saw no long header: it knows the connection then, if at all, from before."""
+        if self._has_long_header:
+            self._fields["cesnet:quicPackets"] = self._packets[:30]
+            yield self._record
+
+    def note(self, message):
+        """Takes a packet in; true where it ends the record."""
+        node, version = message.node, message.node.first("quic.version")
+        self._record.add(message)
+        if message.frame != self._last_frame:
+            form = node.first("quic.header_form")
+            self._packets.append(QUIC_BIT if form and form.first_byte & 0x40 else 0)
+            self._last_frame = message.frame
+        if not version:
+            return False
+        self._has_long_header = True
+        kind = quic_type(node) if version.number else None
+        self._packets[-1] |= QUIC_NEGOTIATION if kind is None else QUIC_TYPES[kind]
+        if kind == ZERO_RTT:
+            self._fields["cesnet:quicZeroRTT"] = min(255, self._fields.get("cesnet:quicZeroRTT", 0) + 1)
         else:
-            fields["cesnet:quicVersion"] = version.number
-        found = [hello for hello in hellos(node) if hello.is_client]
-        if found and client is None:
-            hello, client = found[0], message.sender
-            fields["cesnet:quicClientVersion"] = version.number
-            fields["cesnet:quicServerPort"] = message.receiver[1]
-            fields["cesnet:quicCHParsed"] = 1
-            fields["cesnet:quicOSCID"] = "0x" + node.first("quic.dcid").raw.hex() if node.first("quic.dcid") else ""
-            fields["cesnet:quicOCCID"] = "0x" + node.first("quic.scid").raw.hex() if node.first("quic.scid") else ""
-            if token := node.first("quic.token_length"):
-                fields["cesnet:quicTokenLength"] = token.number
-            if hello.server_name:
-                fields["cesnet:quicSNI"] = cut(hello.server_name, 253)
-            if agent := node.first("tls.quic.parameter.google.user_agent"):
-                fields["cesnet:quicUserAgent"] = agent.text
-            fields["cesnet:quicTlsExtType"] = hello.numbers("extension.type")[:30]
-            fields["cesnet:quicTlsExtLen"] = hello.numbers("extension.len")[:30]
-        elif client and message.sender != client and kind in (0, 2) and node.first("quic.scid"):
-            fields.setdefault("cesnet:quicSCID", "0x" + node.first("quic.scid").raw.hex())
-        if kind == 3 and node.first("quic.scid"):
-            fields.setdefault("cesnet:quicRetrySCID", "0x" + node.first("quic.scid").raw.hex())
-    if record is not None:
-        yield record
+            self._fields["cesnet:quicVersion"] = version.number
+        for hello in hellos(node):
+            if not hello.is_client:
+                self._fields.setdefault("martlet:quicTlsCipherSuite", hello.numbers("ciphersuite")[0])
+                self._fields.setdefault("martlet:quicTlsServerVersion", hello.version)
+            elif self._client is None:
+                self._client = message.sender
+                self._note_hello(message, hello, version.number)
+        if self._client and message.sender != self._client and kind in (INITIAL, HANDSHAKE):
+            self._note_id("quicSCID", node.first("quic.scid"))
+        if kind == RETRY:
+            self._note_id("quicRetrySCID", node.first("quic.scid"))
+            self._fields["cesnet:quicTokenLength"] = len(node.first("quic.retry_token").raw)
+        return kind is None
+
+    def _note_id(self, name, found):
+        if found and found.raw:
+            self._fields.setdefault(f"cesnet:{name}", "0x" + found.raw.hex())
+
+    def _note_hello(self, message, hello, version):
+        node, fields = message.node, self._fields
+        fields["cesnet:quicClientVersion"] = version
+        fields["cesnet:quicServerPort"] = message.receiver[1]
+        fields["cesnet:quicCHParsed"] = 1
+        self._note_id("quicOSCID", node.first("quic.dcid"))
+        self._note_id("quicOCCID", node.first("quic.scid"))
+        if token := node.first("quic.token_length"):
+            fields["cesnet:quicTokenLength"] = token.number
+        if hello.server_name:
+            fields["cesnet:quicSNI"] = cut(hello.server_name, 253)
+        if agent := node.first("tls.quic.parameter.google.user_agent"):
+            fields["cesnet:quicUserAgent"] = agent.text
+        if hello.protocols:
+            fields["martlet:quicClientAlpn"] = hello.offer
+        types = hello.numbers("extension.type")
+        fields["cesnet:quicTlsExtType"] = types[:30]
+        fields["cesnet:quicTlsExtLen"] = hello.numbers("extension.len")[:30]
+        fields["martlet:quicTlsEncryptedClientHello"] = int(0xFE0D in types)
+        # ALPN and the transport parameters, by the numbers that the versions have for them.
+        whole = [found.raw[4:] for found in hello.node.titled("Extension: ")
+                 if int.from_bytes(found.raw[:2]) in (16, 57, 0xFFA5, 26)]
+        fields["cesnet:quicTlsExt"] = "0x" + b"".join(whole)[:1499].hex()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 #: The protocols that are compared, by their names in tshark.
 PROTOCOLS = {"tls", "dtls", "quic", "dns", "http", "http2", "sip", "smtp", "mqtt", "rtsp", "ntp", "ssh"}
 #: The packets of interest; of TLS those with hellos, of which a flow has few.
-FILTER = ("tls.handshake.type==1||tls.handshake.type==2||dtls.handshake.type==1||dtls.handshake.type==2||quic.header_form==1||dns"
+FILTER = ("tls.handshake.type==1||tls.handshake.type==2||dtls.handshake.type==1||dtls.handshake.type==2||quic||dns"
           "||http.request||http.response||http2.magic||sip||smtp||mqtt||rtsp||ntp||ssh")
 #: Martlet opens GRE inside of IPv4 around these; a flow is that of the IP header behind them.
 GRE_PAYLOADS = {"ip", "ipv6", "mpls", "pppoes"}
@@ -56,6 +56,11 @@ class Node:
         """The bytes of the packet that it stands for; of bits their value."""
         value = self.element.get("value", "")
         return bytes.fromhex(value if len(value) % 2 == 0 else "0" + value)
+
+    @property
+    def first_byte(self):
+        """Of a field of bits, the first byte in which they are."""
+        return bytes.fromhex(self.element.get("unmaskedvalue", "00"))[0]
 
     @property
     def text(self):
