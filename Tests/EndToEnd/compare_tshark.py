@@ -199,8 +199,8 @@ def weigh(expected, record, plugin, capture, result):
 
 #: Values of fields that say that there is none.
 NOTHING = (0, "", "0x", [])
-#: Fields that tshark 4.0 does not have: JA4, which `test_fingerprints.py` has, further connections of one flow, and the bytes of a
-#: short header whose connection is not known.
+#: Fields that tshark 4.0 does not have: JA4, which `test_fingerprints.py` has, further connections of one flow, and the bytes
+#: of a short header whose connection is not known.
 NOT_OF_TSHARK = {"cesnet:tlsJa4", "martlet:quicJa4", "cesnet:quicMultiplexed", "martlet:quicShortHeaderID",
                  "martlet:quicReverseShortHeaderID"}
 

@@ -21,10 +21,10 @@ REASONS = [
     Reason("http", {"Captures/tcp.pcap": {184}}, 3,
            "tshark knows no method BREW and shows no request; Martlet takes any word in capitals"),
     Reason("sip", {"ndpi/fuzz-2006-06-26-2594.pcap": {20, 266, 516, 550, 640}}, 4,
-           "URIs without their > and a CSeq without its LF, which were overwritten: tshark shows no value, Martlet what is there"),
+           "URIs without > and a CSeq without its LF, which were overwritten: tshark shows no value, Martlet what is there"),
     Reason("quic", {"Captures/quic.pcap": {74, 76}, "ndpi/quic-forcing-vn-with-data.pcapng": {1, 3}}, 40,
-           "a greased version, and what follows the negotiation that it leads to: tshark opens no Initial of either, Martlet both, "
-           "with the keys of version 1"),
+           "a greased version, and what follows the negotiation that it leads to: tshark opens no Initial of either, Martlet "
+           "both, with the keys of version 1"),
     Reason("quic", {"ndpi/quic_t51.pcap": {1}}, 2,
            "Google's T051 has an ACK frame of its own before the ServerHello, where Martlet stops"),
 ]
