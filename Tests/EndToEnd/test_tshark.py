@@ -1,8 +1,10 @@
 """Martlet's fields of application protocols are tshark's, over every capture at hand; `compare_tshark.py` says how."""
 
+import struct
+
 import pytest
 from compare_tshark import available, compare_all, name_of, table
-from harness import CORPUS, captures, have
+from harness import CORPUS, captures, have, write_pcap
 from tshark_differences import REASONS
 from tshark_models import MODELS
 
@@ -11,12 +13,61 @@ pytestmark = [pytest.mark.skipif(not have("tshark"), reason="needs tshark"),
 
 #: Fields that tshark finds in the corpus and in Tests/Captures, a little rounded down: so many are compared at least.
 LEAST = {"tls": 1400, "quic": 200, "dns": 5300, "http": 1000, "sip": 1800, "smtp": 100, "mqtt": 130, "rtsp": 180, "ntp": 720,
-         "ssh": 0}
+         "ssh": 24}
+
+
+#: Lists of algorithms of OpenSSH 9.2 and of Dropbear, and lists beyond every limit.
+ALGORITHMS = [
+    ("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3", [
+        "sntrup761x25519-sha512@openssh.com,curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,"
+        "ecdh-sha2-nistp521,diffie-hellman-group-exchange-sha256,diffie-hellman-group16-sha512,ext-info-c",
+        "ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256-cert-v01@openssh.com,ssh-ed25519,rsa-sha2-512,rsa-sha2-256",
+        "chacha20-poly1305@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr,aes128-gcm@openssh.com,aes256-gcm@openssh.com",
+        "aes256-ctr",
+        "umac-64-etm@openssh.com,hmac-sha2-256-etm@openssh.com", "hmac-sha1", "none,zlib@openssh.com,zlib", "none"]),
+    ("SSH-2.0-dropbear_2022.83", [
+        "curve25519-sha256,kexguess2@matt.ucc.asn.au", "ssh-ed25519,ecdsa-sha2-nistp256", "aes128-ctr",
+        "chacha20-poly1305@openssh.com",
+        "hmac-sha1", "hmac-sha2-256", "zlib@openssh.com,none", "none"]),
+    ("SSH-2.0-x y z", [",".join(f"name-{number:03}" for number in range(50))] * 8),
+]
+
+
+def ssh_capture(path):
+    """Connections of SSH: each side says what it is in a segment, and what it can do in segments of 100 bytes."""
+    frames = []
+
+    def send(port, is_client, sequence, flags, payload=b""):
+        ends = [(b"\x0a\0\0\x01", port), (b"\x0a\0\0\x02", 22)]
+        (source, from_port), (destination, to_port) = ends if is_client else reversed(ends)
+        numbers = sequence[is_client], sequence[not is_client]
+        tcp = struct.pack("!HHIIBBHHH", from_port, to_port, *numbers, 0x50, flags, 65535, 0, 0)
+        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40 + len(payload), 0, 0, 64, 6, 0, source, destination)
+        data = bytes(12) + b"\x08\0" + ip + tcp + payload
+        frames.append(((1700000000, 1000 * len(frames)), len(data), data))
+        sequence[is_client] += len(payload) + (flags & 2 != 0)
+
+    for number, (client, server) in enumerate(zip(ALGORITHMS, ALGORITHMS[1:] + ALGORITHMS[:1])):
+        sequence, port = {True: 1000, False: 5000}, 40000 + number
+        for is_client, flags in ((True, 2), (False, 0x12), (True, 0x10)):
+            send(port, is_client, sequence, flags)
+        for is_client, text in ((False, server[0]), (True, client[0])):
+            send(port, is_client, sequence, 0x18, text.encode() + b"\r\n")
+        for is_client, (_, lists) in ((True, client), (False, server)):
+            message = b"\x14" + bytes(range(16)) + b"".join(struct.pack("!I", len(names)) + names.encode() for names in lists)
+            message += bytes(13)
+            padding = 4 + -(len(message) + 9) % 8
+            packet = struct.pack("!IB", len(message) + padding + 1, padding) + message + bytes(padding)
+            for start in range(0, len(packet), 100):
+                send(port, is_client, sequence, 0x18, packet[start:start + 100])
+    write_pcap(path, 1, frames)
 
 
 @pytest.fixture(scope="module")
-def comparison():
-    result = compare_all(captures(), available())
+def comparison(tmp_path_factory):
+    own = tmp_path_factory.mktemp("own") / "ssh.pcap"
+    ssh_capture(own)
+    result = compare_all([*captures(), own], available())
     print("\n".join(table(result)))
     return result
 

@@ -396,27 +396,35 @@ def mqtt(messages):
 # ssh
 
 def ssh(messages):
-    """One record: the first version line and the first list of algorithms of either side."""
-    record, server = None, None
+    """One record: the identification and the algorithms of either side."""
+    record = None
     for message in messages:
         node = message.node
-        found = {name: node.first(f"ssh.{name}") for name in ("protocol", "kex.hassh", "kex.hasshserver", "direction")}
+        version, fingerprint = node.first("ssh.protocol"), node.first("ssh.kex.hassh") or node.first("ssh.kex.hasshserver")
+        if not version and not fingerprint:
+            continue
         record = record or Expected(message.time)
         record.add(message)
         # tshark knows the client by who sent the first packet of the connection.
-        is_server = found["direction"].number == 1 if found["direction"] else message.sender == server
-        if found["protocol"]:
-            record.fields.setdefault(SSH_FIELDS["server" if is_server else "client"], cut(found["protocol"].show, 255))
-        for name in ("hassh", "hasshserver"):
-            if value := found[f"kex.{name}"]:
-                record.fields.setdefault(SSH_FIELDS[name], "0x" + value.show)
-    if record is not None and record.fields:
+        side, mine = ("Server", "server_to_client") if node.first("ssh.direction").number else ("Client", "client_to_server")
+        if version:
+            record.fields.setdefault(f"martlet:ssh{side}Version", cut(version.raw.rstrip(b"\r\n"), 255))
+        if fingerprint:
+            record.fields.setdefault("martlet:sshHassh" + side.removeprefix("Client"), "0x" + fingerprint.show)
+            lists = [("kex_algorithms", 192), (f"encryption_algorithms_{mine}", 96), (f"mac_algorithms_{mine}", 96),
+                     (f"compression_algorithms_{mine}", 48)]
+            record.fields.setdefault(f"martlet:ssh{side}Algorithms", ";".join(
+                whole_names(node.first(f"ssh.{name}").show, limit) for name, limit in lists))
+            record.fields.setdefault(f"martlet:ssh{side}HostKeyAlgorithms", whole_names(
+                node.first("ssh.server_host_key_algorithms").show, 128))
+    if record is not None:
         yield record
 
 
-#: Martlet's elements of ssh.
-SSH_FIELDS = {"client": "martlet:sshClientVersion", "server": "martlet:sshServerVersion", "hassh": "martlet:sshHassh",
-              "hasshserver": "martlet:sshHasshServer"}
+def whole_names(names, limit):
+    """The first names of a list joined by commas that fit whole."""
+    return names if len(names) <= limit else names[:limit + 1].rpartition(",")[0]
+
 
 #: Plugin: tshark's protocols and the model.
 MODELS = {
