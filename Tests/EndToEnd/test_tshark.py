@@ -4,7 +4,7 @@ import struct
 
 import pytest
 from compare_tshark import available, compare_all, name_of, table
-from harness import CORPUS, captures, have, write_pcap
+from harness import CAPTURES, CORPUS, captures, have, read_pcap, write_pcap
 from tshark_differences import REASONS
 from tshark_models import MODELS
 
@@ -91,3 +91,46 @@ def test_reasons_are_needed(comparison, reason):
     if not {*reason.places} <= {*map(name_of, captures())} or reason.plugin not in available():
         pytest.skip("its capture or plugin is not there")
     assert sum(one.reason is reason for one in comparison.differences) == reason.count
+
+
+def in_disorder(path, target, size=300):
+    """Writes a capture of Ethernet whose segments of TCP are cut into pieces of `size` bytes, each two of which change places.
+    Returns how many were cut."""
+    link, packets = read_pcap(path)
+    assert link == 1
+    cut, result = 0, []
+    for time, length, data in packets:
+        is_version_4, start = data[12:14] == b"\x08\0", 34 if data[12:14] == b"\x08\0" else 54
+        end = 14 + int.from_bytes(data[16:18]) if is_version_4 else 54 + int.from_bytes(data[18:20])
+        is_whole = data[12:14] in (b"\x08\0", b"\x86\xdd") and len(data) == length
+        if not is_whole or (data[23] if is_version_4 else data[20]) != 6 or (is_version_4 and data[14] != 0x45):
+            result.append((time, length, data))
+            continue
+        payload = start + (data[start + 12] >> 4) * 4
+        pieces = []
+        for offset in range(0, max(1, end - payload), size):
+            header, part = bytearray(data[:payload]), data[payload + offset:min(end, payload + offset + size)]
+            sequence = int.from_bytes(header[start + 4:start + 8]) + offset
+            header[start + 4:start + 8] = (sequence & 0xFFFFFFFF).to_bytes(4)
+            total = len(header) + len(part) - (14 if is_version_4 else 54)
+            header[16 if is_version_4 else 18:18 if is_version_4 else 20] = total.to_bytes(2)
+            pieces.append((time, len(header) + len(part), bytes(header) + part))
+        for first in range(0, len(pieces) - 1, 2):
+            pieces[first], pieces[first + 1] = pieces[first + 1], pieces[first]
+        cut += len(pieces) > 1
+        result += pieces
+    write_pcap(target, 1, result)
+    return cut
+
+
+def test_segments_in_disorder_change_nothing(tmp_path):
+    """All connections begin with their handshake: else nobody knows where the first byte is."""
+    variants, cut = [], 0
+    for path in [*(CAPTURES / f"{name}.pcap" for name in ("dns", "http", "mqtt", "smtp", "starttls", "tls12", "tls13")),
+                 CORPUS / "ndpi/dns_fragmented.pcap", CORPUS / "ndpi/http_auth.pcap"]:
+        variants.append(tmp_path / f"disorder-{path.parent.name}-{path.name}")
+        cut += in_disorder(path, variants[-1])
+    result = compare_all(variants, available())
+    assert not result.differences, "\n".join(map(str, result.differences))
+    assert cut > 100
+    assert sum(result.matched.values()) > 1000

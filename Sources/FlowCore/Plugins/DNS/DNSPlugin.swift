@@ -111,6 +111,7 @@ struct DNSPlugin: FlowPlugin {
       if isTaken(flow) { return .nextRecord(taken: 0) }
       guard isPlausible(message, packet), note(message, &state, &flow) else { break }
       let rest = total &- stream.bytes.count
+      if rest == 0, waitsForAnswer(message, flow) { return .all }
       if rest <= 0 { return .nextRecord(taken: total) }
       if stream.isForward {
         state.forwardRest = UInt16(clamping: rest)
@@ -122,6 +123,15 @@ struct DNSPlugin: FlowPlugin {
     }
     // Where the capture began in the midst of a message the next segment may be the first of another one.
     return isGivenUp(&state) || !isDomain(packet) ? .done : .all
+  }
+
+  /// Whether the record stays open until the next message begins another one. That of a query does: only its streams know where
+  /// the answer begins, whose segments may come in any order, and what is a retransmission. Where it counts no packet before
+  /// the answer's, it cannot end without that one.
+  @inline(__always)
+  private func waitsForAnswer(_ message: Bytes, _ flow: borrowing FlowContext<Self>) -> Bool {
+    guard flow.packets > 0, let header = DNSHeader(message) else { return false }
+    return !header.isResponse
   }
 
   /// Goes past the rest of the message that the record has.

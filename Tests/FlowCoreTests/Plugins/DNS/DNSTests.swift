@@ -211,6 +211,23 @@ import Wire
     #expect(try names(conversation) == ["one.example", "two.example"])
   }
 
+  /// Where the answer begins is known from the handshake, which is in the query's record.
+  @Test func answersInDisorder() throws {
+    let answer = Build.message(
+      1, flags: 0x8180, [Build.question("one.example", 1)],
+      answers: [Build.record(Build.firstName, 1, [192, 0, 2, 1])])
+    let bytes = Build.framed(answer)
+    var conversation = Conversation(.tcp, serverPort: 53)
+    conversation.handshake()
+    conversation.client(Build.framed(Self.first), sequence: 1001)
+    conversation.client(Build.framed(Self.first), sequence: 1001)
+    conversation.server(Array(bytes[20...]), sequence: 5021)
+    conversation.server(Array(bytes[..<20]), sequence: 5001)
+    let records = try conversation.run(plugins: ["dns"]).filter { $0["cesnet:DNSName"] != nil }
+    #expect(records.map { $0.text("cesnet:DNSRData") } == ["", "192.0.2.1"])
+    #expect(records.map(\.packets) == [5, 2])
+  }
+
   /// 40 000 bytes: read at the beginning; what follows them is the next message.
   @Test func longMessagesAreGoneThrough() throws {
     let long = Build.message(
