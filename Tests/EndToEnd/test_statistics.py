@@ -5,6 +5,7 @@ Compared are flows whose packets martlet and tshark count alike: not those in tu
 import math
 import statistics
 from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 from harness import captures, have, run, tshark
@@ -137,7 +138,7 @@ def test_traffic_classes_are_those_of_the_packets():
             assert record[f"martlet{side}:ipCongestionExperiencedCount"] == sum(value & 3 == 3 for value in classes)
             labels = [packet["label"] for packet in part]
             assert record[f"iana{side}:flowLabelIPv6"] == (labels[0] if labels else 0)
-            assert record[f"martlet{side}:flowLabelIPv6ChangeCount"] == sum(a != b for a, b in zip(labels, labels[1:]))
+            assert record[f"martlet{side}:flowLabelIPv6ChangeCount"] == sum(a != b for a, b in pairwise(labels))
     assert any(record["iana:flowLabelIPv6"] for record, *_ in flows)
     assert sum(record["iana:ipDiffServCodePoint"] != 0 for record, *_ in flows) > 10
 

@@ -66,11 +66,11 @@ package func portOfURL(_ url: Bytes) -> UInt16? {
     end &+= 1
   }
   guard let start else { return nil }
-  return number(rest.prefix(end).dropFirst(start))
+  return port(of: rest.prefix(end).dropFirst(start))
 }
 
 /// A number as C's `strtol` reads it: hexadecimal after `0x`, octal after `0`. Nil where it is 0, or no port.
-private func number(_ digits: Bytes) -> UInt16? {
+private func port(of digits: Bytes) -> UInt16? {
   var base: UInt32 = 10
   var index = 0
   if digits.beginsInAnyCase(with: "0x") {
