@@ -225,7 +225,8 @@ import Wire
     conversation.server(Array(bytes[..<20]), sequence: 5001)
     let records = try conversation.run(plugins: ["dns"]).filter { $0["cesnet:DNSName"] != nil }
     #expect(records.map { $0.text("cesnet:DNSRData") } == ["", "192.0.2.1"])
-    #expect(records.map(\.packets) == [5, 2])
+    // What came too early says nothing yet, so that it counts in the query's record.
+    #expect(records.map(\.packets) == [6, 1])
   }
 
   /// 40 000 bytes: read at the beginning; what follows them is the next message.
