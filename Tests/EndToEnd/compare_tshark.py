@@ -23,8 +23,9 @@ from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
-from harness import CAPTURES, captures, offline, run
+from harness import captures, have, offline, run
 from tshark_differences import REASONS, explain
 from tshark_messages import flow_key, messages
 from tshark_models import MODELS
@@ -246,16 +247,19 @@ def table(result):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("captures", nargs="*", type=lambda text: CAPTURES.__class__(text).resolve())
+    parser.add_argument("captures", nargs="*", type=lambda text: Path(text).resolve())
     parser.add_argument("--plugins", type=lambda text: text.split(","))
     parser.add_argument("--verbose", action="store_true", help="show each difference")
     arguments = parser.parse_args()
+    if not have("tshark"):
+        parser.error("needs tshark")
     plugins = arguments.plugins or available()
     result = compare_all(arguments.captures or captures(), plugins)
     print("\n".join(table(result)))
     for reason in REASONS:
         count = sum(one.reason is reason for one in result.differences)
-        print(f"{count} differences: {reason.text}" if count else "", end="\n" if count else "")
+        if count:
+            print(f"{count} explained: {reason.plugin}: {reason.text}")
     unexplained = [one for one in result.differences if one.reason is None]
     if arguments.verbose:
         print("\n".join(map(str, unexplained)))
