@@ -2,7 +2,6 @@
 
 Compared are flows whose packets martlet and tshark count alike: not those in tunnels, of fragments, or cut in two by a new SYN.
 """
-import itertools
 import math
 import statistics
 from collections import defaultdict
@@ -143,7 +142,7 @@ def test_traffic_classes_are_those_of_the_packets():
             assert record[f"martlet{side}:ipCongestionExperiencedCount"] == sum(value & 3 == 3 for value in classes)
             labels = [packet["label"] for packet in part]
             assert record[f"iana{side}:flowLabelIPv6"] == (labels[0] if labels else 0)
-            assert record[f"martlet{side}:flowLabelIPv6ChangeCount"] == sum(a != b for a, b in itertools.pairwise(labels))
+            assert record[f"martlet{side}:flowLabelIPv6ChangeCount"] == sum(a != b for a, b in pairwise(labels))
     assert any(record["iana:flowLabelIPv6"] for record, *_ in flows)
     assert sum(record["iana:ipDiffServCodePoint"] != 0 for record, *_ in flows) > 10
 
