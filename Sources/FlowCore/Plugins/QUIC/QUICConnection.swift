@@ -66,8 +66,6 @@ struct QUICConnection: BitwiseCopyable {
   /// Whether a hello was read, or is none.
   var clientIsOver = false
   var serverIsOver = false
-  /// Whether the flow began with a short header.
-  var beganInTheMidst = false
   private var hasClient = false
   private var clientIsForward = false
   private(set) var originalServer = ID()

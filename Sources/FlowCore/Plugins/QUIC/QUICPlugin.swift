@@ -23,6 +23,8 @@ struct QUICPlugin: FlowPlugin {
     var seen: UInt8 = 0
     /// Whether a short header was seen: the handshake is over, or was before the flow began.
     var hasShortHeader = false
+    /// Whether the flow began with a short header, and had nothing else so far.
+    var beganInTheMidst = false
   }
 
   /// How many packets are listed.
@@ -67,9 +69,14 @@ struct QUICPlugin: FlowPlugin {
       if QUIC.mayBeLongHeader(payload) {
         let found = QUICPlugin.read(packet, &state, worker, &blocks)
         flags |= found
+        if found != 0 { state.beganInTheMidst = false }
         if found & QUIC.PacketType.versionNegotiation.rawValue != 0 { verdict = .flush }
       } else if flags != 0, payload[0] & QUIC.longHeader == 0 {
         noteShortHeader(packet, &state, &blocks)
+      } else if state.beganInTheMidst {
+        // This is no packet of QUIC's: so the first one was none.
+        state.connection = StoredBytes()
+        return .done
       }
     }
     if Int(state.packetCount) < QUICPlugin.listed {
@@ -90,18 +97,17 @@ struct QUICPlugin: FlowPlugin {
 
   /// A short header says that the handshake is over. A flow that begins with it is a connection that came from other
   /// addresses or ports, or that an earlier record has: the id in the header, of which only the two sides know how long it
-  /// is, lets a collector find out. Such a header is one bit, so that it counts at QUIC's own port only.
+  /// is, lets a collector find out. Such a header is two bits, so that it counts at QUIC's own port only, and where no packet of
+  /// another kind follows.
   private func noteShortHeader(_ packet: PacketView, _ state: inout State, _ blocks: inout FlowBlocks) {
     if state.seen == 0, packet.sourcePort == QUICPlugin.port || packet.destinationPort == QUICPlugin.port {
-      _ = QUICConnection.begin(&state.connection, &blocks)
+      state.beganInTheMidst = QUICConnection.begin(&state.connection, &blocks)
     }
     guard !state.connection.isEmpty else { return }
-    let isFirst = state.seen == 0
     state.hasShortHeader = true
+    guard state.beganInTheMidst else { return }
     let contents = blocks.contents(state.connection.block)
     var connection = contents.load(QUICConnection.self, at: 0)
-    guard isFirst || connection.beganInTheMidst else { return }
-    connection.beganInTheMidst = true
     connection.noteShortHeader(packet.payload, isForward: packet.isForward)
     contents.store(connection, at: 0)
   }

@@ -307,6 +307,9 @@ import Testing
     #expect(record.number("cesnet:quicCHParsed") == 0)
     #expect(record.number("cesnet:quicTokenLength") == Double(UInt64.max))
     #expect(record["cesnet:quicPackets"] == .numbers([0x80, 0x80, 0x80]))
+    // What has other packets, too, is something else.
+    conversation.server([0x28] + [UInt8](repeating: 2, count: 40))
+    #expect(try run(conversation) == [[:]])
     // Only at QUIC's port: elsewhere a bit says nothing.
     conversation = Conversation(.udp, serverPort: 5004)
     conversation.client([0x43] + Self.serverID + [UInt8](repeating: 1, count: 40))
