@@ -14,7 +14,7 @@ public enum PluginPreset: String, CaseIterable, Sendable {
     switch self {
     case .all: PluginCatalogue.all.map(\.name).joined(separator: ",")
     case .ml: "pstats,phists,nettisa,bstats,tls,quic"
-    case .security: "tls:certificates,quic,dns,http,smtp,basicplus"
+    case .security: "tls:certificates,quic,dns,http,ssh,smtp,basicplus"
     }
   }
 

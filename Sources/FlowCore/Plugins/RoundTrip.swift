@@ -58,7 +58,7 @@ struct RoundTrip: FlowPlugin {
   @inline(__always)
   func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     if packet.protocolNumber == IPProtocol.udp {
-      guard HandshakeDatagram.begins(packet.payload, length: packet.payloadLength) else { return .done }
+      guard QUIC.mayBeLongHeader(packet.payload), RoundTrip.begins(packet) else { return .done }
       state.isPresent = true
       state.phase = .asked
       state.mark = RoundTrip.now(packet)
@@ -163,11 +163,24 @@ struct RoundTrip: FlowPlugin {
 
   // MARK: QUIC
 
+  /// The first packet of a datagram with a long header, as far as its header tells without keys.
+  private static func longPacket(_ packet: PacketView) -> QUIC.LongPacket? {
+    var reader = QUIC.DatagramReader(packet.payload, length: packet.payloadLength)
+    return reader.next()
+  }
+
+  /// Whether a client's first datagram begins a connection (RFC 9000 sections 7.2 and 14.1).
+  @inline(never)
+  private static func begins(_ packet: PacketView) -> Bool {
+    guard packet.payloadLength >= 1200, let first = longPacket(packet) else { return false }
+    return first.type.rawValue == QUIC.PacketType.initial.rawValue && first.destination.count >= 8
+  }
+
   /// The source of the flow is the client.
   @inline(never)
   private static func followDatagram(_ state: inout State, _ packet: PacketView) -> Verdict {
     let now = now(packet)
-    let first = HandshakeDatagram(packet.payload)
+    let first = longPacket(packet)?.type
     switch state.phase {
     case .asked where packet.isForward:
       // What follows at once belongs to the same hello, and so does data that does not wait for the answer.
@@ -179,7 +192,7 @@ struct RoundTrip: FlowPlugin {
       step(&state, .answered, at: now)
       return .more
     case .answered where packet.isForward:
-      if case .early? = first { return .more }
+      if case .zeroRTT? = first { return .more }
       if first != nil { state.client = measured(state, until: now) }
       return .done
     case .answered:

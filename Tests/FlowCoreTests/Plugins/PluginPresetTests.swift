@@ -24,7 +24,7 @@ struct PluginPresetTests {
 
   @Test func pluginsThatAreNamedComeFirstWithTheirOptions() {
     let security = names([.security], "vlan,http")
-    #expect(security == ["vlan", "http", "tls:certificates", "quic", "dns", "smtp", "basicplus"])
+    #expect(security == ["vlan", "http", "tls:certificates", "quic", "dns", "ssh", "smtp", "basicplus"])
     #expect(Array(names([], "pstats:packets=5,all").prefix(2)) == ["pstats:packets=5", "basicplus"])
     #expect(names([], "pstats:packets=5,all").filter { $0.hasPrefix("pstats") }.count == 1)
     #expect(names([.ml, .security]).filter { $0.hasPrefix("tls") }.count == 1)

@@ -240,26 +240,6 @@ import Wire
   private var early: [UInt8] { bytes("d300000001088394c8f03e5157080000449e", length: 1200) }
   private let short: [UInt8] = [0x4C, 0xFE, 0x41, 0x89, 0x65, 0x5E, 0x5C, 0xD5, 0x5C, 0x41]
 
-  @Test func datagramsAreKnownByTheirHeaders() {
-    func kind(_ payload: [UInt8]) -> String? {
-      payload.withUnsafeBytes { bytes in HandshakeDatagram(Bytes(bytes)).map { "\($0)" } }
-    }
-    #expect(kind(initial) == "initial" && kind(answer) == "initial" && kind(retry) == "other")
-    #expect(kind(early) == "early" && kind(short) == nil)
-    // RFC 9369 appendices A.2 and A.4: version 2 has other types.
-    #expect(kind(bytes("d36b3343cf088394c8f03e5157080000449e", length: 40)) == "initial")
-    #expect(kind(bytes("cf6b3343cf0008f067a5502a4262b5746f6b656e", length: 40)) == "other")
-    #expect(kind(bytes("e36b3343cf088394c8f03e5157080000449e", length: 40)) == "early")
-    // A server's Initial packet of draft 34 that greases the second bit (RFC 9287).
-    #expect(kind(bytes("89ff000022088d4cb7400728be490891bcb1bb66266f3700409c", length: 40)) == "initial")
-    // Version Negotiation; draft 29; an unknown version; a connection ID that is too long; cut short.
-    #expect(kind(bytes("80000000000008f067a5502a4262b500000001", length: 19)) == "other")
-    #expect(kind(bytes("c3ff00001d088394c8f03e5157080000449e", length: 40)) == "initial")
-    #expect(kind(bytes("c312345678088394c8f03e5157080000449e", length: 40)) == nil)
-    #expect(kind(bytes("c300000001158394c8f03e5157080000449e", length: 60)) == nil)
-    for length in 0...7 { #expect(kind(Array(initial.prefix(length))) == nil) }
-  }
-
   @Test func theHandshakeOfQUIC() throws {
     let record = try run([
       datagram(0, initial), datagram(30_000, answer, forward: false),
