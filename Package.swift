@@ -112,6 +112,7 @@ let package = Package(
       name: "FuzzTargets",
       dependencies: [
         "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CaptureReader", "QUICSealing",
+        "CIntrinsics",
       ],
       path: "Tests/Fuzz/Targets",
       swiftSettings: strict + [withFlags(plainFlags)]),

@@ -20,7 +20,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#TARGETS[@]} -gt 0 ] || TARGETS=(dissector frames segments payload quic ssh encoder decoder capture)
+[ ${#TARGETS[@]} -gt 0 ] || TARGETS=(dissector frames segments payload quic ssh parsers encoder decoder capture)
 
 command -v swift >/dev/null || PATH=$PATH:/opt/swift/usr/bin
 SWIFT=$(readlink -f "$(command -v swift)")

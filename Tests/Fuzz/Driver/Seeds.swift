@@ -51,6 +51,10 @@ enum Seeds {
       for (index, segment) in segments.enumerated() where !segment.payload.isEmpty && index < 12 {
         try store(
           .payload, [3, segment.kind & 0x38, segment.port, 0xFF, 0x07] + segment.payload, "-\(index)")
+        guard index < 4 else { continue }
+        for (number, seed) in ParserInput.encode(payload: segment.payload).enumerated() {
+          try store(.parsers, seed, "-\(index)-\(number)")
+        }
       }
     }
     // One message: a template of protocolIdentifier, and a record. What else there is, the fuzzer finds.

@@ -15,6 +15,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case quic
   /// What both sides of a connection of SSH say before they encrypt: its plugin alone.
   case ssh
+  /// The parsers of Wire, each by itself.
+  case parsers
   /// Records of any fields through the IPFIX encoder and back.
   case encoder
   /// Any bytes as IPFIX messages.
@@ -32,6 +34,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .payload: PayloadInput.run(input, EngineHarness.full)
     case .quic: QUICInput.run(input, EngineHarness.full)
     case .ssh: SSHInput.run(input, EngineHarness.ssh)
+    case .parsers: ParserInput.run(input)
     case .encoder: EncoderInput.run(input)
     case .decoder: DecoderInput.run(input)
     case .capture: CaptureInput.run(input, EngineHarness.full)
