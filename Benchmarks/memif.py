@@ -220,7 +220,7 @@ def run(options, arguments, folder, number):
         "generator": generator / elapsed,
         "full": full / (sent + full), "sent": sent, "received": found["received"][0], "lost": sent - found["received"][0],
         "missed": found.get("missed", [0])[0] + found.get("no mbuf", [0])[0], "flows": found.get("flows made", [0])[0],
-        "evicted": found.get("no room", [0])[0], "idle": found.get("idle", [0])[0],
+        "evicted": found.get("lack of resources", [0])[0], "idle": found.get("idle", [0])[0],
         "passes": passes, "busy_ns": sum(passes.values()) / common.cycles_per_nanosecond() if passes else None}
 
 

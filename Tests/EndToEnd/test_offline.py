@@ -57,7 +57,7 @@ def test_every_packet_is_accounted_for_and_runs_repeat(path, tmp_path):
     assert len(records) == counters["flows_made"] == counters["exported"]
     assert counters["in_table"] == 0
     assert json_packets_and_octets(records)[0] == counters["packets_in_flows"]
-    assert sum(counters[reason] for reason in ("idle", "active", "ended", "forced", "no_room")) == len(records)
+    assert sum(counters[reason] for reason in ("idle", "active", "ended", "forced", "lack_of_resources")) == len(records)
     if path.parent == CAPTURES and path.name not in FOREIGN_LINKS:
         assert runs[0].status == 0, runs[0].err.decode()
     if path.parent.name == "malformed" and path.name in DAMAGED:

@@ -110,7 +110,7 @@ extension CounterTable {
       case .activeTimeout: "cut by the active timeout"
       case .endOfFlow: "ended by FIN or RST"
       case .forced: "ended by a flush"
-      case .lackOfResources: "ended for lack of room"
+      case .lackOfResources: "evicted: their place in the table was needed"
       }
     guard reason != .none else { return nil }
     return engine(reason.name.description, .records, "\(help) (reason \(reason.rawValue))") {

@@ -22,7 +22,7 @@ public enum FlowEndReason: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     case .activeTimeout: "active"
     case .endOfFlow: "ended"
     case .forced: "forced"
-    case .lackOfResources: "no room"
+    case .lackOfResources: "lack of resources"
     }
   }
 }

@@ -142,7 +142,7 @@ import Testing
         "link_header_truncated", "too_many_headers", "IP_header_invalid", "IP_header_truncated",
         "transport_header_truncated", "TCP_header_invalid", "flows_made", "in_table", "idle", "active",
         "ended",
-        "forced", "no_room", "packets_in_flows", "table_full", "slab_full", "fingerprint_left_out",
+        "forced", "lack_of_resources", "packets_in_flows", "table_full", "slab_full", "fingerprint_left_out",
         "stream_gaps", "stream_lost", "stream_full", "records_left_out", "parser_faults", "ring_full",
         "exported", "messages", "templates", "oversize", "message_bytes",
         "export_faults", "export_dropped",
