@@ -41,6 +41,13 @@ public struct OutputBuffer: ~Copyable {
     return place
   }
 
+  /// Stores a byte at a place of `extend`, which was asked for more than `offset` bytes.
+  @inline(__always)
+  private static func store(_ byte: UInt8, in place: UnsafeMutableRawPointer, at offset: Int) {
+    // Safe: each caller gives a number, and a few lines above it a larger one to `extend`.
+    place.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
+  }
+
   @inline(never)
   private mutating func grow(_ length: Int) -> Bool {
     guard length >= 0, length < 1 << 40 else {
@@ -54,7 +61,7 @@ public struct OutputBuffer: ~Copyable {
   /// Appends one byte.
   public mutating func append(_ byte: UInt8) {
     guard let place = extend(1) else { return }
-    place.storeBytes(of: byte, as: UInt8.self)
+    Self.store(byte, in: place, at: 0)
   }
 
   /// Appends the UTF-8 of a literal.
@@ -77,6 +84,7 @@ public struct OutputBuffer: ~Copyable {
   /// Appends bytes as they are.
   public mutating func append(_ bytes: Bytes) {
     guard bytes.count >= 0, let place = extend(bytes.count) else { return }
+    // Safe: `extend` gave as many bytes. They are not the buffer's own, whose views end when it changes.
     place.copyMemory(from: bytes.base, byteCount: bytes.count)
   }
 
@@ -121,9 +129,10 @@ public struct OutputBuffer: ~Copyable {
       rest /= 100
       // The tens digit is the low byte, because it comes first in memory.
       let text = 0x3030 &+ UInt16(truncatingIfNeeded: pair / 10 | (pair % 10) << 8)
+      // Safe: `index` has come down from `width` by two, and is not negative.
       place.storeBytes(of: text.littleEndian, toByteOffset: index, as: UInt16.self)
     }
-    if index == 1 { place.storeBytes(of: UInt8(truncatingIfNeeded: 0x30 &+ rest % 10), as: UInt8.self) }
+    if index == 1 { store(UInt8(truncatingIfNeeded: 0x30 &+ rest % 10), in: place, at: 0) }
   }
 
   /// Appends ISO 8601 in UTC with six decimals, truncated: `2015-10-20T07:09:33.611190Z`.
@@ -141,9 +150,10 @@ public struct OutputBuffer: ~Copyable {
     }
     guard let place = extend(27) else { return }
     let text = cachedText.view(0, 20)
+    // Safe: these are 20 of the 27.
     place.copyMemory(from: text.base, byteCount: text.count)
     Self.storeDecimal((nanoseconds &- second &* 1_000_000_000) / 1000, at: place + 20, width: 6)
-    place.storeBytes(of: UInt8(ascii: "Z"), toByteOffset: 26, as: UInt8.self)
+    Self.store(UInt8(ascii: "Z"), in: place, at: 26)
   }
 
   /// Appends `07:09:33.611190`, the time of day in UTC of nanoseconds since 1970, truncated.
@@ -152,11 +162,11 @@ public struct OutputBuffer: ~Copyable {
     let ofDay = seconds % 86400
     guard let place = extend(15) else { return }
     Self.storeDecimal(ofDay / 3600, at: place, width: 2)
-    place.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 2, as: UInt8.self)
+    Self.store(UInt8(ascii: ":"), in: place, at: 2)
     Self.storeDecimal(ofDay / 60 % 60, at: place + 3, width: 2)
-    place.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 5, as: UInt8.self)
+    Self.store(UInt8(ascii: ":"), in: place, at: 5)
     Self.storeDecimal(ofDay % 60, at: place + 6, width: 2)
-    place.storeBytes(of: UInt8(ascii: "."), toByteOffset: 8, as: UInt8.self)
+    Self.store(UInt8(ascii: "."), in: place, at: 8)
     Self.storeDecimal((nanoseconds &- seconds &* 1_000_000_000) / 1000, at: place + 9, width: 6)
   }
 
@@ -169,8 +179,8 @@ public struct OutputBuffer: ~Copyable {
   /// Appends two lower-case hexadecimal digits.
   mutating func appendHexadecimal(_ byte: UInt8) {
     guard let place = extend(2) else { return }
-    place.storeBytes(of: Self.digit(byte >> 4), as: UInt8.self)
-    place.storeBytes(of: Self.digit(byte & 15), toByteOffset: 1, as: UInt8.self)
+    Self.store(Self.digit(byte >> 4), in: place, at: 0)
+    Self.store(Self.digit(byte & 15), in: place, at: 1)
   }
 
   /// The lower-case hexadecimal digit of a value below 16.

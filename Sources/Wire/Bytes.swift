@@ -9,6 +9,8 @@ import CIntrinsics
 /// The view does not own its memory: it is valid while the burst, or the finished record, that it came from is.
 /// Each access checks its bounds. Outside there are zeros, and the access is counted as a parser fault (`noteFault`): that
 /// is a defect of the parser, never of the traffic, because parsers ask `count` or use `Cursor`, which throws instead.
+///
+/// Safe between threads: it only reads, and nobody writes to the memory while it is valid.
 public struct Bytes: BitwiseCopyable, @unchecked Sendable {
   public let base: UnsafeRawPointer
   /// The number of readable bytes.

@@ -107,6 +107,8 @@ public struct ListView<Element: BitwiseCopyable>: RandomAccessCollection {
   public subscript(index: Int) -> Element {
     guard UInt(bitPattern: index) < UInt(bitPattern: count) else {
       noteFault()
+      // Safe: the next line, decided when `Element` is known.
+      precondition(MemoryLayout<Element>.size <= MARTLET_ZEROS)
       return martlet_zeros().loadUnaligned(as: Element.self)
     }
     // Safe: the line above checked the index.

@@ -19,7 +19,7 @@ public struct MutableBytes: BitwiseCopyable {
   public func load<T: BitwiseCopyable>(_ type: T.Type, at offset: Int) -> T {
     guard contains(offset, MemoryLayout<T>.size) else {
       noteFault()
-      // Known when `T` is: no plugin keeps more in one value.
+      // Safe: the next line, decided when `T` is known. No plugin keeps more in one value.
       precondition(MemoryLayout<T>.size <= MARTLET_ZEROS)
       return martlet_zeros().loadUnaligned(as: T.self)
     }

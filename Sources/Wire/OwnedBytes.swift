@@ -6,6 +6,8 @@ import CIntrinsics
 ///
 /// Each access checks its bounds. A read outside gives zeros, a write outside does nothing, and either is counted as a fault
 /// (`noteFault`): that is a defect of the caller, never of what is written. Integers are stored in network byte order.
+///
+/// Safe between threads: it has one owner, and moves with it; who borrows it only reads.
 @frozen
 public struct OwnedBytes: ~Copyable, @unchecked Sendable {
   /// Where the bytes are; valid until the block grows or goes.

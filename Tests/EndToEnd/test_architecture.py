@@ -1,4 +1,5 @@
-"""Lower floors know nothing of upper ones: modules by their imports, folders by the names that their files use.
+"""Lower floors know nothing of upper ones: modules by their imports, folders by the names that their files use. And what the
+compiler does not check in memory has its reason beside it.
 
 Run as a script it prints every arrow between folders.
 """
@@ -52,6 +53,18 @@ RESERVED = {
 DECLARATION = re.compile(r"^(?P<indent> *)(?:@\w+(?:\([^)]*\))? +|(?:public|package|private|fileprivate|final|nonisolated) +)*"
                          r"(?:struct|class|enum|protocol|actor|typealias|func) +(?P<name>\w+)", re.M)
 NAME = re.compile(r"(?<![\w.])([A-Za-z_]\w*)")
+
+#: What takes memory for what the compiler cannot know it is.
+UNCHECKED = re.compile(r"assumingMemoryBound|withMemoryRebound|bindMemory|initializeMemory|copyMemory|storeBytes|loadUnaligned"
+                       r"|fromByteOffset|unsafelyUnwrapped|unsafeBitCast|Unmanaged|_withUnsafe|unsafeLoad")
+#: What lets several threads at one value.
+SHARED = re.compile(r"@unchecked Sendable|nonisolated\(unsafe\)")
+#: How many lines above such a line its reason may stand.
+REACH = 12
+MODIFIERS = r"^\s*(?:@\w+(?:\([^)]*\))? +|[a-z]+(?:\(\w+\))? +)*"
+FUNCTION = re.compile(MODIFIERS + r"(?:func +\S|init\b|deinit\b|subscript\b|var +\w+ *:[^=]*\{)")
+TYPE = re.compile(MODIFIERS + r"(?:struct|class|enum|protocol|actor|extension) +\w")
+
 
 
 def code(text):
@@ -160,6 +173,78 @@ def test_an_upward_arrow_is_seen():
                       ("let a = 1  // Upper", False), ("let a: Other.Upper", False)]:
         known = arrows({lower: ("Wire", code(use + "\n")), upper: declared})
         assert (("Wire", "Rendering") in known) == seen, use
+
+
+def enclosing(lines, number):
+    """The numbers of the heads of all that line `number` stands in, from the inside out; itself first."""
+    limit, is_tail = len(lines[number]), True
+    for above in range(number, -1, -1):
+        text = lines[above].lstrip()
+        if not text or (above < number and text.startswith(("//", "#"))):
+            continue
+        indent = len(lines[above]) - len(text)
+        # A head may have several lines, of which the last begins as far left as the first.
+        if indent < limit or (indent == limit and is_tail):
+            limit, is_tail = indent, text.startswith((")", "->", "{"))
+            yield above
+
+
+def remark(lines, number):
+    """The first line of the comment and the attributes right above line `number`."""
+    while number > 0 and lines[number - 1].lstrip().startswith(("//", "@")):
+        number -= 1
+    return number
+
+
+def has_reason(lines, number, word):
+    """Whether a comment says `word` at most `REACH` lines above line `number` and in its function, or at its type's head."""
+    reason = re.compile(rf"//.*\b{word}:")
+    heads = list(enclosing(lines, number))
+    kind = next((head for head in heads if TYPE.match(lines[head])), None)
+    function = next((head for head in heads if FUNCTION.match(lines[head])), number)
+    if kind is not None and function < kind:
+        function = number
+    first = max(remark(lines, function), number - REACH)
+    return (any(reason.search(line) for line in lines[first:number])
+            or (kind is not None and any(reason.search(line) for line in lines[remark(lines, kind):kind])))
+
+
+def without_reason(text):
+    """The numbers, from 1, of the lines that should say why they are safe, and do not."""
+    lines = text.splitlines()
+    return [number + 1 for number, line in enumerate(lines)
+            for pattern, word in [(UNCHECKED, "Safe"), (SHARED, "Safe between threads")]
+            if pattern.search(line.partition("//")[0]) and not has_reason(lines, number, word)]
+
+
+def test_unchecked_memory_has_its_reason_beside_it():
+    bare = [f"{path.relative_to(SOURCES)}:{number}" for path in sorted(SOURCES.rglob("*.swift"))
+            for number in without_reason(path.read_text())]
+    assert not bare, "\n".join(["say beside these, with 'Safe: …', which check makes them safe, or use a type that does:", *bare])
+
+
+def test_a_missing_reason_is_seen():
+    """The check itself: the line of each text whose reason is missing, or None."""
+    use = "    place.storeBytes(of: 1, as: UInt8.self)\n"
+    safe = "    // Safe: checked above.\n"
+    for text, line in [
+        ("struct A {\n  func f() {\n" + use + "  }\n}\n", 3),
+        ("struct A {\n  func f() {\n" + safe + use + "  }\n}\n", None),
+        # Of another function, too far above, of another type.
+        ("struct A {\n  func f() {\n" + safe + "  }\n  func g() {\n" + use + "  }\n}\n", 6),
+        ("struct A {\n  func f() {\n" + safe + "    g()\n" * REACH + use + "  }\n}\n", 4 + REACH),
+        ("/// Safe: it is.\nstruct B {\n}\nstruct A {\n  func f() {\n" + use + "  }\n}\n", 6),
+        # At the type's head, above a function whose head has several lines, inside of what is not a function.
+        ("/// Safe: it is.\nstruct A {\n  func f() {\n" + use + "  }\n}\n", None),
+        ("struct A {\n  // Safe: it is.\n  func f(\n    a: B\n  )\n    -> C\n  {\n" + use + "  }\n}\n", None),
+        ("func f() {\n" + safe + "    if a {\n  " + use + "    }\n}\n", None),
+        # In a comment; for threads, which is another question.
+        ("// storeBytes\n", None),
+        ("/// Safe: it is.\nclass A: @unchecked Sendable {\n}\n", 2),
+        ("/// Safe between threads: it is.\nclass A: @unchecked Sendable {\n  func f() {\n" + use + "  }\n}\n", 4),
+        ("/// Safe between threads: it is.\nclass A: @unchecked Sendable {\n}\n", None),
+    ]:
+        assert without_reason(text) == ([line] if line else []), text
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ static inline uint64_t martlet_mbuf_field(const struct rte_mbuf *mbuf, int32_t o
 static inline void martlet_mbuf_free_bulk(struct rte_mbuf **mbufs, uint16_t count) {
   rte_pktmbuf_free_bulk(mbufs, count);
 }
-/// Asks for the cache line at `address` for reading; never faults.
+/// Prefetches the cache line at `address` for reading; never faults.
 static inline void martlet_prefetch_read(const void *address) { rte_prefetch0(address); }
 /// Tells the CPU that this is a polling loop.
 static inline void martlet_pause(void) { rte_pause(); }

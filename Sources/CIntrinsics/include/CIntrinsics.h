@@ -56,7 +56,7 @@ enum { MARTLET_ZEROS = 4096 };
 extern const uint8_t martlet_zero_bytes[MARTLET_ZEROS];
 static inline const void *martlet_zeros(void) { return martlet_zero_bytes; }
 
-/// Asks for the cache line at `address` for reading and writing; never faults.
+/// Prefetches the cache line at `address` for reading and writing; never faults.
 static inline void martlet_prefetch(const void *address) { __builtin_prefetch(address, 1, 3); }
 
 /// A bit for each of the eight 16-bit `signatures` (16-byte aligned) that equals `signature`: bit i is lane i.

@@ -35,6 +35,7 @@ struct ControlLoop {
       status = rte_eal_remote_launch(
         { argument in
           CrashReport.lcore(rte_lcore_id(), "export")
+          // Safe: the argument is the one below, a loop that stays as long as the process.
           argument!.assumingMemoryBound(to: ExportLoop.self).pointee.main()
           return 0
         }, exporter.loop, exporter.lcore)
@@ -43,6 +44,7 @@ struct ControlLoop {
       status = rte_eal_remote_launch(
         { argument in
           CrashReport.lcore(rte_lcore_id(), "worker")
+          // Safe: the argument is the one below, a loop that stays as long as the process.
           argument!.assumingMemoryBound(to: WorkerLoop.self).pointee.main()
           return 0
         }, worker.loop, worker.lcore)

@@ -48,8 +48,10 @@ struct WorkerLink: BitwiseCopyable {
     self.records = records
     self.returned = returned
     self.export = export
-    // Two cache lines of its own, so that no two workers write one line.
+    // Lines of its own in pairs, as CPUs fetch them, so that no two workers write one.
+    precondition(MemoryLayout<LcoreCounters>.size <= 256)
     let memory = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 128)
+    // Safe: the precondition; nothing frees it.
     counters = memory.bindMemory(to: LcoreCounters.self, capacity: 1)
     counters.initialize(to: LcoreCounters())
   }

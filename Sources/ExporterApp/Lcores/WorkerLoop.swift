@@ -6,6 +6,8 @@ import FlowCore
 import Synchronization
 
 /// A worker lcore's loop with all that it owns.
+///
+/// Safe: `init` retains the worker and nothing releases it, so that it is there whenever the loop uses it.
 struct WorkerLoop {
   /// Packets per poll.
   static let burst = UInt16(FlowWorker.burstSize)
@@ -114,7 +116,7 @@ struct WorkerLoop {
   @inline(__always)
   private func cycles() -> UInt64 { takesCycles ? Clock.cycles() : 0 }
 
-  /// Describes the burst in `mbufs` to the engine, asking for the first line of every packet on the way, and calls
+  /// Describes the burst in `mbufs` to the engine, prefetching the first line of every packet on the way, and calls
   /// `look` for each mbuf; returns what they have on the wire at least, in octets.
   @inline(__always)
   private func makeFrames(_ count: Int, _ look: (OpaquePointer?, Int) -> Void) -> UInt64 {
@@ -122,6 +124,7 @@ struct WorkerLoop {
     var index = 0
     while index < count {
       let mbuf = mbufs[index]
+      // Safe: `count` mbufs came from the device, and each has a buffer.
       let data = martlet_mbuf_data(mbuf).unsafelyUnwrapped
       martlet_prefetch_read(data)
       let captured = UInt32(martlet_mbuf_data_length(mbuf))

@@ -9,6 +9,7 @@ enum SystemFiles {
     defer { closedir(handle) }
     var names: [String] = []
     while let entry = readdir(handle) {
+      // Safe: the member is an array of 256 CChar, and readdir ends what it puts there with NUL.
       let name = withUnsafePointer(to: &entry.pointee.d_name) {
         $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
       }

@@ -188,16 +188,16 @@ extension Engine {
     return finished > 0
   }
 
-  /// Asks for what `recycle` will read of the record's blocks.
+  /// Prefetches what `recycle` will read of the record's blocks.
   @inline(__always)
   func prefetchBlock(_ record: UnsafeMutableRawPointer) {
-    slab.pointee.prefetch(record.assumingMemoryBound(to: FlowRecord.self).pointee.blocks)
+    slab.pointee.prefetch(record.flowRecord.pointee.blocks)
   }
 
   /// Takes back a record that was exported, with its blocks.
   @inline(__always)
   mutating func recycle(_ record: UnsafeMutableRawPointer) {
-    let record = record.assumingMemoryBound(to: FlowRecord.self)
+    let record = record.flowRecord
     slab.pointee.giveBack(&record.pointee.blocks)
     table.giveBack(record.pointee.index)
   }

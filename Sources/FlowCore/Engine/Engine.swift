@@ -15,7 +15,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   static var faultCount: Int { MARTLET_TRACE_SLOTS }
   /// The sweep visits every bucket within this time, so that with a tick a timeout is at most 0.64 s late.
   static var sweepPeriod: UInt64 { 500_000_000 }
-  /// Groups of buckets whose memory the sweep asks for at once.
+  /// Groups of buckets that the sweep prefetches at once.
   static var handful: Int { 8 }
 
   var dissector: Dissector
@@ -121,6 +121,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     faults = .allocate(capacity: Self.faultCount)
     faults.initialize(repeating: 0, count: Self.faultCount)
     guard let offset = MemoryLayout<WorkerCounters>.offset(of: \.shortfalls) else { preconditionFailure() }
+    // Safe: at this offset of the counters, which are as old as the engine, lies a member of this type.
     shortfalls = (UnsafeMutableRawPointer(counters) + offset).assumingMemoryBound(to: PluginShortfalls.self)
     FlowRecord.checkLayout()
     noRecord = .allocate(capacity: 1)

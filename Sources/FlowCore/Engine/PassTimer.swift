@@ -6,7 +6,7 @@ import CIntrinsics
 public enum Pass: Int, CaseIterable, Sendable {
   /// Headers read, keys and hashes made, buckets asked for.
   case dissect
-  /// Signatures matched, records asked for.
+  /// Signatures matched, records prefetched.
   case find
   /// Plugins' states asked for.
   case states

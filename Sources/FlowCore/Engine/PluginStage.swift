@@ -129,24 +129,6 @@ struct PluginStage<Registry: PluginRegistry> {
   }
 }
 
-extension PluginSlot {
-  /// The plugin's state in a record.
-  @inline(__always)
-  fileprivate func state<P: FlowPlugin>(_ type: P.Type, _ record: UnsafeMutablePointer<FlowRecord>)
-    -> UnsafeMutablePointer<P.State>
-  {
-    // Safe: the layout gave each slot its own bytes behind the record's head, of the plugin's own types.
-    (UnsafeMutableRawPointer(record) + Int(stateOffset)).assumingMemoryBound(to: P.State.self)
-  }
-
-  /// The plugin itself.
-  @inline(__always)
-  func value<P: FlowPlugin>(_ type: P.Type) -> UnsafeMutablePointer<P> {
-    // Safe: the layout made it of this type, and it lives as long as the process.
-    plugin.assumingMemoryBound(to: P.self)
-  }
-}
-
 /// One call of one hook.
 private struct HookCall<Registry: PluginRegistry>: PluginVisitor {
   let hook: Hook

@@ -56,6 +56,7 @@ private struct FreeContextCall<Registry: PluginRegistry>: PluginVisitor {
   let memory: UnsafeMutableRawPointer
 
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
+    // Safe: `MakeContextCall` made it for the same slot, so of the same type; it is freed once, with the list.
     let place = memory.assumingMemoryBound(to: P.WorkerContext.self)
     slot.value(type).pointee.freeWorkerContext(place.pointee)
     place.deallocate()

@@ -106,7 +106,7 @@ private struct EnabledCheck<Registry: PluginRegistry>: PluginVisitor {
 
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     (name, sharesElements) = (P.name, P.sharesElements)
-    let run = DryRun(plugin: slot.plugin.assumingMemoryBound(to: P.self).pointee, slab: slab)
+    let run = DryRun(plugin: slot.value(type).pointee, slab: slab)
     fields = run.fieldsOfNothing()
     if let field = run.fieldThatComesAndGoes() {
       line =

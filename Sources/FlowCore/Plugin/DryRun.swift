@@ -41,6 +41,8 @@ final class DryRunSlab {
     guard self.filling != filling else { return }
     self.filling = filling
     let block = slab.pointee.reader.arena + Int(Self.unit) * 64
+    // Safe: the slab has two of the largest blocks behind its first unit, and this one is not larger; its first eight bytes
+    // are the header.
     block.initializeMemory(as: UInt8.self, repeating: filling, count: Self.size)
     block.storeBytes(of: 0, as: UInt32.self)
     block.storeBytes(of: UInt32(Self.sizeClass), toByteOffset: 4, as: UInt32.self)
@@ -133,6 +135,7 @@ struct DryRun<P: FlowPlugin> {
     let size = trailingOffset + plugin.trailingBytes
     let record = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
     defer { record.deallocate() }
+    // Safe: `size` bytes were allocated, and head, state and trailing bytes lie in them one behind the other.
     record.initializeMemory(as: UInt8.self, repeating: 0, count: size)
     (record + trailingOffset).initializeMemory(
       as: UInt8.self, repeating: filling.byte, count: size - trailingOffset)
@@ -141,8 +144,9 @@ struct DryRun<P: FlowPlugin> {
     for member in members { write(filling, into: member, of: record + stateOffset) }
 
     let trailing = MutableBytes(record + trailingOffset, count: plugin.trailingBytes)
+    // Safe: the state is there as above, and each of its members was made a value of its type.
     let state = (record + stateOffset).assumingMemoryBound(to: P.State.self)
-    let head = record.assumingMemoryBound(to: FlowRecord.self)
+    let head = record.flowRecord
     if finished {
       guard var context = try? plugin.makeWorkerContext() else { return FieldSequence() }
       defer { plugin.freeWorkerContext(context) }
@@ -166,23 +170,23 @@ struct DryRun<P: FlowPlugin> {
   }
 
   private func write(_ filling: Filling, into member: StateMember, of state: UnsafeMutableRawPointer) {
-    let start = state + member.offset
+    let place = MutableBytes(state + member.offset, count: member.size)
     switch member.kind {
     case .block:
-      start.storeBytes(of: filling.number == 0 ? 0 : DryRunSlab.unit, as: UInt32.self)
+      place.store(filling.number == 0 ? 0 : DryRunSlab.unit, at: 0)
     case .stored:
       let length = filling.byte == 0 ? 0 : min(filling.number, 100)
       let block = BlockReference(dryRun: length == 0 ? 0 : DryRunSlab.unit)
-      start.storeBytes(of: StoredBytes(block, length: Int(length)), as: StoredBytes.self)
+      place.store(StoredBytes(block, length: Int(length)), at: 0)
     case .number(let isSigned):
       let largest: UInt16 = member.size > 1 ? .max : isSigned ? 127 : 255
       var value = min(filling.number, largest)
       for offset in 0..<member.size {
-        start.storeBytes(of: UInt8(truncatingIfNeeded: value), toByteOffset: offset, as: UInt8.self)
+        place.store(UInt8(truncatingIfNeeded: value), at: offset)
         value >>= 8
       }
     case .other:
-      start.initializeMemory(as: UInt8.self, repeating: filling.byte, count: member.size)
+      for offset in 0..<member.size { place.store(filling.byte, at: offset) }
     }
   }
 }

@@ -95,6 +95,8 @@ public struct FinishedFlow {
 }
 
 /// Where the states of the enabled plugins lie in a record, by the plugins' types.
+///
+/// Safe between threads: nothing changes after `init`.
 struct PluginStates: BitwiseCopyable, @unchecked Sendable {
   struct Entry: BitwiseCopyable {
     var plugin: ObjectIdentifier

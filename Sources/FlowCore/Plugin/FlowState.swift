@@ -49,6 +49,7 @@ extension FlowState {
         byteCount: max(size, 1), alignment: max(MemoryLayout<Self>.alignment, 1)
       ) { buffer in
         guard let base = buffer.baseAddress else { return [] }
+        // Safe: the buffer has the bytes of one `Self`, or more, and its alignment; all of them are written first.
         base.initializeMemory(as: UInt8.self, repeating: filling, count: buffer.count)
         base.initializeMemory(as: Self.self, to: Self())
         return (0..<size).map { base.load(fromByteOffset: $0, as: UInt8.self) }

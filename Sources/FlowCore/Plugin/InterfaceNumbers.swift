@@ -1,6 +1,8 @@
 // What ingressInterface says of the ports that packets come from.
 
-/// The exported number of each port: set at start, read by the export lcore.
+/// The exported number of each port.
+///
+/// Safe between threads: the numbers are set before the first record, and after that only read.
 final class InterfaceNumbers: @unchecked Sendable {
   /// More than DPDK can be built for; port numbers beyond share one place.
   private static var ports: Int { 1024 }

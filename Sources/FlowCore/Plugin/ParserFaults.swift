@@ -5,6 +5,8 @@ import CIntrinsics
 ///
 /// They belong to the thread that calls `countHere`, and stay as long as the process: what a thread works on refers to
 /// them.
+///
+/// Safe between threads: only that thread counts, and a counter is one aligned word: others read what it was a moment ago.
 public struct ParserFaults: @unchecked Sendable {
   private let counters: UnsafeMutablePointer<UInt64>
 

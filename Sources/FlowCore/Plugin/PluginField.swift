@@ -14,7 +14,7 @@ public struct PluginField: Sendable {
 }
 
 /// Writes down what each field is.
-struct PluginFieldCollector: FieldListener {
+struct PluginFieldList: FieldListener {
   private(set) var fields: [PluginField] = []
 
   mutating func field(_ element: InformationElement, length: UInt16) {

@@ -5,7 +5,7 @@ import IPFIX
 import Rendering
 
 extension RecordSchema {
-  /// Adds `count` records to a message stream. The lines of the records after the one at hand are asked for meanwhile: another
+  /// Adds `count` records to a message stream. The lines of the records after the one at hand are prefetched meanwhile: another
   /// core has written them, and each would be waited for otherwise.
   @inline(__always)
   func appendAll(
@@ -33,11 +33,11 @@ extension RecordSchema {
     }
   }
 
-  /// How many records ahead their lines are asked for, and how many the blocks to which these refer.
+  /// How many records ahead their lines are prefetched, and how many the blocks to which these refer.
   private static var recordsAhead: Int { 6 }
   private static var blocksAhead: Int { 3 }
 
-  /// Asks for a record and the states of its plugins, up to eight lines.
+  /// Prefetches a record and the states of its plugins, up to eight lines.
   @inline(__always)
   private func prefetch(_ record: UnsafeMutableRawPointer?) {
     guard let record else { return }
@@ -48,11 +48,11 @@ extension RecordSchema {
     }
   }
 
-  /// Asks for the slab blocks that the record's plugins export.
+  /// Prefetches the slab blocks that the record's plugins export.
   @inline(__always)
   private func prefetchBlocks(_ record: UnsafeMutableRawPointer?) {
     guard storedBytes.slots != 0, let record else { return }
-    let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
+    let head = UnsafePointer(record.flowRecord)
     var rest = head.pointee.presence & storedBytes.slots
     guard rest != 0, let slab = readers[head.pointee.worker] else { return }
     while rest != 0 {
@@ -65,7 +65,7 @@ extension RecordSchema {
   @inline(__always)
   func renderRow(_ record: UnsafeMutableRawPointer, isReverse: Bool, into writer: inout CSVRecordWriter) {
     martlet_trace_record(record)
-    let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
+    let head = UnsafePointer(record.flowRecord)
     writeBasicsOfRow(head, isReverse: isReverse, into: &writer)
     let presence = head.pointee.presence & (isReverse ? reverseSlots : .max)
     var slot = 0
@@ -95,45 +95,46 @@ extension RecordSchema {
 
   /// The columns, and how many of them belong to each plugin.
   func columnsAndCounts() -> (columns: [InformationElement], counts: [Int]) {
-    var collector = ColumnList()
+    var list = ColumnList()
     withEmptyRecord { record, slab in
       for isVersion6 in [false, true] {
-        collector.restartBlock()
+        list.restartBlock()
         let key = Key(
           addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: isVersion6)
         let record = FlowRecord(key: key)
-        withUnsafePointer(to: record) { writeBasicsOfRow($0, isReverse: false, into: &collector) }
+        withUnsafePointer(to: record) { writeBasicsOfRow($0, isReverse: false, into: &list) }
       }
     }
-    collector.endBlock()
+    list.endBlock()
     var counts: [Int] = []
     for slot in 0..<pluginCount {
       withEmptyRecord { record, slab in
-        guard isUniflow else { return writeFields(of: slots[slot], record, slab, into: &collector) }
+        guard isUniflow else { return writeFields(of: slots[slot], record, slab, into: &list) }
         for isReverse in [false, true] {
-          collector.restartBlock()
-          uniflow(isReverse, &collector) { writeFields(of: slots[slot], record, slab, into: &$0) }
+          list.restartBlock()
+          uniflow(isReverse, &list) { writeFields(of: slots[slot], record, slab, into: &$0) }
         }
       }
-      counts.append(collector.blockCount)
-      collector.endBlock()
+      counts.append(list.blockCount)
+      list.endBlock()
     }
-    return (collector.columns, counts)
+    return (list.columns, counts)
   }
 
   /// The fields of the plugins, without the basic ones.
   func pluginFields() -> [PluginField] {
-    var collector = PluginFieldCollector()
+    var list = PluginFieldList()
     withEmptyRecord { record, slab in
-      for slot in 0..<pluginCount { writeFields(of: slots[slot], record, slab, into: &collector) }
+      for slot in 0..<pluginCount { writeFields(of: slots[slot], record, slab, into: &list) }
     }
-    return collector.fields
+    return list.fields
   }
 
   /// Calls `body` with a record whose states are all zero, to learn which fields there are.
   func withEmptyRecord(_ body: (UnsafeMutableRawPointer, SlabReader) -> Void) {
     let record = UnsafeMutableRawPointer.allocate(byteCount: layout.stride + 64, alignment: 64)
     defer { record.deallocate() }
+    // Safe: as many bytes were allocated, for a record and one unit of a slab.
     record.initializeMemory(as: UInt8.self, repeating: 0, count: layout.stride + 64)
     body(record, SlabReader(arena: record + layout.stride, units: 1))
   }

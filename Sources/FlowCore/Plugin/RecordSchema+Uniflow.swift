@@ -109,7 +109,7 @@ extension RecordSchema {
   /// Whether the flow has a record for its reverse direction, too.
   @inline(__always)
   public func hasReverseRecord(_ record: UnsafeMutableRawPointer) -> Bool {
-    isUniflow && record.assumingMemoryBound(to: FlowRecord.self).pointee.reversePackets > 0
+    isUniflow && record.flowRecord.pointee.reversePackets > 0
   }
 
   /// How many records `count` flows are: as many, and one more for each that has a reverse record.
@@ -127,7 +127,7 @@ extension RecordSchema {
   /// Adds the flow's one or two records to a message stream.
   @inline(never)
   func appendUniflows(_ record: UnsafeMutableRawPointer, to stream: inout MessageStream) {
-    let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
+    let head = UnsafePointer(record.flowRecord)
     let version: UInt64 = head.pointee.key.isVersion6 ? 1 : 0
     var isReverse = false
     while true {
@@ -150,7 +150,7 @@ extension RecordSchema {
     into writer: inout Writer
   ) {
     martlet_trace_record(record)
-    let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
+    let head = UnsafePointer(record.flowRecord)
     writeUniflowBasics(head, isReverse: isReverse, precision, into: &writer)
     let presence = head.pointee.presence & (isReverse ? reverseSlots : .max)
     uniflow(isReverse, &writer) { writer in

@@ -6,6 +6,9 @@ import Synchronization
 import Wire
 
 /// The enabled plugins' fields and the slabs that finished records refer to. Shared by all workers and the export lcore.
+///
+/// Safe between threads: after `init` only `workers` changes, which has a lock, and a worker's place in `readers`, which is set
+/// before the worker has records and read with those that came through its ring.
 public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   let layout: StateLayout<Registry>
   let states: PluginStates
@@ -86,7 +89,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   /// Records with the same key have the same fields.
   @inline(__always)
   public func key(_ record: UnsafeMutableRawPointer) -> UInt64 {
-    let record = record.assumingMemoryBound(to: FlowRecord.self)
+    let record = record.flowRecord
     return UInt64(record.pointee.presence) << 1 | (record.pointee.key.isVersion6 ? 1 : 0)
   }
 
@@ -97,7 +100,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     into writer: inout Writer
   ) {
     martlet_trace_record(record)
-    let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
+    let head = UnsafePointer(record.flowRecord)
     writeBasics(head, precision, into: &writer)
     var rest = head.pointee.presence
     while rest != 0 {
@@ -118,7 +121,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   func writeFields<Writer: FieldWriter & ~Copyable>(
     of slot: PluginSlot<Registry>, _ record: UnsafeMutableRawPointer, into writer: inout Writer
   ) {
-    let head = UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self))
+    let head = UnsafePointer(record.flowRecord)
     guard let slab = readers[head.pointee.worker] else { return }
     writeFields(of: slot, record, slab, into: &writer)
   }
@@ -134,7 +137,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
       var call = ExportCall(
         slot: slot, record: record,
         flow: FinishedFlow(
-          record: UnsafePointer(record.assumingMemoryBound(to: FlowRecord.self)), slab: slab, states: states,
+          record: UnsafePointer(record.flowRecord), slab: slab, states: states,
           trailing: MutableBytes(record + Int(slot.trailingOffset), count: Int(slot.trailingSize))),
         writer: writer)
       slot.registration.visit(&call)
@@ -153,7 +156,7 @@ private struct ExportCall<Registry: PluginRegistry, Writer: FieldWriter & ~Copya
 
   @inline(__always)
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    let state = (record + Int(slot.stateOffset)).assumingMemoryBound(to: P.State.self)
-    slot.plugin.assumingMemoryBound(to: P.self).pointee.export(state.pointee, flow, into: &writer.pointee)
+    let state = slot.state(type, record.flowRecord)
+    slot.value(type).pointee.export(state.pointee, flow, into: &writer.pointee)
   }
 }

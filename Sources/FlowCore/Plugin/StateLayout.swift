@@ -32,11 +32,31 @@ struct PluginSlot<Registry: PluginRegistry>: BitwiseCopyable {
   var plugin: UnsafeMutableRawPointer
 }
 
+extension PluginSlot {
+  /// The plugin's state in a record.
+  @inline(__always)
+  func state<P: FlowPlugin>(_ type: P.Type, _ record: UnsafeMutablePointer<FlowRecord>)
+    -> UnsafeMutablePointer<P.State>
+  {
+    // Safe: the layout gave each slot its own bytes behind the record's head, of the plugin's own types.
+    (UnsafeMutableRawPointer(record) + Int(stateOffset)).assumingMemoryBound(to: P.State.self)
+  }
+
+  /// The plugin itself.
+  @inline(__always)
+  func value<P: FlowPlugin>(_ type: P.Type) -> UnsafeMutablePointer<P> {
+    // Safe: the layout made it of this type, and it lives as long as the process.
+    plugin.assumingMemoryBound(to: P.self)
+  }
+}
+
 /// The enabled plugins in the order given, and the size of a record with all their states.
 ///
 /// It lives as long as the process: workers and the export lcore read it through `slots` without counting references.
 ///
 ///     record head 128 | byte streams, positions | state | state … | trailing bytes | …
+///
+/// Safe between threads: nothing changes after `init`, neither the slots nor the plugins.
 final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
   static var maximumPlugins: Int { 32 }
   let slots: UnsafeMutableBufferPointer<PluginSlot<Registry>>

@@ -26,19 +26,19 @@ struct FlowStreams: BitwiseCopyable {
     direction = isForward ? 0 : 1
   }
 
-  // Safe, all three: the layout keeps two streams behind the head, and two positions for each slot that has an offset.
-
+  /// The stream of the forward direction, and behind it that of the other.
+  @inline(__always) private var both: UnsafeMutablePointer<ByteStream> {
+    // Safe: `StateLayout` keeps `size(readers:)` bytes for them right behind the head, where any plugin reads streams.
+    (base + FlowRecord.size).assumingMemoryBound(to: ByteStream.self)
+  }
   /// The stream of the packet's direction.
-  @inline(__always) var own: UnsafeMutablePointer<ByteStream> {
-    (base + FlowRecord.size).assumingMemoryBound(to: ByteStream.self) + direction
-  }
+  @inline(__always) var own: UnsafeMutablePointer<ByteStream> { both + direction }
   /// The stream of the other direction.
-  @inline(__always) var other: UnsafeMutablePointer<ByteStream> {
-    (base + FlowRecord.size).assumingMemoryBound(to: ByteStream.self) + (1 &- direction)
-  }
+  @inline(__always) var other: UnsafeMutablePointer<ByteStream> { both + (1 &- direction) }
   /// How many of the kept bytes of the packet's direction a reader took whose positions begin at `offset`.
   @inline(__always)
   func position(_ offset: UInt32) -> UnsafeMutablePointer<UInt16> {
+    // Safe: `StateLayout` gave each slot that reads streams two positions at its offset; the direction is 0 or 1.
     (base + Int(offset)).assumingMemoryBound(to: UInt16.self) + direction
   }
 }

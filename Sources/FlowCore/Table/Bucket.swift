@@ -2,8 +2,20 @@
 import CIntrinsics
 
 /// One line of the table.
+///
+/// Safe: a line has 64 bytes, with eight values of each kind at their places; whoever takes one masks the lane.
 struct Bucket: BitwiseCopyable {
   let line: UnsafeMutableRawPointer
+
+  @inline(__always) private var signatures: UnsafeMutablePointer<UInt16> {
+    line.assumingMemoryBound(to: UInt16.self)
+  }
+  @inline(__always) private var records: UnsafeMutablePointer<UInt32> {
+    (line + 16).assumingMemoryBound(to: UInt32.self)
+  }
+  @inline(__always) private var dues: UnsafeMutablePointer<UInt16> {
+    (line + 48).assumingMemoryBound(to: UInt16.self)
+  }
 
   @inline(__always) func prefetch() { martlet_prefetch(line) }
 
@@ -23,19 +35,17 @@ struct Bucket: BitwiseCopyable {
 
   /// Notes how many of the bucket's flows are guests in other buckets, at most 255.
   func setGuests(_ number: UInt32) {
-    // Safe here and below: the lane is masked, and a bucket has eight.
-    let words = (line + 48).assumingMemoryBound(to: UInt16.self)
     var lane = 0
     while lane < 8 {
       let bit = UInt16(truncatingIfNeeded: number &>> UInt32(truncatingIfNeeded: lane)) & 1
-      words[lane] = words[lane] & ~1 | bit
+      dues[lane & 7] = dues[lane & 7] & ~1 | bit
       lane &+= 1
     }
   }
 
   @inline(__always)
   func recordIndex(_ lane: Int) -> UInt32 {
-    (line + 16).assumingMemoryBound(to: UInt32.self)[lane & 7]
+    records[lane & 7]
   }
 
   /// The place of the record with number `index`, whose signature is `signature`.
@@ -52,24 +62,23 @@ struct Bucket: BitwiseCopyable {
 
   @inline(__always)
   func set(lane: Int, signature: UInt16, record: UInt32) {
-    line.assumingMemoryBound(to: UInt16.self)[lane & 7] = signature
-    (line + 16).assumingMemoryBound(to: UInt32.self)[lane & 7] = record
+    signatures[lane & 7] = signature
+    records[lane & 7] = record
   }
 
   @inline(__always)
   func due(_ lane: Int) -> UInt16 {
-    (line + 48).assumingMemoryBound(to: UInt16.self)[lane & 7] & ~1
+    dues[lane & 7] & ~1
   }
 
   /// Notes when the sweep has to look at `lane`; the lowest bit stays.
   @inline(__always)
   func setDue(_ lane: Int, _ tick: UInt16) {
-    let words = (line + 48).assumingMemoryBound(to: UInt16.self)
-    words[lane & 7] = tick & ~1 | words[lane & 7] & 1
+    dues[lane & 7] = tick & ~1 | dues[lane & 7] & 1
   }
 
   @inline(__always)
   func clear(lane: Int) {
-    line.assumingMemoryBound(to: UInt16.self)[lane & 7] = 0
+    signatures[lane & 7] = 0
   }
 }

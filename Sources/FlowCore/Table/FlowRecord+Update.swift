@@ -72,6 +72,7 @@ extension UnsafeMutablePointer<FlowRecord> {
   /// The TCP flags seen in a direction.
   @inline(__always)
   func flags(_ direction: Int) -> UInt8 {
+    // Safe: `FlowRecord.checkLayout` holds: the two lie one behind the other.
     (UnsafeMutableRawPointer(self) + FlowRecord.flagsOffset).load(
       fromByteOffset: direction & 1, as: UInt8.self)
   }

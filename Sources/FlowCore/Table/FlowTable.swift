@@ -137,10 +137,10 @@ struct FlowTable: ~Copyable {
   func record(_ index: UInt32) -> UnsafeMutablePointer<FlowRecord> {
     guard Int(index) <= capacity else {
       noteFault()
-      return records.assumingMemoryBound(to: FlowRecord.self)
+      return records.flowRecord
     }
     // Safe: the number was checked; each record begins a cache line of the pool.
-    return (records + Int(index) &* stride).assumingMemoryBound(to: FlowRecord.self)
+    return (records + Int(index) &* stride).flowRecord
   }
 
   /// Takes a free record, or nil when all are in use.
@@ -330,7 +330,7 @@ struct FlowTable: ~Copyable {
 
   // MARK: New flows
 
-  /// Asks for what the `number`th new flow from here on will touch when it is put into bucket `index`: the record, the
+  /// Prefetches what the `number`th new flow from here on will touch when it is put into bucket `index`: the record, the
   /// group, where the table is full the records of the bucket, one of which has to go, and where it has guests elsewhere
   /// the bucket where it may be found.
   @inline(__always)
@@ -347,7 +347,7 @@ struct FlowTable: ~Copyable {
     if bucket.guests != 0 { guestBucket(hash, step: 0).prefetch() }
   }
 
-  /// Asks for the hot lines of the records at `lanes` of `bucket`.
+  /// Prefetches the hot lines of the records at `lanes` of `bucket`.
   @inline(__always)
   func prefetchRecords(of bucket: Bucket, lanes: UInt32) {
     var lanes = lanes

@@ -5,6 +5,6 @@ extension Packet {
   @inline(__always)
   var candidateRecord: UnsafeMutablePointer<FlowRecord>? {
     // Safe: only the engine sets it, and to nothing but records.
-    candidate?.assumingMemoryBound(to: FlowRecord.self)
+    candidate?.flowRecord
   }
 }

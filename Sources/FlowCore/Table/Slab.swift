@@ -74,6 +74,7 @@ struct Slab: ~Copyable {
       throw .noSlabMemory(bytes: bytes)
     }
     self.arena = arena
+    // Safe: `pagesSize` has given so many pages their memory, which is zeroed: each is a `Page` with the values declared.
     self.pages = pages.bindMemory(to: Page.self, capacity: Int(pageCount))
   }
 
@@ -113,7 +114,7 @@ struct Slab: ~Copyable {
     return BlockReference(unit: unit)
   }
 
-  /// Asks for the header of a flow's first block, which `giveBack` will read.
+  /// Prefetches the header of a flow's first block, which `giveBack` will read.
   @inline(__always)
   func prefetch(_ blocks: UInt32) {
     if blocks != 0, blocks < units { martlet_prefetch(arena + Int(blocks) &* 64) }
@@ -235,11 +236,14 @@ struct Slab: ~Copyable {
 }
 
 /// Reads blocks of one slab.
+///
+/// Safe between threads: a block is only its flow's, and who has the record of that reads it: the worker until it puts the
+/// record into a ring, the export lcore until it puts it into the ring back.
 public struct SlabReader: BitwiseCopyable, @unchecked Sendable {
   let arena: UnsafeMutableRawPointer
   let units: UInt32
 
-  /// Asks for a block's lines as far as its first `length` bytes of contents reach.
+  /// Prefetches a block's lines as far as its first `length` bytes of contents reach.
   @inline(__always)
   func prefetch(_ block: BlockReference, _ length: Int) {
     guard block.unit != 0, block.unit < units else { return }

@@ -53,10 +53,20 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
     return place
   }
 
+  /// Stores `value` in network byte order at a place of `take`, which was asked for all bytes up to the value's end.
+  @inlinable @inline(__always)
+  static func store<Value: FixedWidthInteger & BitwiseCopyable>(
+    _ value: Value, in place: UnsafeMutableRawPointer, at offset: Int
+  ) {
+    // Safe: `take` checked that so many bytes are there; each caller has the number a few lines above.
+    place.storeBytes(of: value.bigEndian, toByteOffset: offset, as: Value.self)
+  }
+
+  /// Writes `value` in network byte order, if it fits.
   @inlinable @inline(__always)
   mutating func store<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value) {
     guard let place = take(MemoryLayout<Value>.size) else { return }
-    place.storeBytes(of: value.bigEndian, as: Value.self)
+    Self.store(value, in: place, at: 0)
   }
 
   @inlinable @inline(__always)
@@ -80,15 +90,15 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
   @inlinable @inline(__always)
   public mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
     guard let place = take(16) else { return }
-    place.storeBytes(of: high.bigEndian, as: UInt64.self)
-    place.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
+    Self.store(high, in: place, at: 0)
+    Self.store(low, in: place, at: 8)
   }
 
   @inlinable @inline(__always)
   public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
     guard let place = take(6) else { return }
-    place.storeBytes(of: UInt32(truncatingIfNeeded: address >> 16).bigEndian, as: UInt32.self)
-    place.storeBytes(of: UInt16(truncatingIfNeeded: address).bigEndian, toByteOffset: 4, as: UInt16.self)
+    Self.store(UInt32(truncatingIfNeeded: address >> 16), in: place, at: 0)
+    Self.store(UInt16(truncatingIfNeeded: address), in: place, at: 4)
   }
 
   @inlinable @inline(__always)
@@ -109,13 +119,14 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
     // More than two octets can say never fits: report it like any record that is too long.
     guard let place = take(count <= 65535 ? prefix &+ count : Int.max) else { return }
     if prefix == 1 {
-      place.storeBytes(of: UInt8(truncatingIfNeeded: count), as: UInt8.self)
+      Self.store(UInt8(truncatingIfNeeded: count), in: place, at: 0)
     } else {
-      place.storeBytes(of: 255, as: UInt8.self)
-      place.storeBytes(of: UInt16(truncatingIfNeeded: count).bigEndian, toByteOffset: 1, as: UInt16.self)
+      Self.store(255 as UInt8, in: place, at: 0)
+      Self.store(UInt16(truncatingIfNeeded: count), in: place, at: 1)
     }
     bytes.withUnsafeBytes { source in
       guard let base = source.baseAddress else { return }
+      // Safe: `take` was asked for `count` bytes behind the prefix, as many as the span has.
       (place + prefix).copyMemory(from: base, byteCount: count)
     }
   }
@@ -133,6 +144,7 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
     while index < count {
       var value = entry(index).bigEndian
       // FixedWidthInteger does not promise BitwiseCopyable, so the bytes are copied; it compiles to one store.
+      // Safe: `beginList` took room for `count` entries of this width, which a value has; no value is at address 0.
       withUnsafeBytes(of: &value) {
         place.copyMemory(from: $0.baseAddress.unsafelyUnwrapped, byteCount: width)
       }
@@ -176,14 +188,12 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
     let length = count >= 0 && count <= 65535 ? header &+ count &* width : Int.max
     guard let place = take(length <= 65535 ? 3 &+ length : Int.max) else { return nil }
     let identifier = element.identifier & 0x7FFF | (enterpriseNumber == 0 ? 0 : 0x8000)
-    place.storeBytes(of: 255, as: UInt8.self)
-    place.storeBytes(of: UInt16(truncatingIfNeeded: length).bigEndian, toByteOffset: 1, as: UInt16.self)
-    place.storeBytes(of: 3, toByteOffset: 3, as: UInt8.self)
-    place.storeBytes(of: identifier.bigEndian, toByteOffset: 4, as: UInt16.self)
-    place.storeBytes(of: UInt16(truncatingIfNeeded: width).bigEndian, toByteOffset: 6, as: UInt16.self)
-    if enterpriseNumber != 0 {
-      place.storeBytes(of: enterpriseNumber.bigEndian, toByteOffset: 8, as: UInt32.self)
-    }
+    Self.store(255 as UInt8, in: place, at: 0)
+    Self.store(UInt16(truncatingIfNeeded: length), in: place, at: 1)
+    Self.store(3 as UInt8, in: place, at: 3)
+    Self.store(identifier, in: place, at: 4)
+    Self.store(UInt16(truncatingIfNeeded: width), in: place, at: 6)
+    if enterpriseNumber != 0 { Self.store(enterpriseNumber, in: place, at: 8) }
     return place + (3 &+ header)
   }
 }

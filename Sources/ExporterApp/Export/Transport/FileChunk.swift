@@ -3,7 +3,8 @@ import Wire
 
 /// Lines or messages that are written together. Lines have no units: each is one record.
 ///
-/// Whoever made it changes it until it is in a queue, and the writer's thread has it afterwards.
+/// Safe between threads: whoever made it changes it until it is in a queue, and the queue is under `FileWriter`'s lock; who
+/// takes it out of there has it alone.
 final class FileChunk: @unchecked Sendable {
   /// One message: where it ends, and how many records it holds.
   struct Unit: BitwiseCopyable, Sendable {

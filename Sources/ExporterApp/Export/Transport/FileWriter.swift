@@ -8,6 +8,9 @@ import Wire
 ///
 /// What is in the file is whole: where a write took a part and the rest finds no room, the part is cut off again up to
 /// the last whole line or message, and the rest is tried until there is room, or until the end.
+///
+/// Safe between threads: `state` has its lock, `file` and `complaint` are the thread's alone once it runs, semaphores are for
+/// several threads, and the rest does not change.
 final class FileWriter: @unchecked Sendable {
   private struct State: ~Copyable {
     var queue = FileQueue()
@@ -73,12 +76,14 @@ final class FileWriter: @unchecked Sendable {
       let body: @Sendable () -> Void
       init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
+    // Safe: retained once here; given back once, by the thread, or at the end where none has started.
     let context = Unmanaged.passRetained(Context(body))
     var thread = pthread_t()
     let code = Signals.blockingAll {
       pthread_create(
         &thread, nil,
         { context in
+          // Safe: what `pthread_create` gets below, of this class; the thread takes it once.
           if let context { Unmanaged<Context>.fromOpaque(context).takeRetainedValue().body() }
           return nil
         }, context.toOpaque())

@@ -22,6 +22,7 @@ struct SocketAddress: BitwiseCopyable, Equatable, Sendable {
   /// Calls `body` with the address as the socket calls want it.
   func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
     withUnsafePointer(to: storage) { storage in
+      // Safe: sockaddr_storage is made to be seen as any socket address: as long as the longest and aligned for all.
       body(UnsafeRawPointer(storage).assumingMemoryBound(to: sockaddr.self), length)
     }
   }
@@ -110,12 +111,14 @@ final class HostResolver: Sendable {
 
   private func startThread() {
     var thread = pthread_t()
+    // Safe: retained once here; given back once, by the thread, or below where none has started.
     let context = Unmanaged.passRetained(self)
     let code = Signals.blockingAll {
       pthread_create(
         &thread, nil,
         { context in
           guard let context else { return nil }
+          // Safe: what `pthread_create` gets below, of this class; the thread takes it once.
           let resolver = Unmanaged<HostResolver>.fromOpaque(context).takeRetainedValue()
           CrashReport.thread("the thread that looks names up")
           let (addresses, reason) = resolver.lookUp(numericOnly: false)

@@ -9,6 +9,7 @@ struct DNSScratch: BitwiseCopyable {
   /// Takes memory for `count` bytes, which `free` gives back.
   init(count: Int) {
     base = .allocate(byteCount: max(1, count), alignment: 16)
+    // Safe: as many bytes were allocated.
     base.initializeMemory(as: UInt8.self, repeating: 0, count: max(1, count))
     self.count = count
   }
