@@ -31,6 +31,7 @@ extension QUIC {
       }
       (self.mask, self.payload) = (mask, payload)
       memory = .allocate(byteCount: InitialCipher.size, alignment: 64)
+      // Safe: as many bytes were allocated.
       memory.initializeMemory(as: UInt8.self, repeating: 0, count: InitialCipher.size)
     }
 
@@ -129,10 +130,12 @@ extension QUIC {
 
 extension Bytes {
   @inline(__always)
+  // Safe: bytes are bytes; the caller gives their count along.
   fileprivate var octets: UnsafePointer<UInt8> { base.assumingMemoryBound(to: UInt8.self) }
 }
 
 extension MutableBytes {
   @inline(__always)
+  // Safe: bytes are bytes; the caller gives their count along.
   fileprivate var octets: UnsafeMutablePointer<UInt8> { base.assumingMemoryBound(to: UInt8.self) }
 }

@@ -32,6 +32,7 @@ struct QUICWorker: BitwiseCopyable {
     guard let cipher = QUIC.InitialCipher() else { return nil }
     self.cipher = cipher
     base = .allocate(byteCount: QUICWorker.size, alignment: 64)
+    // Safe: as many bytes were allocated.
     base.initializeMemory(as: UInt8.self, repeating: 0, count: QUICWorker.size)
   }
 
