@@ -50,7 +50,33 @@ struct HostilePacket {
       variation: .length),
     // Payload in both directions, of which each takes a block.
     HostilePacket(shape: .contents, plugin: "idpcontent", payload: [UInt8](repeating: 0x5A, count: 1310)),
+    // Initial packets of QUIC that no key opens, as many as are tried in a datagram.
+    HostilePacket(shape: .initials, plugin: "quic", isTCP: false, payload: (0..<4).flatMap(initial)),
+    // Pipelined requests, of which each is a record of its own, as many as a packet makes.
+    HostilePacket(
+      shape: .requests, plugin: "http",
+      payload: (0..<72).flatMap { _ in Array("GET / HTTP/1.0\r\n\r\n".utf8) }),
+    // The first packet of an SSH client behind its version, its lists of algorithms as long as a segment has room for.
+    HostilePacket(shape: .offers, plugin: "ssh", payload: keyExchange(of: 1290)),
   ]
+
+  /// An Initial packet of QUIC version 1 (RFC 9000 section 17.2.2) of 310 bytes, with an id of its own.
+  private static func initial(_ number: Int) -> [UInt8] {
+    [0xC3, 0, 0, 0, 1, 8] + [UInt8](repeating: UInt8(number + 1), count: 8) + [0, 0, 0x41, 0x24]
+      + [UInt8](repeating: 0x5A, count: 292)
+  }
+
+  /// SSH's version and a packet with a KEXINIT message (RFC 4253 section 7.1) of ten lists, together of `length` bytes.
+  private static func keyExchange(of length: Int) -> [UInt8] {
+    func word(_ value: Int) -> [UInt8] { [0, 0, UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)] }
+    let version = Array("SSH-2.0-x\r\n".utf8)
+    let room = (length - version.count - 6 - 16 - 10 * 4 - 5) / 10
+    let list = Array((0..<room).map { $0 % 10 == 9 ? UInt8(ascii: ",") : UInt8(ascii: "a") })
+    let message =
+      [20] + [UInt8](repeating: 0x5A, count: 16) + (0..<10).flatMap { _ in word(list.count) + list }
+    let body = message + [0, 0, 0, 0, 0]
+    return version + word(body.count + 1) + [0] + body
+  }
 
   /// A TLS record with a ClientHello of that many cipher suites, in no order and of five digits each, and that many empty
   /// extensions.

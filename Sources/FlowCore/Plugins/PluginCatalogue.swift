@@ -39,9 +39,26 @@ public enum PluginCatalogue {
     return selections
   }
 
+  /// The names of all plugins in order.
+  static let names: [String] = options.keys.sorted()
+
+  /// What each plugin's options are called. Apart from `all`, which tries every option out, so that a command line is read at
+  /// once.
+  private static let options: [String: [String]] = {
+    var lister = OptionLister()
+    BuiltInPlugins.visitAll(&lister)
+    return lister.options
+  }()
+
   private static func isOption(_ word: String, of plugin: String) -> Bool {
-    all.first { $0.name == plugin }?.options.contains { $0.name == word } ?? false
+    options[plugin]?.contains(word) ?? false
   }
+}
+
+private struct OptionLister: PluginVisitor {
+  var options: [String: [String]] = [:]
+
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) { options[P.name] = P.options.map(\.name) }
 }
 
 private struct PluginLister: PluginVisitor {

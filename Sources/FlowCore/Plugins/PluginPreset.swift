@@ -12,7 +12,7 @@ public enum PluginPreset: String, CaseIterable, Sendable {
   /// The plugins in the order of their fields, as `--plugins` takes them.
   private var words: String {
     switch self {
-    case .all: PluginCatalogue.all.map(\.name).joined(separator: ",")
+    case .all: PluginCatalogue.names.joined(separator: ",")
     case .ml: "pstats,phists,nettisa,bstats,tls,quic"
     case .security: "tls:certificates,quic,dns,http,ssh,smtp,basicplus"
     }

@@ -169,7 +169,7 @@ public enum ParserInput {
   // MARK: DNS
 
   private static func readDNS(_ message: Bytes) -> String? {
-    _ = DNSHeader.isSurely(message)
+    _ = DNSReader.isSurely(message)
     var reader = DNSReader(message)
     guard let header = DNSHeader(message), reader.skipQuestions(min(header.questions, 8)) else { return nil }
     for _ in 0..<64 {
