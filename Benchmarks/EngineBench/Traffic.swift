@@ -14,7 +14,8 @@ struct TrafficKind {
     /// Flows whose endpoints are alike to an unseeded, linear hash (XOR, CRC, symmetric Toeplitz).
     case alike
     /// See `HostilePacket.all`.
-    case suites, fingerprint, extensions, options, sessions, resets, lengths, contents, initials, requests, offers
+    case suites, fingerprint, extensions, options, sessions, resets, lengths, contents, initials, requests,
+      offers
   }
 
   var shape = Shape.ordinary
