@@ -34,13 +34,14 @@ public struct FlowContext<Plugin: FlowPlugin> {
   /// When the last counted packet was received.
   @inline(__always) public var last: UInt64 { record.pointee.last }
 
-  /// Says at which offset of `trailing` the flow's next packet will be noted: that line is prefetched for it. Where several
-  /// plugins say so the last one is heard.
+  /// Says at which offset of `trailing`, a multiple of 8, the flow's next packet will be noted: where that begins a cache line
+  /// the line is prefetched for the packet. Where several plugins say so the last one is heard.
   @inline(__always)
   public func expectNext(at offset: Int) {
-    // Safe: only the distance of two addresses of one record is taken.
-    let distance = UnsafeRawPointer(trailing.base) + offset - UnsafeRawPointer(record)
-    record.pointee.expectedLine = max(0, distance) &>> 6
+    let address = UnsafeRawPointer(trailing.base) + offset
+    // Records begin at a line's start. Safe: only the distance of two addresses of one record is taken.
+    guard Int(bitPattern: address) & 0x38 == 0 else { return }
+    record.pointee.expectedLine = max(0, address - UnsafeRawPointer(record)) &>> 6
   }
 
   /// A block with room for `length` bytes that the flow keeps until it was exported; nil, and counted, when the worker

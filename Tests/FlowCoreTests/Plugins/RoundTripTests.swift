@@ -236,8 +236,8 @@ import Wire
   private var answer: [UInt8] { bytes("cf000000010008f067a5502a4262b5004075", length: 1200) }
   /// RFC 9001 appendix A.4.
   private var retry: [UInt8] { bytes("ff000000010008f067a5502a4262b5746f6b656e", length: 36) }
-  /// Type 1: 0-RTT.
-  private var early: [UInt8] { bytes("d300000001088394c8f03e5157080000449e", length: 1200) }
+  /// Type 1: 0-RTT, which has no token.
+  private var early: [UInt8] { bytes("d300000001088394c8f03e51570800449f", length: 1200) }
   private let short: [UInt8] = [0x4C, 0xFE, 0x41, 0x89, 0x65, 0x5E, 0x5C, 0xD5, 0x5C, 0x41]
 
   @Test func theHandshakeOfQUIC() throws {
