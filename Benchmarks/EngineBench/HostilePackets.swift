@@ -51,7 +51,7 @@ struct HostilePacket {
     // Payload in both directions, of which each takes a block.
     HostilePacket(shape: .contents, plugin: "idpcontent", payload: [UInt8](repeating: 0x5A, count: 1310)),
     // Initial packets of QUIC that no key opens, as many as are tried in a datagram.
-    HostilePacket(shape: .initials, plugin: "quic", isTCP: false, payload: (0..<4).flatMap(initial)),
+    HostilePacket(shape: .initials, plugin: "quic", isTCP: false, payload: (0..<4).flatMap { _ in initial }),
     // Pipelined requests, of which each is a record of its own, as many as a packet makes.
     HostilePacket(
       shape: .requests, plugin: "http",
@@ -60,11 +60,9 @@ struct HostilePacket {
     HostilePacket(shape: .offers, plugin: "ssh", payload: keyExchange(of: 1290)),
   ]
 
-  /// An Initial packet of QUIC version 1 (RFC 9000 section 17.2.2) of 310 bytes, with an id of its own.
-  private static func initial(_ number: Int) -> [UInt8] {
-    [0xC3, 0, 0, 0, 1, 8] + [UInt8](repeating: UInt8(number + 1), count: 8) + [0, 0, 0x41, 0x24]
-      + [UInt8](repeating: 0x5A, count: 292)
-  }
+  /// An Initial packet of QUIC version 1 (RFC 9000 section 17.2.2) of 310 bytes.
+  private static let initial =
+    [0xC3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x41, 0x24] + [UInt8](repeating: 0x5A, count: 292)
 
   /// SSH's version and a packet with a KEXINIT message (RFC 4253 section 7.1) of ten lists, together of `length` bytes.
   private static func keyExchange(of length: Int) -> [UInt8] {

@@ -27,14 +27,18 @@ public enum PluginPreset: String, CaseIterable, Sendable {
     return schema.layout.stride - FlowRecord.size
   }
 
-  /// What `presets` and the plugins named one by one come to: these as they are named, and behind them what the presets add.
-  /// The word `all` among the names stands for its preset.
+  /// What `presets` and the plugins named one by one come to: these as they are named, and behind them what the presets add,
+  /// with the options that any of them gives. The word `all` among the names stands for its preset.
   public static func expand(_ presets: [PluginPreset], _ named: [PluginSelection]) -> [PluginSelection] {
     var selections = named.filter { $0.name != PluginPreset.all.rawValue || !$0.options.isEmpty }
     let sets = presets + (selections.count < named.count ? [.all] : [])
-    for selection in sets.flatMap(\.selections)
-    where !selections.contains(where: { $0.name == selection.name }) {
-      selections.append(selection)
+    let own = selections.count
+    for selection in sets.flatMap(\.selections) {
+      guard let known = selections.firstIndex(where: { $0.name == selection.name }) else {
+        selections.append(selection)
+        continue
+      }
+      if known >= own, selections[known].options.isEmpty { selections[known].options = selection.options }
     }
     return selections
   }

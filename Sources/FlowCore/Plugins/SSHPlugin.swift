@@ -116,12 +116,15 @@ struct SSHPlugin: FlowPlugin {
     version.starts(with: "SSH-2") || version.starts(with: "SSH-1.99")
   }
 
-  /// Whether the flow's source is the server: it is not where a handshake was seen, which clients begin. Else the server is the
-  /// side with the lower port.
+  /// Whether the flow's source is the server: the side with SSH's port, whatever came first in the capture. Without it, it is
+  /// not where a connection was seen to begin, of which the answer may be missing; else the server is the side with the lower
+  /// port.
   private func isServerFirst(_ flow: FlowContext<Self>, _ packet: PacketView) -> Bool {
     let record = flow.record.pointee
-    if record.forwardFlags & record.reverseFlags & TCPFlags.syn != 0 { return false }
-    return record.key.sourcePort < record.key.destinationPort
+    let (source, destination) = (record.key.sourcePort, record.key.destinationPort)
+    if (source == Self.port) != (destination == Self.port) { return source == Self.port }
+    if record.forwardFlags & TCPFlags.syn != 0, record.reversePackets > 0 { return false }
+    return source < destination
   }
 
   /// Keeps what is exported of a list of algorithms.

@@ -27,6 +27,9 @@ struct PluginPresetTests {
     #expect(security == ["vlan", "http", "tls:certificates", "quic", "dns", "ssh", "smtp", "basicplus"])
     #expect(Array(names([], "pstats:packets=5,all").prefix(2)) == ["pstats:packets=5", "basicplus"])
     #expect(names([], "pstats:packets=5,all").filter { $0.hasPrefix("pstats") }.count == 1)
+    #expect(names([.ml, .security]).contains("tls:certificates"))
+    #expect(names([.all, .security]).contains("tls:certificates"))
+    #expect(names([.security], "tls").contains("tls"))
     #expect(names([.ml, .security]).filter { $0.hasPrefix("tls") }.count == 1)
   }
 

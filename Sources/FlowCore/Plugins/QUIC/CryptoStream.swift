@@ -14,8 +14,10 @@ enum CryptoStream {
   private static let mostRanges = 32
   private static let headSize = 4 + 4 * mostRanges
   static let limit = 8184 - headSize
-  /// The least that a block is taken for.
+  /// The least that a block is taken for, and how many bytes must have arrived before a larger one is: a single short packet
+  /// cannot take that.
   private static let smallest = 2040 - headSize
+  private static let leastForMore = 512
 
   /// Forgets what the block has, if there is one.
   static func clear(_ block: BlockReference, _ blocks: FlowBlocks) {
@@ -37,6 +39,7 @@ enum CryptoStream {
     guard frame.offset >= 0, frame.offset < end else { return }
     let old = blocks.contents(block)
     if block.isNone || headSize &+ end > old.count {
+      guard end <= smallest || arrived(old) &+ frame.bytes.count >= leastForMore else { return }
       guard let larger = blocks.take(headSize &+ max(end, smallest)) else { return }
       if block.isNone {
         clear(larger, blocks)
@@ -51,6 +54,18 @@ enum CryptoStream {
   }
 
   // MARK: Ranges
+
+  /// How many bytes the ranges have together.
+  private static func arrived(_ contents: MutableBytes) -> Int {
+    guard contents.count > 0 else { return 0 }
+    var sum = 0
+    var index = 0
+    while index < count(contents) {
+      sum &+= end(contents, index) &- start(contents, index)
+      index &+= 1
+    }
+    return sum
+  }
 
   private static func count(_ contents: MutableBytes) -> Int {
     min(Int(contents.load(UInt16.self, at: 0)), mostRanges)

@@ -14,7 +14,7 @@ struct QUICWorker: BitwiseCopyable {
   }
 
   /// The most CRYPTO frames of a packet; browsers send some twenty.
-  private static var mostFrames: Int { 64 }
+  private static var mostFrames: Int { 32 }
   /// The most bytes of what `QUICHello` puts together.
   private static var longestNames: Int { 2304 }
   private static var messageOffset: Int { 8 &* mostFrames }
@@ -107,7 +107,7 @@ struct QUICWorker: BitwiseCopyable {
   // MARK: A packet's frames
 
   /// Notes the CRYPTO frames of a packet in the order of their offsets; returns how many there are. Those behind what a
-  /// stream holds, or beyond 64, are left out.
+  /// stream holds, or beyond 32, are left out.
   private func sortFrames(_ payload: Bytes, _ version: UInt32) -> Int {
     let memory = memory
     var reader = QUIC.FrameReader(payload, version: version)

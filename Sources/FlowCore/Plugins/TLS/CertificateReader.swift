@@ -3,8 +3,8 @@ import Wire
 
 /// What the option `certificates` of tls keeps of a flow, behind its state.
 struct CertificateReader: BitwiseCopyable {
-  /// The longest certificate that is read.
-  static let longestLeaf = 8192
+  /// The longest certificate that is read: what a slab block of 8 KiB holds.
+  static let longestLeaf = 8184
   /// How far the stream may be from the ServerHello: in packets, so that a reader never waits for ever.
   private static let mostPackets: UInt8 = 128
 
@@ -26,9 +26,8 @@ struct CertificateReader: BitwiseCopyable {
       case .leaf(let length):
         // The chain behind a longer one is not of interest either.
         guard length <= CertificateReader.longestLeaf else { return false }
+        // Memory is taken for what arrives, not for what is announced.
         leafLength = UInt16(truncatingIfNeeded: length)
-        guard let block = blocks.take(length) else { return false }
-        leaf.block = block
       case .piece(let piece, let isLast):
         guard blocks.append(piece, to: &leaf, limit: Int(leafLength)) else { return false }
         guard isLast else { continue }

@@ -68,6 +68,8 @@ extension HelloReader {
       UInt32(fragment.number) << 16 | (fragment.type == TLS.HandshakeType.serverHello ? 0x8000 : 0)
       | UInt32(truncatingIfNeeded: fragment.length)
     if !isCollecting || fragmented != message {
+      // What would be refused there must not take a block here.
+      guard fragment.offset <= PieceBuffer.window else { return nil }
       guard PieceBuffer.begin(&block, room: fragment.offset &+ fragment.body.count, &blocks) else {
         return nil
       }

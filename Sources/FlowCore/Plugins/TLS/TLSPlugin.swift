@@ -77,7 +77,14 @@ struct TLSPlugin: FlowPlugin {
     _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>
   ) -> Reading {
     if state.limit == 0 { decideLimit(&state, stream.bytes, packet) }
-    if readsCertificates, isCertificate(state, stream) { return readCertificate(&state, stream, &flow) }
+    if readsCertificates, state.isReadingCertificate {
+      if isCertificate(state, stream) { return readCertificate(&state, stream, &flow) }
+      // Of the other side nothing more is wanted than its hello.
+      if state.hasServerHello, state.hasClientHello {
+        return conclude(&state, nil, .stream, isForward: stream.isForward, &flow).contains(.done)
+          ? .done : .all
+      }
+    }
     var reader = stream.isForward ? state.forward : state.reverse
     let wasCollecting = reader.isCollecting
     let outcome = reader.take(stream, &flow.blocks)
@@ -117,6 +124,7 @@ struct TLSPlugin: FlowPlugin {
       hello.version >= TLS.Version.ssl3, hello.version < TLS.Version.tls13
     else { return }
     state.certificate = stream.isForward ? .inForward : .inReverse
+    extend(&state, by: TLSPlugin.helloLimit)
     var reader = CertificateReader()
     if !reader.take(stream.bytes.dropFirst(start), &flow.blocks) { state.certificate = .over }
     flow.trailing.store(reader, at: 0)

@@ -134,6 +134,39 @@ import Wire
     for lie in lies { expectNone(try record([TLSBuilder.records(hello + lie)])) }
   }
 
+  @Test func hellosBehindTheServersChangeNothing() throws {
+    let stream = TLSBuilder.records(Self.flight([Self.leaf, [9]]))
+    var conversation = Conversation(.tcp)
+    conversation.handshake()
+    conversation.client(Self.client)
+    conversation.server(Array(stream[..<200]))
+    let other = TLSBuilder.clientHello(extensions: TLSBuilder.serverName("fake.example"))
+    conversation.client(TLSBuilder.records(TLSBuilder.message(1, other)))
+    conversation.server(Array(stream[200...]))
+    let record = try #require(try conversation.run(plugins: ["tls:certificates"]).first)
+    #expect(record.text("cesnet:TLSSNI") == "")
+    expectLeaf(record, chain: 2)
+  }
+
+  @Test func certificatesThatAreOnlyAnnouncedTakeNoMemory() throws {
+    // ServerHello, and the head of a Certificate message with a leaf of 8184 bytes.
+    let hello = TLSBuilder.message(2, TLSBuilder.serverHello(extensions: []))
+    let message = [11, 0, 0x1F, 0xFE, 0, 0x1F, 0xFB, 0, 0x1F, 0xF8] as [UInt8]
+    let stream = TLSBuilder.join([22, 3, 3], TLSBuilder.word(hello.count + 4 + 0x1FFE), hello, message)
+    var frames: [CapturedFrame] = []
+    for port in 0..<400 {
+      var conversation = Conversation(.tcp, clientPort: UInt16(2000 + port))
+      conversation.handshake()
+      conversation.client(Self.client)
+      conversation.server(stream)
+      frames += conversation.frames
+    }
+    // The slab has 1 MiB: 400 blocks of 512 bytes for the hellos, but not of 8 KiB.
+    let run = try Capture(frames: frames).run(plugins: ["tls:certificates"], configuration: .small)
+    #expect(run.records.count == 400)
+    #expect(run.counters.slabFull == 0)
+  }
+
   @Test func gapBeforeTheCertificateEndsReading() throws {
     let stream = TLSBuilder.records(Self.flight([Self.leaf]))
     var conversation = Conversation(.tcp)

@@ -115,4 +115,18 @@ import Testing
     #expect(records.count == datagram.count)
     #expect(!records.contains { !TLSBuilder.fields($0).isEmpty })
   }
+
+  @Test func fragmentsFarBehindTheStartTakeNoMemory() throws {
+    let body = [UInt8](repeating: 0x5A, count: 16000)
+    let last = try #require(TLSBuilder.datagrams(1, body, fragment: 15990).last)
+    var frames: [CapturedFrame] = []
+    for port in 0..<400 {
+      var conversation = Conversation(.udp, clientPort: UInt16(2000 + port))
+      conversation.client(last)
+      frames += conversation.frames
+    }
+    // A block of 32 KiB for each would be twelve times what the slab has.
+    let counters = try Capture(frames: frames).run(plugins: ["tls"], configuration: .small).counters
+    #expect(counters.slabFull == 0)
+  }
 }
