@@ -80,8 +80,8 @@ def speed():
     return textwrap.fill(
         f"On one core of a virtual machine it adds {added('no plugin')} per packet to the {row('receive-only')[0]} that "
         f"receiving it costs, and {added('pstats,tls,ovpn,idpcontent')} with the plugins pstats, tls, ovpn and "
-        "idpcontent, over a mix of real traffic; ipfixprobe 5.7 adds about 300 and 640 ns over the same mix where receiving costs 89. "
-        "[docs/performance.md](docs/performance.md) says how that is measured.",
+        "idpcontent, over a mix of real traffic; ipfixprobe 5.7 adds about 300 and 640 ns over the same mix where "
+        "receiving costs 89. [docs/performance.md](docs/performance.md) says how that is measured.",
         120, break_long_words=False, break_on_hyphens=False)
 
 
