@@ -5,7 +5,7 @@
 #   ./bench.sh                     all: engine export live queues plugins memif
 #   ./bench.sh live queues         only these
 #
-# Wants root for hugepages (live, queues, plugins and memif), two CPUs and nobody else at work; about a quarter of an hour.
+# Wants root for hugepages (live, queues, plugins and memif), two CPUs and nobody else at work; about half an hour.
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 
