@@ -313,8 +313,13 @@ struct FlowTable: ~Copyable {
 
   /// The table is empty: nothing is due for as long as can be said.
   func settleAll(tick: UInt16) {
-    // Safe: there is a tick for each group.
-    earliest.update(repeating: tick & ~1 &+ UInt16(2 * FlowTable.farthestTicks), count: Int(groupCount))
+    let last = tick & ~1 &+ UInt16(2 * FlowTable.farthestTicks)
+    var group = 0
+    while group < Int(truncatingIfNeeded: groupCount) {
+      // Safe: there is a tick for each group.
+      earliest[group] = last
+      group &+= 1
+    }
   }
 
   // MARK: Order
