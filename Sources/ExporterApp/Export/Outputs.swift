@@ -42,14 +42,19 @@ final class Outputs {
 
   /// Opens every output of the plan.
   ///
-  /// - Parameter live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
-  /// - Throws: a file that cannot be made.
-  init(_ plan: OutputPlan, _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool) throws(Failure) {
+  /// - Parameters:
+  ///   - live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
+  ///   - number: which export lcore's outputs these are, from 0: each has its own spools.
+  /// - Throws: a file or a spool that cannot be made.
+  init(
+    _ plan: OutputPlan, _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool, number: Int = 0
+  ) throws(Failure) {
     var entries: [Entry] = []
     for index in plan.entries.indices {
       do {
         let output = try Self.open(
-          plan.entries[index].url, others: plan.otherFiles(than: index), settings, schema: schema, live: live)
+          plan.entries[index].url, others: plan.otherFiles(than: index), settings, schema: schema, live: live,
+          number: number)
         entries.append(Entry(plan.entries[index].argument, output))
       } catch {
         for entry in entries { entry.output.close() }
@@ -66,7 +71,8 @@ final class Outputs {
   }
 
   private static func open(
-    _ url: ExportURL, others: [FileIdentity], _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool
+    _ url: ExportURL, others: [FileIdentity], _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool,
+    number: Int
   ) throws(ExportError) -> any Output {
     var configuration = MessageStream.Configuration()
     configuration.observationDomain = settings.observationDomain
@@ -77,6 +83,18 @@ final class Outputs {
     let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: settings.drainTimeout.seconds)
     func file(_ path: String?) throws(ExportError) -> FileWriter {
       try FileWriter(path: path, policy: filePolicy, others: others)
+    }
+    func session(
+      _ connection: any ByteConnection, _ scheme: String, _ host: String, _ port: UInt16
+    ) throws(ExportError) -> any MessageTransport {
+      let name = "\(scheme)://\(host):\(port)"
+      guard let spool = settings.spool else {
+        return TCPTransport(connection, name: name, policy: policy, queueCapacity: 16 << 20)
+      }
+      let directory = SpoolDirectory.name(
+        [scheme, host, String(port)] + (number > 0 ? [String(number)] : []))
+      return SpoolTransport(
+        connection, name: name, spool: try Spool(spool, name: directory), policy: policy)
     }
     switch url.destination {
     case .udp(let host, let port):
@@ -89,7 +107,8 @@ final class Outputs {
     case .tcp(let host, let port):
       return IPFIXOutput(
         configuration, schema: schema,
-        transport: TCPTransport(host: host, port: port, socketOptions: url.socket, policy: policy))
+        transport: try session(
+          TCPConnection(host: host, port: port, options: url.socket), "tcp", host, port))
     case .file(.ipfix, let path):
       return IPFIXOutput(configuration, schema: schema, transport: FileTransport(try file(path)))
     case .file(.json, let path):

@@ -63,8 +63,8 @@ enum Live {
     let workers = try crew(map, timekeeper: timekeeper, field: field, configuration, schema: schema)
     // Last, when nothing else can fail: until here no file was touched.
     var outputs: [Outputs] = []
-    for _ in map.exporters {
-      outputs.append(try Outputs(plan, configuration, schema: schema, live: true))
+    for number in map.exporters.indices {
+      outputs.append(try Outputs(plan, configuration, schema: schema, live: true, number: number))
     }
     let control = control(
       map, ports: ports, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals)

@@ -11,6 +11,10 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
   case sameFile(path: String)
   /// Writing failed; what was not written is lost and counted.
   case cannotWrite(path: String, code: Int32)
+  /// A directory for a spool cannot be made, or not written; `code` is an errno.
+  case cannotSpool(path: String, code: Int32)
+  /// Another program, or another output, has this directory for its spool.
+  case spoolInUse(path: String)
   /// The reader of a pipe went away.
   case readerGone(path: String)
 
@@ -30,6 +34,10 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
     case .cannotWrite(let path, EFBIG):
       "cannot write \(path): the file is as large as 'ulimit -f' or the file system allows; move it away and send SIGHUP"
     case .cannotWrite(let path, let code): "cannot write \(path): \(errorText(code))"
+    case .cannotSpool(let path, let code):
+      "cannot keep a spool in \(path): \(errorText(code)); give --spool a directory that you may write to"
+    case .spoolInUse(let path):
+      "cannot keep a spool in \(path): another Martlet, or another --export to the same collector, has it; give each its own"
     case .readerGone(let path): "nobody reads \(path) any more"
     }
   }

@@ -56,7 +56,7 @@ final class FileWriter: @unchecked Sendable {
     progress = .allocate(capacity: 1)
     sem_init(work, 0, 0)
     sem_init(progress, 0, 0)
-    let code = Self.start { [self] in
+    let code = DetachedThread.start { [self] in
       CrashReport.thread("the writer of \(self.path)")
       run()
     }
@@ -68,28 +68,6 @@ final class FileWriter: @unchecked Sendable {
     sem_destroy(progress)
     work.deallocate()
     progress.deallocate()
-  }
-
-  /// Starts a thread that gets no signals; 0 or an errno.
-  private static func start(_ body: @escaping @Sendable () -> Void) -> Int32 {
-    final class Context: Sendable {
-      let body: @Sendable () -> Void
-      init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-    }
-    // Safe: retained once here; given back once, by the thread, or at the end where none has started.
-    let context = Unmanaged.passRetained(Context(body))
-    var thread = pthread_t()
-    let code = Signals.blockingAll {
-      pthread_create(
-        &thread, nil,
-        { context in
-          // Safe: what `pthread_create` gets below, of this class; the thread takes it once.
-          if let context { Unmanaged<Context>.fromOpaque(context).takeRetainedValue().body() }
-          return nil
-        }, context.toOpaque())
-    }
-    if code == 0 { pthread_detach(thread) } else { context.release() }
-    return code
   }
 
   // The owner's side.

@@ -167,19 +167,3 @@ final class HostResolver: Sendable {
     return (SocketAddresses(addresses), reason)
   }
 }
-
-/// Waiting times that double, from one second to thirty.
-struct BackOff {
-  private var seconds: UInt64 = 1
-  /// Nanoseconds of the monotonic clock before which nothing should be tried.
-  private(set) var retryAt: UInt64 = 0
-
-  func isDue(_ now: Moment) -> Bool { now.monotonic >= retryAt }
-
-  mutating func failed(_ now: Moment) {
-    retryAt = now.monotonic &+ seconds &* 1_000_000_000
-    seconds = min(seconds &* 2, 30)
-  }
-
-  mutating func succeeded() { self = BackOff() }
-}

@@ -35,6 +35,8 @@ protocol ByteConnection: AnyObject {
   func detectEnd() -> String?
   /// Octets that the other side has not acknowledged.
   var unacknowledged: Int { get }
+  /// Whether the last connection ended in order: the collector had read all that was acknowledged.
+  var endedInOrder: Bool { get }
   /// Says that no more bytes come.
   func finishSending()
   /// Sleeps until there may be something to do, at most so long.
@@ -60,6 +62,8 @@ final class TCPConnection: ByteConnection {
   /// The first of `candidates` that was not tried.
   private var nextCandidate = 0
   private var backOff = BackOff()
+  /// The other side's end of the stream was seen. A system that ends with something unread resets the connection instead.
+  private(set) var endedInOrder = false
   /// When the attempt that is under way began; 0 when there is none.
   private var startedAt: UInt64 = 0
 
@@ -130,6 +134,7 @@ final class TCPConnection: ByteConnection {
     setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, size)
     state = .connected
     startedAt = 0
+    endedInOrder = false
     nextCandidate = candidates.count
     backOff.succeeded()
     return .opened
@@ -156,6 +161,8 @@ final class TCPConnection: ByteConnection {
       if count > 0 { return .sent(count) }
       let code = errno
       if count == 0 || code == EAGAIN { return .full }
+      // After a reset alone it is ECONNRESET; this is what follows the end of the other side's stream.
+      if code == EPIPE { endedInOrder = true }
       if code != EINTR { return .broken("\(resolver.host): \(errorText(code))") }
     }
   }
@@ -166,7 +173,10 @@ final class TCPConnection: ByteConnection {
       recv(socket, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
     }
     let code = errno
-    if count == 0 { return "\(resolver.host): the collector closed the connection" }
+    if count == 0 {
+      endedInOrder = true
+      return "\(resolver.host): the collector closed the connection"
+    }
     return count < 0 && code != EAGAIN && code != EINTR
       ? "\(resolver.host): \(errorText(code))" : nil
   }
