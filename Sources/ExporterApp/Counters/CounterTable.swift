@@ -81,6 +81,10 @@ enum CounterTable {
       name: "export faults", kind: .counter, unit: .faults,
       help: "parser faults while the fields of records were written",
       source: .export({ sum($0.parserFaults) }, ofOutput: { _ in 0 })),
+    output(
+      "TLS refused", .connections,
+      "connections to a collector that either side ended in TLS's handshake: certificate, name, version"
+    ) { $0.refusals },
     output("spooled", .records, "records written to the spool (--spool)") { $0.spooled },
     output("spool delivered", .records, "records sent from the spool, of earlier runs too") {
       $0.spoolDelivered

@@ -89,7 +89,7 @@ final class Outputs {
     ) throws(ExportError) -> any MessageTransport {
       let name = "\(scheme)://\(host):\(port)"
       guard let spool = settings.spool else {
-        return TCPTransport(connection, name: name, policy: policy, queueCapacity: 16 << 20)
+        return TCPTransport(connection, name: name, policy: policy)
       }
       let directory = SpoolDirectory.name(
         [scheme, host, String(port)] + (number > 0 ? [String(number)] : []))
@@ -105,10 +105,15 @@ final class Outputs {
         configuration, schema: schema,
         transport: UDPTransport(host: host, port: port, socketOptions: url.socket, policy: policy))
     case .tcp(let host, let port):
+      let tcp = TCPConnection(host: host, port: port, options: url.socket)
+      let connection: any ByteConnection = url.compression == .lz4 ? LZ4Connection(tcp) : tcp
       return IPFIXOutput(
         configuration, schema: schema,
-        transport: try session(
-          TCPConnection(host: host, port: port, options: url.socket), "tcp", host, port))
+        transport: try session(connection, "tcp", host, port))
+    case .tls(let host, let port):
+      let connection = try TLSConnection(host: host, port: port, options: url.socket, settings: url.tls)
+      return IPFIXOutput(
+        configuration, schema: schema, transport: try session(connection, "tls", host, port))
     case .file(.ipfix, let path):
       return IPFIXOutput(configuration, schema: schema, transport: FileTransport(try file(path)))
     case .file(.json, let path):

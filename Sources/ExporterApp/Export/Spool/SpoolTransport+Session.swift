@@ -15,6 +15,9 @@ extension SpoolTransport {
       complaint.resolve("connected")
       own.connections &+= 1
     case .failed(let reason): noteTrouble(reason)
+    case .refused(let reason):
+      own.refusals &+= 1
+      noteTrouble(reason)
     }
     if let delay = connection.delay(now) {
       trouble = delay

@@ -183,6 +183,10 @@ final class SpoolTransport: MessageTransport {
     }
   }
 
+  func reopen() {
+    if let trouble = connection.reload() { complaint.say(trouble) }
+  }
+
   func tick(now: Moment, announcement: () -> SharedBytes) -> TransportEvent {
     _ = work(now, announcement)
     // Otherwise only a later send would notice.

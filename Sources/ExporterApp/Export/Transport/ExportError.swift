@@ -15,6 +15,8 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
   case cannotSpool(path: String, code: Int32)
   /// Another program, or another output, has this directory for its spool.
   case spoolInUse(path: String)
+  /// A certificate, a key or authorities that cannot be used; the text names file and reason.
+  case credentials(String)
   /// The reader of a pipe went away.
   case readerGone(path: String)
 
@@ -38,6 +40,7 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
       "cannot keep a spool in \(path): \(errorText(code)); give --spool a directory that you may write to"
     case .spoolInUse(let path):
       "cannot keep a spool in \(path): another Martlet, or another --export to the same collector, has it; give each its own"
+    case .credentials(let text): text
     case .readerGone(let path): "nobody reads \(path) any more"
     }
   }

@@ -259,7 +259,7 @@ final class FileWriter: @unchecked Sendable {
         guard !isOver else { return .stopped(offset, nil) }
         var waiting = pollfd(fd: file.descriptor, events: Int16(POLLOUT), revents: 0)
         poll(&waiting, 1, 100)
-      } else if code == EPIPE {
+      } else if code == EPIPE || code == ECONNRESET {
         return .stopped(offset, .readerGone(path: path))
       } else if code != EINTR {
         return .stopped(offset, .cannotWrite(path: path, code: code))
@@ -284,7 +284,7 @@ final class FileWriter: @unchecked Sendable {
         return false
       }
       complaint.say("\(error); waiting for another reader")
-      file.closeFIFO()
+      file.closeReader()
     } else if file.kind == .regular {
       complaint.say("\(error); trying again until there is room")
     } else {
@@ -297,10 +297,10 @@ final class FileWriter: @unchecked Sendable {
     return !isOver
   }
 
-  /// Waits until somebody reads the FIFO; false when time is over.
+  /// Waits until somebody reads the FIFO or the socket; false when time is over.
   private func waitForReader() -> Bool {
     let start = Clock.monotonic()
-    while !file.openFIFO() {
+    while !file.openReader() {
       guard !isOver else { return false }
       if Clock.monotonic() &- start > 1_000_000_000 {
         complaint.say("nobody reads it; waiting for a reader")
