@@ -22,7 +22,7 @@ struct SpoolSettings: Equatable, Sendable {
       size = size.dropLast()
     }
     guard !size.isEmpty, size.allSatisfy({ $0.isASCII && $0.isNumber }), let number = Int(size),
-      number <= Int.max >> 10 >> shift
+      number <= (Int.max >> 10) >> shift
     else { throw wanted }
     octets = number << shift
     guard octets >= Self.least else {

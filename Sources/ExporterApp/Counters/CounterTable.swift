@@ -93,7 +93,8 @@ enum CounterTable {
       $0.spoolWaiting
     },
     output(
-      "sent again", .records, "records that a broken connection made doubtful: the collector may have them twice"
+      "sent again", .records,
+      "records that a broken connection made doubtful: the collector may have them twice"
     ) { $0.repeated },
     output(
       "spool torn", .records,

@@ -68,6 +68,20 @@ final class Outputs {
     if entries.isEmpty {
       Console.warning("no --export: flows are counted but go nowhere (as --export udp://collector:4739)")
     }
+    if number == 0, let spool = settings.spool { Self.warn(about: spool, plan) }
+  }
+
+  /// Says what --spool does not do for these exports.
+  private static func warn(about spool: SpoolSettings, _ plan: OutputPlan) {
+    let names = plan.entries.compactMap { $0.url.spoolName(0) }
+    if names.isEmpty {
+      Console.warning("--spool is for tcp:// and tls:// exports, of which there is none: it keeps nothing")
+    }
+    for waiting in SpoolDirectory.waiting(in: spool.directory)
+    where !names.contains(where: { waiting == $0 || waiting.hasPrefix($0 + "_") }) {
+      Console.warning(
+        "\(spool.directory)/\(waiting) has records for a collector that no --export names: they stay there")
+    }
   }
 
   private static func open(
@@ -84,15 +98,10 @@ final class Outputs {
     func file(_ path: String?) throws(ExportError) -> FileWriter {
       try FileWriter(path: path, policy: filePolicy, others: others)
     }
-    func session(
-      _ connection: any ByteConnection, _ scheme: String, _ host: String, _ port: UInt16
-    ) throws(ExportError) -> any MessageTransport {
-      let name = "\(scheme)://\(host):\(port)"
-      guard let spool = settings.spool else {
+    func session(_ connection: any ByteConnection, name: String) throws(ExportError) -> any MessageTransport {
+      guard let spool = settings.spool, let directory = url.spoolName(number) else {
         return TCPTransport(connection, name: name, policy: policy)
       }
-      let directory = SpoolDirectory.name(
-        [scheme, host, String(port)] + (number > 0 ? [String(number)] : []))
       return SpoolTransport(
         connection, name: name, spool: try Spool(spool, name: directory), policy: policy)
     }
@@ -109,11 +118,12 @@ final class Outputs {
       let connection: any ByteConnection = url.compression == .lz4 ? LZ4Connection(tcp) : tcp
       return IPFIXOutput(
         configuration, schema: schema,
-        transport: try session(connection, "tcp", host, port))
+        transport: try session(connection, name: "tcp://\(host):\(port)"))
     case .tls(let host, let port):
       let connection = try TLSConnection(host: host, port: port, options: url.socket, settings: url.tls)
       return IPFIXOutput(
-        configuration, schema: schema, transport: try session(connection, "tls", host, port))
+        configuration, schema: schema,
+        transport: try session(connection, name: "tls://\(host):\(port)"))
     case .file(.ipfix, let path):
       return IPFIXOutput(configuration, schema: schema, transport: FileTransport(try file(path)))
     case .file(.json, let path):
@@ -208,5 +218,19 @@ final class Outputs {
     }
     if lost > 0 { return .lost("\(lost) records were lost on the way out: \(reasons)") }
     return failure.map { .general($0.description) }
+  }
+}
+
+extension ExportURL {
+  /// The name of the collector's directory in --spool's; nil for what is not spooled.
+  ///
+  /// - Parameter number: which export lcore's, from 0.
+  fileprivate func spoolName(_ number: Int) -> String? {
+    let lcore = number > 0 ? [String(number)] : []
+    switch destination {
+    case .tcp(let host, let port): return SpoolDirectory.name(["tcp", host, String(port)] + lcore)
+    case .tls(let host, let port): return SpoolDirectory.name(["tls", host, String(port)] + lcore)
+    default: return nil
+    }
   }
 }

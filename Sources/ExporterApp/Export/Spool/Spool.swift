@@ -229,8 +229,8 @@ final class Spool: @unchecked Sendable {
       state.seek = nil
       return (seek, state.isRead && state.results.count < 4)
     }
-    if let seek { worker.reader.seek(seek) }
-    guard isWanted, let chunk = worker.reader.next(worker.log) else { return false }
+    if let seek { worker.seek(seek) }
+    guard isWanted, let chunk = worker.next() else { return false }
     state.withLock { state in
       // Somebody wants something else now.
       guard state.seek == nil, state.isRead else { return }

@@ -12,17 +12,24 @@ struct SpoolDirectory: ~Copyable {
   ///
   /// - Throws: the directory cannot be made or written, or somebody has it.
   init(_ parent: String, name: String) throws(ExportError) {
-    path = "\(parent)/\(name)"
+    let path = "\(parent)/\(name)"
+    lock = try Self.locked(parent, path)
+    self.path = path
+  }
+
+  /// Makes the directories and takes the lock; the lock's descriptor.
+  private static func locked(_ parent: String, _ path: String) throws(ExportError) -> Int32 {
     for directory in [parent, path] where mkdir(directory, 0o750) != 0 && errno != EEXIST {
       throw .cannotSpool(path: directory, code: errno)
     }
-    lock = open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o640)
+    let lock = open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o640)
     guard lock >= 0 else { throw .cannotSpool(path: path, code: errno) }
     guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno
       close(lock)
       throw code == EWOULDBLOCK ? .spoolInUse(path: path) : .cannotSpool(path: path, code: code)
     }
+    return lock
   }
 
   deinit { if lock >= 0 { close(lock) } }

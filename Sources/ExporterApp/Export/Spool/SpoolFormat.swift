@@ -70,7 +70,9 @@ struct SegmentHeader {
   init?(_ bytes: Bytes) {
     guard let length = Self.length(bytes), bytes.count >= length else { return nil }
     let templates = bytes.slice(Self.fixedLength, length &- Self.fixedLength)
-    guard bytes.load(UInt32.self, at: 36) == SpoolFormat.checksum(bytes.prefix(36), templates) else { return nil }
+    guard bytes.load(UInt32.self, at: 36) == SpoolFormat.checksum(bytes.prefix(36), templates) else {
+      return nil
+    }
     run = bytes.load(UInt64.self, at: 8)
     first = SpoolPosition(
       message: bytes.load(UInt64.self, at: 16), record: bytes.load(UInt64.self, at: 24))

@@ -22,7 +22,7 @@ struct SpoolLog: ~Copyable {
     case failed(Int32)
   }
 
-  private let directory: SpoolDirectory
+  private var directory: SpoolDirectory
   /// Octets that all segments may have.
   private let limit: Int
   /// Octets after which a new segment is begun: what is delivered is removed in such pieces.

@@ -41,7 +41,9 @@ struct SpoolMemory {
     octets &+= chunk.octets
   }
 
-  private func chunk(at index: Int) -> SpoolChunk? { index >= head && index < chunks.count ? chunks[index] : nil }
+  private func chunk(at index: Int) -> SpoolChunk? {
+    index >= head && index < chunks.count ? chunks[index] : nil
+  }
 
   /// The chunk that has the message with this number; nil when none has. O(log chunks).
   func chunk(holding message: UInt64) -> SpoolChunk? {

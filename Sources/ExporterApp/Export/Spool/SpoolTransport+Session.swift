@@ -160,7 +160,8 @@ extension SpoolTransport {
       }
       let result =
         inPreamble
-        ? preamble.withBytes { connection.send($0.dropFirst(preambleSent)) } : connection.send(queue.pending())
+        ? preamble.withBytes { connection.send($0.dropFirst(preambleSent)) }
+        : connection.send(queue.pending())
       switch result {
       case .full: return sent > 0
       case .broken(let reason):
@@ -171,7 +172,11 @@ extension SpoolTransport {
         gaveUp = false
         own.bytes &+= UInt64(clamping: count)
         window.noteSent(count)
-        if inPreamble { removePreamble(count) } else { queue.removeSent(count) { _, _ in own.messages &+= 1 } }
+        if inPreamble {
+          removePreamble(count)
+        } else {
+          queue.removeSent(count) { _, _ in own.messages &+= 1 }
+        }
       }
     }
     return sent > 0

@@ -107,8 +107,10 @@ final class SpoolTransport: MessageTransport {
     if needsTemplates, templates.count > 0 {
       needsTemplates = !take(templates, units: Self.units(of: templates), now, announcement)
     }
-    let isTaken =
-      !needsTemplates && take(SharedBytes(copying: batch.contents), units: units, now, announcement)
+    var isTaken = false
+    if !needsTemplates {
+      isTaken = take(SharedBytes(copying: batch.contents), units: units, now, announcement)
+    }
     if !isTaken { lose(batch.records) }
     if hasTemplates {
       templates = announcement()
@@ -179,7 +181,8 @@ final class SpoolTransport: MessageTransport {
       }
     own.lose(records, cause)
     if records > 0 {
-      complaint.say(status.isEmpty ? "the collector is too slow: records are lost" : "\(status): records are lost")
+      complaint.say(
+        status.isEmpty ? "the collector is too slow: records are lost" : "\(status): records are lost")
     }
   }
 

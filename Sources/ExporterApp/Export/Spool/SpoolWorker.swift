@@ -5,7 +5,7 @@ import Wire
 /// The files of a spool. One thread has them.
 struct SpoolWorker: ~Copyable {
   var log: SpoolLog
-  var reader = SpoolReader()
+  private var reader = SpoolReader()
   private let stateFile: Int32
   private var saved = SpoolState()
   /// The chunk's unit that is to be written next.
@@ -47,6 +47,12 @@ struct SpoolWorker: ~Copyable {
     guard state != saved, writeState(state) == 0 else { return }
     saved = state
   }
+
+  /// Has reading begin at the message with this number.
+  mutating func seek(_ number: UInt64) { reader.seek(number) }
+
+  /// The next messages that are on the disk; see `SpoolReader`.
+  mutating func next() -> SpoolChunk? { reader.next(log) }
 
   /// Whether a disk that failed was left alone for long enough.
   var mayTry: Bool { retryAt == 0 || Clock.monotonic() >= retryAt }
