@@ -13,7 +13,9 @@ struct BackOff {
   /// An attempt failed: the next one is for later.
   mutating func failed(_ now: Moment) {
     let whole = seconds &* 1_000_000_000
-    retryAt = now.monotonic &+ whole / 2 &+ UInt64.random(in: 0...whole / 2)
+    var chance = SystemRandomNumberGenerator()
+    let part: UInt64 = chance.next()
+    retryAt = now.monotonic &+ whole / 2 &+ part.multipliedFullWidth(by: whole / 2).high
     seconds = min(seconds &* 2, 30)
   }
 

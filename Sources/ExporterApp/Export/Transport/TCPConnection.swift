@@ -82,8 +82,10 @@ final class TCPConnection: ByteConnection {
   /// The first of `candidates` that was not tried.
   private var nextCandidate = 0
   private var backOff = BackOff()
-  /// The other side's end of the stream was seen. A system that ends with something unread resets the connection instead.
+  /// The other side's end of the stream was seen, and no error before. A system that ends with something unread resets the
+  /// connection instead.
   private(set) var endedInOrder = false
+  private var hasFailed = false
   /// When the attempt that is under way began; 0 when there is none.
   private var startedAt: UInt64 = 0
 
@@ -155,6 +157,7 @@ final class TCPConnection: ByteConnection {
     state = .connected
     startedAt = 0
     endedInOrder = false
+    hasFailed = false
     nextCandidate = candidates.count
     backOff.succeeded()
     return .opened
@@ -182,9 +185,7 @@ final class TCPConnection: ByteConnection {
       if count > 0 { return .sent(count) }
       let code = errno
       if count == 0 || code == EAGAIN { return .full }
-      // After a reset alone it is ECONNRESET; this is what follows the end of the other side's stream.
-      if code == EPIPE { endedInOrder = true }
-      if code != EINTR { return .broken("\(resolver.host): \(errorText(code))") }
+      if code != EINTR { return .broken(failure(code)) }
     }
   }
 
@@ -201,10 +202,18 @@ final class TCPConnection: ByteConnection {
     let code = errno
     if count > 0 { return .octets(count) }
     if count == 0 {
-      endedInOrder = true
+      endedInOrder = !hasFailed
       return .ended("\(resolver.host): the collector closed the connection")
     }
-    return code == EAGAIN || code == EINTR ? .nothing : .ended("\(resolver.host): \(errorText(code))")
+    return code == EAGAIN || code == EINTR ? .nothing : .ended(failure(code))
+  }
+
+  /// Notes how the connection ended. A reset is told once, as ECONNRESET, and looks like an end in order from then on; one
+  /// that follows such an end is EPIPE.
+  private func failure(_ code: Int32) -> String {
+    if code != EPIPE { hasFailed = true }
+    endedInOrder = !hasFailed
+    return "\(resolver.host): \(errorText(code))"
   }
 
   var unacknowledged: Int {
