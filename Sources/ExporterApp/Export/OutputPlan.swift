@@ -29,6 +29,9 @@ struct OutputPlan {
       let url: ExportURL
       do { url = try ExportURL(parsing: argument) } catch { throw .usage(error.description) }
       entries.append(Entry(argument: argument, url: url))
+      if case .tls = url.destination {
+        do { _ = try TLSContext(url.tls) } catch { throw .usage("--export \(argument): \(error)") }
+      }
       guard case .file(_, let path) = url.destination else { continue }
       let identity = path.map { FileIdentity(path: $0) } ?? FileIdentity(descriptor: 1)
       if let identity, self.inputs.contains(identity) {
