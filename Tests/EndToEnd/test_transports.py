@@ -1,4 +1,4 @@
-"""How records leave: sockets with a source, an interface and a DSCP; LZ4 over TCP; what is not there."""
+"""How records leave: sockets with a source, an interface and a DSCP; LZ4 over TCP; Unix sockets; what is not there."""
 
 import random
 import re
@@ -137,6 +137,7 @@ def test_a_source_that_is_not_there_is_said_and_tried_again(scheme, parameters, 
     ("udp://[::1]?source=127.0.0.1", "another IP version"), ("tcp://127.0.0.1?dscp=hurry", "0 to 63"),
     ("tcp://127.0.0.1?compress=zip", "none of lz4"), ("udp://127.0.0.1?compress=lz4", "udp takes no parameter 'compress'"),
     ("json:out?source=127.0.0.1", "json takes no parameter 'source'"), ("tcp://127.0.0.1?ca=x", "tcp takes no parameter 'ca'"),
+    (f"json:unix:/{'x' * 107}", "at most 107 octets"), ("json:unix:", "name a file"),
 ])
 def test_what_means_nothing_is_said(url, reason):
     result = run("--pcap", MANY, "--export", url)
@@ -238,3 +239,69 @@ def test_lz4_begins_anew_in_every_connection():
         collector.wait()
         session = decoded(lz4_decoded(collector.data[1]))
         assert session.first_sequence == 0 and session.lost == 0 and len(session.records) > 1000
+
+
+# Unix sockets.
+
+class Listener:
+    """Listens at a name in the file system."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(path))
+        self.socket.listen()
+        self.socket.settimeout(PATIENCE)
+
+    def read(self, least=None):
+        """What comes over the next connection up to its end, or at least so many octets, after which it is closed."""
+        connection, _ = self.socket.accept()
+        data = b""
+        with connection:
+            while (least is None or len(data) < least) and (part := connection.recv(65536)):
+                data += part
+        return data
+
+
+def test_lines_into_a_unix_socket(tmp_path):
+    listener = Listener(tmp_path / "socket")
+    process = subprocess.Popen([MARTLET, "--pcap", MANY, "--export", f"csv:unix:{tmp_path}/socket"], stdin=subprocess.DEVNULL)
+    lines = listener.read().decode().splitlines()
+    assert process.wait(PATIENCE) == 0
+    # A heading, and a line for each flow with as many cells.
+    assert len(lines) == FLOWS + 1 and {line.count(",") for line in lines} == {lines[0].count(",")}
+
+
+def test_messages_into_a_unix_socket(tmp_path):
+    listener = Listener(tmp_path / "socket")
+    process = subprocess.Popen([MARTLET, "--pcap", MANY, "--export", f"ipfix:unix:{tmp_path}/socket"], stdin=subprocess.DEVNULL)
+    assert len(decoded(listener.read()).records) == FLOWS
+    assert process.wait(PATIENCE) == 0
+
+
+def test_a_unix_socket_that_nobody_listens_at_is_waited_for(tmp_path):
+    process = subprocess.Popen([MARTLET, "--pcap", MANY, "--export", f"json:unix:{tmp_path}/socket"], stdin=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE)
+    assert b"nobody reads it; waiting for a reader" in process.stderr.readline()
+    assert Listener(tmp_path / "socket").read().count(b"\n") == FLOWS
+    assert process.communicate(timeout=PATIENCE)[1].endswith(b"goes on\n") and process.returncode == 0
+
+
+def test_a_unix_socket_without_reader_loses_what_is_counted(tmp_path):
+    (tmp_path / "socket").write_text("no socket\n")
+    said(f"json:unix:{tmp_path}/socket", "nobody reads it")
+    assert (tmp_path / "socket").read_text() == "no socket\n"
+
+
+@live
+def test_a_unix_sockets_reader_that_leaves_is_waited_for(tmp_path):
+    """Every reader begins with the heading and whole lines, and none of these comes twice."""
+    listener = Listener(tmp_path / "socket")
+    with Live([f"--vdev=net_pcap0,rx_pcap={MANY},infinite_rx=1"],
+              ["--export", f"csv:unix:{tmp_path}/socket", "--active-timeout", "0.5", "--inactive-timeout", "0.5", "--flows",
+               "65536", "--stats", "0.1", "--drain-timeout", "1"]) as martlet:
+        first = listener.read(200_000).decode().splitlines()
+        second = listener.read(200_000).decode().splitlines()
+        assert first[0] == second[0] and first[0].startswith("iana:")
+        assert second[1].count(",") == second[0].count(",")
+        assert "waiting for another reader" in martlet.text()
+        martlet.stop()

@@ -22,7 +22,7 @@ struct ExportURL: Equatable, Sendable {
     case tcp(host: String, port: UInt16)
     /// An IPFIX collector over TLS.
     case tls(host: String, port: UInt16)
-    /// A file; nil is standard output.
+    /// A file; nil is standard output. `unix:PATH` is a socket that somebody listens on.
     case file(Format, path: String?)
   }
 
@@ -34,7 +34,7 @@ struct ExportURL: Equatable, Sendable {
   static var choices: String {
     let forms = ExportScheme.allCases.map(\.form)
     return
-      "use \(forms.dropLast().joined(separator: ", ")) or \(forms.last ?? "") ('-' is standard output)"
+      "use \(forms.dropLast().joined(separator: ", ")) or \(forms.last ?? "") (FILE may be '-', standard output, or unix:PATH, a socket)"
   }
 
   /// Where records go.
@@ -100,6 +100,10 @@ struct ExportURL: Equatable, Sendable {
   /// A file's path; nil is standard output.
   private static func path(_ text: Substring, _ argument: String) throws(ExportURLError) -> String? {
     guard !text.isEmpty else { throw .noFile(argument) }
+    if let socket = UnixSocket.path(String(text)) {
+      guard !socket.isEmpty else { throw .noFile(argument) }
+      guard UnixSocket.fits(socket) else { throw .longSocket(argument) }
+    }
     return text == "-" ? nil : String(text)
   }
 
