@@ -1,5 +1,5 @@
-// libssl and the parts of libcrypto that certificates need, with what Swift cannot read of them: constants that are made by
-// macros.
+// libssl and the parts of libcrypto that certificates need, with a constant that is made by macros, which Swift cannot
+// read.
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>

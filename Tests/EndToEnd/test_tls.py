@@ -1,12 +1,15 @@
 """IPFIX over TLS (RFC 7011 section 11): certificates good and bad, collectors that mean no good, and what is lost with them."""
 
+import array
 import contextlib
+import fcntl
 import os
 import re
 import signal
 import socket
 import ssl
 import subprocess
+import termios
 import threading
 import time
 
@@ -48,8 +51,9 @@ def refused(url, reason, timeout=PATIENCE):
     process.send_signal(signal.SIGTERM)
     said += process.communicate(timeout=PATIENCE)[1]
     text = said.decode()
-    assert process.returncode == 2 and f"{FLOWS} records were lost" in text, text
-    assert counter(text, "export dropped") == FLOWS
+    # It may not have read the whole capture yet.
+    lost = counter(text, "flows made")
+    assert process.returncode == 2 and f"{lost} records were lost" in text and counter(text, "export dropped") == lost > 0, text
     return text
 
 
@@ -96,7 +100,12 @@ def test_a_key_in_a_file_of_its_own_and_authorities_in_a_folder(pki, tmp_path):
     subprocess.run(["openssl", "rehash", tmp_path], check=True)
     with TLSCollector(server_context(pki.server, clients=pki.folder / "middle.pem")) as collector:
         collector.context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        result = offline(export(collector.port, ca=tmp_path, certificate=pki.folder / "client.pem", key=pki.folder / "client.key"))
+        # Who is between the root and the collector may be the one to trust, too.
+        assert offline(export(collector.port, ca=pki.folder / "middle.pem", certificate=pki.client)).status == 0
+        wait_until(lambda: collector.records == FLOWS, "all records")
+        collector.connections.clear()
+        result = offline(export(
+            collector.port, ca=tmp_path, certificate=pki.folder / "client.pem", key=pki.folder / "client.key"))
         assert result.status == 0, result.err.decode()
         arrived(collector)
 
@@ -118,7 +127,7 @@ def test_a_collector_that_is_not_who_it_should_be(pki, version, chain, more, rea
         assert counter(text, "TLS refused") >= 1 and collector.records == 0
         # Somebody who says that he need not know gets them to it.
         assert offline(export(collector.port, verify="off", **parameters)).status == 0
-        assert collector.records == FLOWS
+        wait_until(lambda: collector.records == FLOWS, "all records")
 
 
 def test_an_address_that_is_not_in_the_certificate(pki):
@@ -131,12 +140,9 @@ def test_an_address_that_is_not_in_the_certificate(pki):
     (None, {TLS12: "handshake failure; it may want certificate=FILE",
             TLS13: "certificate required; it may want certificate=FILE"}),
     ("alone", {TLS12: "refuses Martlet's certificate: unknown CA", TLS13: "refuses Martlet's certificate: unknown CA"}),
-    ("server", {TLS12: "", TLS13: ""}),
 ])
 def test_a_certificate_that_the_collector_refuses(pki, version, own, reason):
     """In TLS 1.3 the handshake has ended for Martlet when the collector looks at its certificate: nothing is sent before."""
-    if own == "server":
-        pytest.skip("a certificate without purpose is one for all")
     with TLSCollector(server_context(pki.server, (version, version), clients=pki.root)) as collector:
         more = {"certificate": getattr(pki, own)} if own else {}
         text = refused(export(collector.port, ca=pki.root, **more), reason[version])
@@ -214,8 +220,9 @@ def test_a_handshake_that_goes_on_for_ever_is_ended(pki):
         text = refused(export(collector.port, ca=pki.root), "no answer to the TLS handshake yet")
         assert time.monotonic() - begin < 30 and "no answer" in text
         # What is said comes at most every half minute, so the end shows in the connections.
-        process = subprocess.Popen([MARTLET, "--pcap", MANY, "--drain-timeout", "1", "--export", export(collector.port, ca=pki.root)],
-                                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [MARTLET, "--pcap", MANY, "--drain-timeout", "1", "--export", export(collector.port, ca=pki.root)],
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         first = len(collector.connections)
         wait_until(lambda: len(collector.connections) >= first + 2, "another attempt", process)
         process.send_signal(signal.SIGTERM)
@@ -224,19 +231,24 @@ def test_a_handshake_that_goes_on_for_ever_is_ended(pki):
 
 def test_a_collector_that_talks_all_the_time(pki):
     """What it says is read and thrown away, so that its end is heard."""
+    said = 0
+
     def talk(stream, seen):
-        def send():
-            with contextlib.suppress(OSError, ValueError):
-                while not seen.ended:
-                    stream.send(bytes(16384))
-        thread = threading.Thread(target=send, daemon=True)
-        thread.start()
-        collector.read_all(stream, seen)
-    collector = TLSCollector(server_context(pki.server), serve=talk)
-    with collector:
-        result = offline(export(collector.port, ca=pki.root))
+        nonlocal said
+        stream.setblocking(False)
+        while True:
+            # Martlet does not wait for the end of such talk, so at its own end the socket is reset.
+            with contextlib.suppress(OSError):
+                said += stream.send(bytes(16384))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                if not (data := stream.recv(65536)):
+                    return
+                seen.take(data)
+    with TLSCollector(server_context(pki.server), serve=talk) as collector:
+        result = offline(export(collector.port, ca=pki.root), "--plugins", "all")
         assert result.status == 0, result.err.decode()
-        assert collector.records == FLOWS
+        wait_until(lambda: collector.records == FLOWS, "all records")
+        assert said > 16384
 
 
 @live
@@ -249,7 +261,8 @@ def test_a_silent_collector_holds_up_nobody(pki, tmp_path):
             [f"--vdev=net_pcap0,rx_pcap={MANY}"],
             ["--export", export(collector.port, ca=pki.root), "--export", f"json:{tmp_path}/out", "--stats", "0.1",
              "--inactive-timeout", "0.5", "--drain-timeout", "1"]) as martlet:
-        martlet.wait_for(lambda: (tmp_path / "out").read_bytes().count(b"\n") == FLOWS)
+        out = tmp_path / "out"
+        martlet.wait_for(lambda: out.exists() and out.read_bytes().count(b"\n") == FLOWS)
         assert martlet.stop() == 2
         assert martlet.counters["export_dropped"] == FLOWS and "no answer to the TLS handshake yet" in martlet.text()
 
@@ -269,12 +282,19 @@ def test_a_slow_collector_gets_everything_offline(pki, version):
 @live
 @VERSIONS
 def test_a_collector_that_leaves_in_the_middle_and_comes_back(pki, version):
-    """It resets the connection after some messages. Records that arrived and those that were lost are all there were."""
+    """It resets the connection after some messages. Records that arrived and those that were lost are all there were, but for
+    what the collector had acknowledged and not read."""
+    unread = 0
+
     def leave_once(stream, seen):
+        nonlocal unread
         if len(collector.connections) > 1:
             return collector.read_all(stream, seen)
         while seen.session.messages < 20:
             seen.take(stream.recv(3000))
+        waiting = array.array("i", [0])
+        fcntl.ioctl(stream, termios.FIONREAD, waiting)
+        unread = waiting[0] + stream.pending() + len(seen.rest)
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         return stream.close()
     collector = TLSCollector(server_context(pki.server, (version, version)), serve=leave_once)
@@ -288,8 +308,9 @@ def test_a_collector_that_leaves_in_the_middle_and_comes_back(pki, version):
         first, second = (seen.session for seen in collector.connections[:2])
         assert first.first_sequence == second.first_sequence == 0 and first.templates and second.templates
         assert second.lost == 0 and not collector.connections[1].error
-        # What the collector's kernel had taken and the collector had not read when it reset is in no count of Martlet's.
-        assert collector.records + martlet.counters["export_dropped"] <= martlet.counters["exported"]
+        counters = martlet.counters
+        # A record of TLS, of which a part was read, has 16 KiB; a record of IPFIX here has more than 80 octets.
+        assert counters["exported"] <= collector.records + counters["export_dropped"] + (unread + 16384) // 80
 
 
 class Server:
@@ -342,7 +363,9 @@ def test_s_server_asks_for_new_keys_or_another_handshake(pki, options, commands)
             server.command(bytes([letter]))
             before = records_sent(martlet)
             martlet.wait_for(lambda before=before: records_sent(martlet) > before + 100_000)
-        assert "warning: tls" not in martlet.text(), martlet.text()
+        # OpenSSL's server does not go on with a client that wants no other handshake: another connection follows.
+        if "-tls1_3" in options:
+            assert "warning: tls" not in martlet.text(), martlet.text()
         martlet.stop()
 
 
@@ -354,9 +377,9 @@ def test_s_server_is_killed_and_started_again(pki):
     with flowing(export(port, ca=pki.root, certificate=pki.client)) as martlet:
         martlet.wait_for("refused")
         for _ in range(2):
-            with subprocess.Popen(
-                    ["openssl", "s_server", "-accept", str(port), "-cert", pki.server, "-key", pki.server, "-cert_chain", pki.server,
-                     *map(str, options)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+            command = ["openssl", "s_server", "-accept", port, "-cert", pki.server, "-key", pki.server, "-cert_chain", pki.server]
+            with subprocess.Popen([*map(str, command), *map(str, options)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL) as server:
                 data = b""
                 while len(data) < 100_000:
                     data += os.read(server.stdout.fileno(), 65536)
@@ -402,14 +425,19 @@ def test_tshark_reads_it_with_the_session_keys(pki, tmp_path, version):
     with TLSCollector(context) as collector:
         sniffer = subprocess.Popen(["tcpdump", "-i", "lo", "-U", "-s", "0", "-w", tmp_path / "lo.pcap", f"port {collector.port}"],
                                    stderr=subprocess.PIPE)
-        assert b"listening" in sniffer.stderr.readline() + sniffer.stderr.readline()
+        assert b"listening" in sniffer.stderr.readline()
         assert offline(export(collector.port, ca=pki.root)).status == 0
         arrived(collector)
         time.sleep(1)
         sniffer.terminate()
         sniffer.wait()
         shown = subprocess.run(
-            ["tshark", "-r", tmp_path / "lo.pcap", "-o", f"tls.keylog_file:{tmp_path}/keys", "-d", f"tls.port=={collector.port},cflow",
-             "-T", "fields", "-e", "cflow.version", "-e", "tls.handshake.extensions_server_name", "-e", "cflow.protocol"],
+            ["tshark", "-r", tmp_path / "lo.pcap", "-o", f"tls.keylog_file:{tmp_path}/keys", "-q", "-z", "follow,tls,raw,0"],
             capture_output=True, text=True, check=True).stdout
-        assert "localhost" in shown and "10" in shown
+        data = bytes.fromhex("".join(re.findall(r"^\t?([0-9a-f]+)$", shown, re.M)))
+        session = Session()
+        while data:
+            length = int.from_bytes(data[2:4], "big")
+            session.message(data[:length])
+            data = data[length:]
+        assert len(session.records) == FLOWS and session.first_sequence == 0 and session.lost == 0

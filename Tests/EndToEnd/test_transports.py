@@ -1,17 +1,16 @@
 """How records leave: sockets with a source, an interface and a DSCP; LZ4 over TCP; Unix sockets; what is not there."""
 
-import os
+import random
 import re
 import signal
 import socket
 import struct
 import subprocess
 import threading
-import time
 
 import pytest
 from harness import (
-    CAPTURES, MARTLET, PATIENCE, Live, Session, file_messages, free_port, is_root, run, stats_lines, wait_until)
+    CAPTURES, MARTLET, PATIENCE, Live, Session, file_messages, free_port, is_root, run, wait_until, write_pcap)
 
 MANY = CAPTURES / "many-flows.pcap"  # 1000 flows
 FLOWS = 1000
@@ -33,7 +32,8 @@ def said(url, reason):
         text += line
     process.send_signal(signal.SIGTERM)
     text += process.communicate(timeout=PATIENCE)[1].decode()
-    assert process.returncode == 2 and f"{FLOWS} records were lost" in text, text
+    # It may not have read the whole capture yet.
+    assert process.returncode == 2 and re.search(r"\d+ records were lost", text), text
 
 
 class Collector:
@@ -114,8 +114,8 @@ def test_datagrams_carry_the_code_point(host, level, option, kind):
 @pytest.mark.skipif(not is_root(), reason="tcpdump needs root")
 def test_a_connection_carries_the_code_point(tmp_path):
     with Collector() as collector:
-        sniffer = subprocess.Popen(["tcpdump", "-i", "lo", "-v", "-n", "-l", f"dst port {collector.port}"], stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE)
+        sniffer = subprocess.Popen(["tcpdump", "-i", "lo", "-v", "-n", "-l", f"dst port {collector.port}"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         sniffer.stderr.readline()
         assert offline(f"tcp://127.0.0.1:{collector.port}?dscp=46").status == 0
         # Expedited forwarding from the first packet on.
@@ -192,10 +192,21 @@ def lz4_decoded(data):
     return whole
 
 
+def flows_without_end(path):
+    """A capture of datagrams that are a flow each, with what compresses and what does not in them."""
+    ethernet, noise = bytes(12) + b"\x08\0", random.Random(7)
+    write_pcap(path, 1, [((index, 0), 142, ethernet + struct.pack(
+        "!BBHHHBBH4s4sHHHH", 0x45, 0, 128, 0, 0, 64, 17, 0, b"\x0a\0\0\1", struct.pack("!I", index), 1000, 2000, 108, 0)
+        + noise.randbytes(100)) for index in range(6000)])
+    return path
+
+
 @pytest.mark.parametrize("captures,options", [
-    ([MANY], []), ([MANY] * 5, ["--mtu", "65535"]), ([MANY, *sorted(CAPTURES.glob("*.pcap"))] * 3, ["--plugins", "all"])],
-    ids=["few", "long messages, around the ring", "all plugins"])
+    ([MANY], []), ([], ["--mtu", "65535"]), ([], ["--plugins", "idpcontent"]),
+    ([path for path in sorted(CAPTURES.glob("*.pcap")) if not path.name.startswith("link-")], ["--plugins", "all"])],
+    ids=["few", "long messages", "what does not compress", "all plugins"])
 def test_lz4(tmp_path, captures, options):
+    captures = captures or [flows_without_end(tmp_path / "flows.pcap")]
     with Collector() as collector:
         result = offline(f"tcp://127.0.0.1:{collector.port}?compress=lz4", "--export", f"ipfix:{tmp_path}/plain", *options,
                          captures=captures)
@@ -206,10 +217,9 @@ def test_lz4(tmp_path, captures, options):
         for message in file_messages(tmp_path / "plain"):
             plain.message(message)
         assert session.records == plain.records and session.first_sequence == 0 and session.lost == 0
-        assert len(collector.data[0]) < len(whole) * 0.8
-        if len(captures) > 1:
-            # The ring of 256 KiB was filled once at least.
-            assert len(whole) > 1 << 18
+        assert len(collector.data[0]) < len(whole)
+        # The ring of 256 KiB was filled once at least.
+        assert captures == [MANY] or len(whole) > 1 << 18
 
 
 @live
@@ -287,8 +297,8 @@ def test_a_unix_sockets_reader_that_leaves_is_waited_for(tmp_path):
     """Every reader begins with the heading and whole lines, and none of these comes twice."""
     listener = Listener(tmp_path / "socket")
     with Live([f"--vdev=net_pcap0,rx_pcap={MANY},infinite_rx=1"],
-              ["--export", f"csv:unix:{tmp_path}/socket", "--active-timeout", "0.5", "--inactive-timeout", "0.5", "--flows", "65536",
-               "--stats", "0.1", "--drain-timeout", "1"]) as martlet:
+              ["--export", f"csv:unix:{tmp_path}/socket", "--active-timeout", "0.5", "--inactive-timeout", "0.5", "--flows",
+               "65536", "--stats", "0.1", "--drain-timeout", "1"]) as martlet:
         first = listener.read(200_000).decode().splitlines()
         second = listener.read(200_000).decode().splitlines()
         assert first[0] == second[0] and first[0].startswith("iana:")

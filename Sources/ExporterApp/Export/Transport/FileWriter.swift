@@ -284,7 +284,7 @@ final class FileWriter: @unchecked Sendable {
         return false
       }
       complaint.say("\(error); waiting for another reader")
-      file.closeReader()
+      file.closeFIFO()
     } else if file.kind == .regular {
       complaint.say("\(error); trying again until there is room")
     } else {
@@ -300,7 +300,7 @@ final class FileWriter: @unchecked Sendable {
   /// Waits until somebody reads the FIFO or the socket; false when time is over.
   private func waitForReader() -> Bool {
     let start = Clock.monotonic()
-    while !file.openReader() {
+    while !file.openFIFO() {
       guard !isOver else { return false }
       if Clock.monotonic() &- start > 1_000_000_000 {
         complaint.say("nobody reads it; waiting for a reader")

@@ -20,7 +20,7 @@ struct OutputFile {
   private let others: [FileIdentity]
 
   /// Creates or empties the file at `path`; nil is standard output. A FIFO, and a Unix socket (`unix:PATH`), are only opened by
-  /// `openReader`.
+  /// `openFIFO`.
   ///
   /// Files are made with mode 0640 less the umask. A symbolic link is followed only if root or this user made it.
   ///
@@ -91,7 +91,7 @@ struct OutputFile {
   }
 
   /// Opens a FIFO or a Unix socket if somebody reads it; false while nobody does.
-  mutating func openReader() -> Bool {
+  mutating func openFIFO() -> Bool {
     let opened =
       socketPath.map(UnixSocket.connect) ?? Glibc.open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
     guard opened >= 0 else { return false }
@@ -101,7 +101,7 @@ struct OutputFile {
   }
 
   /// The reader of a FIFO or a Unix socket left: the next one gets a new beginning.
-  mutating func closeReader() {
+  mutating func closeFIFO() {
     guard !isStandardOutput, descriptor >= 0 else { return }
     Glibc.close(descriptor)
     descriptor = -1

@@ -23,13 +23,18 @@ final class TLSConnection: ByteConnection {
   private var wire = WireQueue(capacity: 1 << 17)
   private var backOff = BackOff()
   private var isFinishing = false
+  /// The collector refused the connection without having shown that it took anything of it.
+  private var isRefused = false
 
   /// Nanoseconds that a handshake may take.
   private static let handshakeTime: UInt64 = 10_000_000_000
   /// Nanoseconds that a collector which asked for a certificate, and sends no ticket, gets to refuse it.
   private static let settlingTime: UInt64 = 1_000_000_000
-  /// Octets that are read, or made into records, at most in one call.
+  /// Octets that are made into records at most in one call, and read of a handshake.
   private static let portion = 1 << 16
+  /// Octets that are read at most in one call once there is a connection: a collector has next to nothing to say, and one that
+  /// asks for new keys all the time must not hold up the others.
+  private static let smallPortion = 1 << 12
 
   /// Nothing happens before the first `advance`.
   ///
@@ -55,7 +60,7 @@ final class TLSConnection: ByteConnection {
       let event = tcp.advance(now)
       guard event == .opened else { return event }
       wire.restart()
-      isFinishing = false
+      (isFinishing, isRefused) = (false, false)
       session = TLSSession(context, host: host)
       state = .handshaking(since: now.monotonic)
       return shakeHands(now, now.monotonic)
@@ -69,7 +74,7 @@ final class TLSConnection: ByteConnection {
 
   private func shakeHands(_ now: Moment, _ start: UInt64) -> ConnectionEvent {
     guard let session else { return refused(now, "TLS: no memory") }
-    let end = takeIn()
+    let end = takeIn(Self.portion)
     let step = session.handshake()
     let broken = flush()
     switch step {
@@ -100,11 +105,11 @@ final class TLSConnection: ByteConnection {
     return .refused(named ? reason : "\(host): \(reason)")
   }
 
-  /// Gives TLS what came; why nothing more will come, nil when something may.
-  private func takeIn() -> String? {
-    withUnsafeTemporaryAllocation(byteCount: TLSSession.largestRecord, alignment: 1) { buffer in
+  /// Gives TLS what came, about `limit` octets at most; why nothing more will come, nil when something may.
+  private func takeIn(_ limit: Int) -> String? {
+    withUnsafeTemporaryAllocation(byteCount: Self.smallPortion, alignment: 1) { buffer in
       var taken = 0
-      while taken < Self.portion {
+      while taken < limit {
         switch tcp.receive(into: buffer) {
         case .nothing: return nil
         case .ended(let reason): return reason
@@ -119,9 +124,10 @@ final class TLSConnection: ByteConnection {
 
   /// Takes in what the collector says; why the connection is over, if it is. Its own reason goes before the socket's.
   private func hear() -> String? {
-    let end = takeIn()
+    let end = takeIn(Self.smallPortion)
     switch session?.read() {
     case .failed(let reason):
+      isRefused = session?.mayBeRefused ?? false
       _ = flush()
       return "\(host): \(reason)"
     case .closed: return "\(host): the collector closed the connection"
@@ -171,7 +177,10 @@ final class TLSConnection: ByteConnection {
     return hear()
   }
 
-  var unacknowledged: Int { wire.plain(unacknowledged: tcp.unacknowledged) }
+  var unacknowledged: Int {
+    // Its kernel acknowledged what it has thrown away.
+    wire.plain(unacknowledged: isRefused ? Int.max / 2 : tcp.unacknowledged)
+  }
 
   var endedInOrder: Bool { tcp.endedInOrder }
 

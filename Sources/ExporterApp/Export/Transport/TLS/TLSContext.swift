@@ -41,6 +41,8 @@ final class TLSContext {
       SSL_CTX_set_default_verify_paths(pointer)
       return
     }
+    // Whoever is named is trusted, not only a root.
+    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(pointer), UInt(X509_V_FLAG_PARTIAL_CHAIN))
     if try Self.checkReadable(path, "ca", mayBeFolder: true) == S_IFDIR {
       guard Self.holdsHashedNames(path) else {
         throw .credentials("ca \(path): no certificate there has a hashed name; run 'openssl rehash \(path)'")
