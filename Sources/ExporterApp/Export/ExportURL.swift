@@ -33,7 +33,7 @@ struct ExportURL: Equatable, Sendable {
   }
 
   /// Where records go.
-  let destination: Destination
+  private(set) var destination: Destination
   /// What stands behind `?`.
   let parameters: ExportParameters
   /// How a collector's socket is made, as the parameters say.
@@ -63,6 +63,21 @@ struct ExportURL: Equatable, Sendable {
     }
     parameters = try ExportParameters(tail, of: scheme, argument: argument)
     socket = try SocketOptions(parameters)
+  }
+
+  /// Whether this is a collector, which may come and go, and not a file.
+  var isCollector: Bool {
+    switch destination {
+    case .udp, .tcp: true
+    case .file: false
+    }
+  }
+
+  /// The same with another file.
+  func replacingPath(by path: String) -> ExportURL {
+    var url = self
+    if case .file(let format, _) = destination { url.destination = .file(format, path: path) }
+    return url
   }
 
   /// A file's path; nil is standard output.
