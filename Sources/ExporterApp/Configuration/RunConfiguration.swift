@@ -62,6 +62,16 @@ struct RunConfiguration: Sendable {
   }
 }
 
+/// What several collectors get of the records. Files get all of them in any case.
+enum ExportMode: String, CaseIterable, Sendable {
+  /// Each gets all.
+  case mirror
+  /// The first in the order given that can be reached gets all.
+  case failover
+  /// Each flow's records go to one of those that can be reached.
+  case distribute
+}
+
 /// What is escaped in CSV beyond what the format itself asks for.
 enum CSVEscape: String, Sendable {
   /// Text that begins with `=`, `+`, `-`, `@`, a tab or a line end.

@@ -1,15 +1,5 @@
 // Which collector gets a flow where not every collector gets all: the first that is there, or one by the flow's number.
 
-/// What several collectors get of the records. Files get all of them in any case.
-enum ExportMode: String, CaseIterable, Sendable {
-  /// Each gets all.
-  case mirror
-  /// The first in the order given that can be reached gets all.
-  case failover
-  /// Each flow's records go to one of those that can be reached.
-  case distribute
-}
-
 /// Chooses among collectors by their places in the order given, at most 64.
 ///
 /// Flows are distributed by rendezvous hashing (Thaler and Ravishankar, 1998): each collector has a number for each flow, and

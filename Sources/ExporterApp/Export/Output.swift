@@ -1,13 +1,5 @@
 // What all outputs have in common, so that the export lcore can keep a list of them.
 
-/// What is known of the other side.
-enum Reachability {
-  /// The first attempt is under way.
-  case unknown
-  case reachable
-  case unreachable
-}
-
 /// One `--export`: it is given records by the lcore that owns it and is told the time now and then.
 protocol Output: AnyObject {
   /// What was done and lost so far.

@@ -2,6 +2,14 @@
 import IPFIX
 import Wire
 
+/// What is known of the other side.
+enum Reachability {
+  /// The first attempt is under way.
+  case unknown
+  case reachable
+  case unreachable
+}
+
 /// Carries messages to one destination.
 protocol MessageTransport: AnyObject {
   /// What was sent and lost so far; of records only `sentRecords` and `lostRecords`, because the stream knows the rest.
