@@ -48,6 +48,18 @@ struct Options: ParsableCommand {
   var export: [String] = []
 
   @Option(
+    help: ArgumentHelp(
+      "What several collectors get: each all records, the first that is there all, or each a share of the flows (mirror).",
+      valueName: ExportMode.allCases.map(\.rawValue).joined(separator: "|")))
+  var exportMode = Self.defaults.exportMode
+
+  @Option(
+    help: ArgumentHelp(
+      "How many lcores export; the worker lcores are shared among them (1).", valueName: "N"),
+    transform: { try Bounded.parse($0, in: 1...64) })
+  var exportLcores = Self.defaults.exportLcores
+
+  @Option(
     help: ArgumentHelp("A flow that goes on is exported after S seconds (300).", valueName: "S"),
     transform: Seconds.init)
   var activeTimeout = Self.defaults.activeTimeout
@@ -183,6 +195,8 @@ extension Options {
     values.plugins = PluginPreset.expand(preset, plugins.flatMap { $0 })
     values.captures = pcap
     values.exports = export
+    values.exportMode = exportMode
+    values.exportLcores = exportLcores
     values.activeTimeout = activeTimeout
     values.inactiveTimeout = inactiveTimeout
     values.flows = flows
@@ -210,6 +224,7 @@ extension Options {
   static var defaults: RunConfiguration { RunConfiguration() }
 }
 
+extension ExportMode: ExpressibleByArgument {}
 extension ClockChoice: ExpressibleByArgument {}
 extension CSVEscape: ExpressibleByArgument {}
 

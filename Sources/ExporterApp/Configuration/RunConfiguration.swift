@@ -10,6 +10,10 @@ struct RunConfiguration: Sendable {
   var captures: [String] = []
   /// Where records go, as `ExportURL` reads it.
   var exports: [String] = []
+  /// What several collectors get.
+  var exportMode = ExportMode.mirror
+  /// How many lcores export, live.
+  var exportLcores = 1
   /// After how long a flow that goes on is exported.
   var activeTimeout = Seconds(nanoseconds: 300_000_000_000)
   /// After how long without packets a flow ends.

@@ -38,7 +38,7 @@ struct ExportURL: Equatable, Sendable {
   }
 
   /// Where records go.
-  let destination: Destination
+  private(set) var destination: Destination
   /// What stands behind `?`.
   let parameters: ExportParameters
   /// How a collector's socket is made, as the parameters say.
@@ -95,6 +95,21 @@ struct ExportURL: Equatable, Sendable {
     case .udp(let host, _), .tcp(let host, _), .tls(let host, _): host
     case .file: nil
     }
+  }
+
+  /// Whether this is a collector, which may come and go, and not a file.
+  var isCollector: Bool {
+    switch destination {
+    case .udp, .tcp, .tls: true
+    case .file: false
+    }
+  }
+
+  /// The same with another file.
+  func replacingPath(by path: String) -> ExportURL {
+    var url = self
+    if case .file(let format, _) = destination { url.destination = .file(format, path: path) }
+    return url
   }
 
   /// A file's path; nil is standard output.

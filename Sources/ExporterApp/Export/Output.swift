@@ -1,5 +1,13 @@
 // What all outputs have in common, so that the export lcore can keep a list of them.
 
+/// What is known of the other side.
+enum Reachability {
+  /// The first attempt is under way.
+  case unknown
+  case reachable
+  case unreachable
+}
+
 /// One `--export`: it is given records by the lcore that owns it and is told the time now and then.
 protocol Output: AnyObject {
   /// What was done and lost so far.
@@ -8,6 +16,8 @@ protocol Output: AnyObject {
   var failure: ExportError? { get }
   /// One short line about the state of the connection or the file; empty when all is well.
   var status: String { get }
+  /// Whether records have a chance to arrive; a file is always there.
+  var reachability: Reachability { get }
   /// Takes `count` finished records; they are the caller's again when this returns.
   func append(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int)
   /// Sends what waited for its time, repeats templates, reconnects. Call it every few milliseconds; cheap.
@@ -16,4 +26,8 @@ protocol Output: AnyObject {
   func reopen()
   /// Sends everything that waits, within the bounds of `Drain`, and closes. Nothing may be appended afterwards.
   func close()
+}
+
+extension Output {
+  var reachability: Reachability { .reachable }
 }

@@ -65,10 +65,15 @@ enum SystemFiles {
   }
 
   /// Whether the path is a device, which several may use; nil is standard output, which only one may.
-  static func isDevice(_ path: String?) -> Bool {
+  static func isDevice(_ path: String?) -> Bool { path.flatMap(kind) == S_IFCHR }
+
+  /// Whether the path is a FIFO.
+  static func isFIFO(_ path: String) -> Bool { kind(path) == S_IFIFO }
+
+  /// What is at the path, as `stat` tells it; nil for nothing.
+  private static func kind(_ path: String) -> mode_t? {
     var status = stat()
-    guard let path, stat(path, &status) == 0 else { return false }
-    return status.st_mode & S_IFMT == S_IFCHR
+    return stat(path, &status) == 0 ? status.st_mode & S_IFMT : nil
   }
 
   /// The last component of what a symbolic link names.

@@ -10,6 +10,8 @@ protocol MessageTransport: AnyObject {
   var failure: ExportError? { get }
   /// One short line about trouble, else empty.
   var status: String { get }
+  /// Whether messages have a chance to arrive.
+  var reachability: Reachability { get }
   /// Takes all messages of a batch, sends, queues or counts them as lost. The memory is only valid during the call.
   /// - Parameter announcement: makes messages with all templates handed over so far, this batch's included.
   func send(_ batch: MessageBatch, now: Moment, announcement: () -> SharedBytes)
@@ -22,6 +24,7 @@ protocol MessageTransport: AnyObject {
 }
 
 extension MessageTransport {
+  var reachability: Reachability { .reachable }
   func reopen() {}
 }
 

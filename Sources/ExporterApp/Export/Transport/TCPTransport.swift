@@ -12,6 +12,7 @@ final class TCPTransport: MessageTransport {
   private(set) var counters = OutputCounters()
   let failure: ExportError? = nil
   private(set) var status = ""
+  var reachability: Reachability { connection.isOpen ? .reachable : hasFailed ? .unreachable : .unknown }
 
   private let connection: any ByteConnection
   private let policy: OverloadPolicy
@@ -26,6 +27,8 @@ final class TCPTransport: MessageTransport {
   private var history = SentHistory()
   /// Offline: no progress within the bound, so nothing is waited for until there is a connection.
   private var gaveUp = false
+  /// There was no connection, or it ended, and no other one followed.
+  private var hasFailed = false
 
   /// A transport to a host with a queue of so many octets; connects at the first tick or batch.
   convenience init(host: String, port: UInt16, policy: OverloadPolicy, queueCapacity: Int = 16 << 20) {
@@ -118,6 +121,7 @@ final class TCPTransport: MessageTransport {
     status = ""
     complaint.resolve("connected")
     gaveUp = false
+    hasFailed = false
     counters.connections &+= 1
     queue.restart()
     history = SentHistory()
@@ -192,6 +196,7 @@ final class TCPTransport: MessageTransport {
   }
 
   private func noteTrouble(_ reason: String) {
+    hasFailed = true
     counters.errors &+= 1
     status = reason
     complaint.say(reason)

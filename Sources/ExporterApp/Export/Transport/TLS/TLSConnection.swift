@@ -15,7 +15,7 @@ final class TLSConnection: ByteConnection {
   }
 
   private let tcp: TCPConnection
-  private let host: String
+  private let host: TLSHost
   private let settings: TLSSettings
   private var context: TLSContext
   private var session: TLSSession?
@@ -44,7 +44,7 @@ final class TLSConnection: ByteConnection {
   {
     context = try TLSContext(settings)
     tcp = TCPConnection(host: host, port: port, options: options)
-    self.host = host
+    self.host = TLSHost(host)
     self.settings = settings
   }
 
@@ -69,7 +69,7 @@ final class TLSConnection: ByteConnection {
 
   func delay(_ now: Moment) -> String? {
     guard case .handshaking(let start) = state else { return tcp.delay(now) }
-    return now.monotonic &- start >= 1_500_000_000 ? "\(host): no answer to the TLS handshake yet" : nil
+    return now.monotonic &- start >= 1_500_000_000 ? "\(host.text): no answer to the TLS handshake yet" : nil
   }
 
   private func shakeHands(_ now: Moment, _ start: UInt64) -> ConnectionEvent {
@@ -102,7 +102,7 @@ final class TLSConnection: ByteConnection {
 
   private func refused(_ now: Moment, _ reason: String, named: Bool = false) -> ConnectionEvent {
     disconnect(now, failed: true)
-    return .refused(named ? reason : "\(host): \(reason)")
+    return .refused(named ? reason : "\(host.text): \(reason)")
   }
 
   /// Gives TLS what came, about `limit` octets at most; why nothing more will come, nil when something may.
@@ -129,8 +129,8 @@ final class TLSConnection: ByteConnection {
     case .failed(let reason):
       isRefused = session?.mayBeRefused ?? false
       _ = flush()
-      return "\(host): \(reason)"
-    case .closed: return "\(host): the collector closed the connection"
+      return "\(host.text): \(reason)"
+    case .closed: return "\(host.text): the collector closed the connection"
     default: return end ?? flush()
     }
   }
@@ -161,7 +161,7 @@ final class TLSConnection: ByteConnection {
       wire.room >= TLSSession.largestRecord + TLSSession.recordOverhead
     {
       let (count, step) = session.write(bytes.dropFirst(taken))
-      if case .failed(let reason) = step, taken == 0 { return .broken("\(host): \(reason)") }
+      if case .failed(let reason) = step, taken == 0 { return .broken("\(host.text): \(reason)") }
       guard count > 0 else { break }
       taken &+= count
       let length = wire.append { session.take($0, $1) }
