@@ -47,6 +47,8 @@ RESERVED = {
     "CDPDK": ["ExporterApp"],
     "CPcap": ["ExporterApp"],
     "CSockets": ["ExporterApp"],
+    "CTLS": ["ExporterApp/Export/Transport"],
+    "CLZ4": ["ExporterApp/Export/Transport"],
     "CCrash": ["ExporterApp/Process"],
 }
 

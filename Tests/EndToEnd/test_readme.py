@@ -1,4 +1,4 @@
-"""The README and the tables of docs/ that are generated, and the picture of the README, are what the program says now.
+"""The generated parts of README.md and docs/, and the README's picture, are what the program and its sources say now.
 
 `Tests/EndToEnd/test_readme.py --write` brings them up to date.
 """

@@ -43,7 +43,7 @@ struct Options: ParsableCommand {
     help: ArgumentHelp(
       """
       Where records go, repeatable: \(ExportScheme.allCases.map(\.form).joined(separator: ", ")), each with \
-      ?NAME=VALUE[&…] behind it (--list-exports); FILE - is standard output.
+      ?NAME=VALUE[&…] behind it (--list-exports); FILE - is standard output, unix:PATH a socket that somebody listens on.
       """, valueName: "URL"))
   var export: [String] = []
 

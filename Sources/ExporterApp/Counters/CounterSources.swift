@@ -56,6 +56,8 @@ struct OutputCounters: BitwiseCopyable, Sendable, Equatable {
   var oversize: UInt64 = 0
   /// Failed system calls, refused datagrams and lost connections.
   var errors: UInt64 = 0
+  /// TLS connections that either side refused.
+  var refusals: UInt64 = 0
   /// Connections made, or UDP sockets opened.
   var connections: UInt64 = 0
 

@@ -81,6 +81,10 @@ enum CounterTable {
       name: "export faults", kind: .counter, unit: .faults,
       help: "parser faults while the fields of records were written",
       source: .export({ sum($0.parserFaults) }, ofOutput: { _ in 0 })),
+    output(
+      "TLS refused", .connections,
+      "connections to a collector that either side ended in TLS's handshake: certificate, name, version"
+    ) { $0.refusals },
     output("export dropped", .records, "records that no collector took") { $0.lostRecords },
   ]
 }

@@ -6,6 +6,11 @@ enum ExportParameter: String, CaseIterable, Sendable {
   case source
   case interface
   case dscp
+  case compress
+  case certificate
+  case key
+  case ca
+  case verify
 
   /// What a parameter is.
   struct Declaration {
@@ -25,14 +30,26 @@ enum ExportParameter: String, CaseIterable, Sendable {
 
   /// What it is.
   var declaration: Declaration {
-    switch self {
-    case .source:
-      Declaration("ADDRESS", of: [.udp, .tcp], "the local address to send from (the route's)")
+    let collectors: [ExportScheme] = [.udp, .tcp, .tls]
+    return switch self {
+    case .source: Declaration("ADDRESS", of: collectors, "the local address to send from (the route's)")
     case .interface:
       Declaration(
-        "NAME", of: [.udp, .tcp], "the interface to send through, whatever the routes say (the route's)")
+        "NAME", of: collectors, "the interface to send through, whatever the routes say (the route's)")
     case .dscp:
-      Declaration("N|NAME", of: [.udp, .tcp], "Differentiated Services: 0 to 63, cs1, af11, ef, le … (0)")
+      Declaration("N|NAME", of: collectors, "Differentiated Services: 0 to 63, cs1, af11, ef, le … (0)")
+    case .compress: Declaration("lz4", of: [.tcp], "compress messages as ipfixcol2 reads them (not at all)")
+    case .certificate:
+      Declaration(
+        "FILE", of: [.tls], "Martlet's own certificate and those between it and an authority, PEM (none)")
+    case .key:
+      Declaration("FILE", of: [.tls], "its private key, PEM without a passphrase (the certificate's file)")
+    case .ca:
+      Declaration(
+        "FILE|DIR", of: [.tls], "whom to trust: PEM, or a folder with hashed names (the system's authorities)"
+      )
+    case .verify:
+      Declaration("on|off", of: [.tls], "whether the collector must prove that it is HOST (on)")
     }
   }
 }

@@ -4,6 +4,7 @@
 enum ExportScheme: String, CaseIterable, Sendable {
   case udp
   case tcp
+  case tls
   case ipfix
   case json
   case csv
@@ -13,6 +14,7 @@ enum ExportScheme: String, CaseIterable, Sendable {
   var form: String {
     switch self {
     case .udp, .tcp: "\(rawValue)://HOST[:\(ExportURL.defaultPort)]"
+    case .tls: "\(rawValue)://HOST[:\(ExportURL.defaultTLSPort)]"
     case .ipfix, .json, .csv, .text: "\(rawValue):FILE"
     }
   }
@@ -22,6 +24,7 @@ enum ExportScheme: String, CaseIterable, Sendable {
     switch self {
     case .udp: "IPFIX messages as datagrams"
     case .tcp: "IPFIX messages over a connection"
+    case .tls: "IPFIX messages over a connection under TLS"
     case .ipfix: "IPFIX messages in a file (RFC 5655)"
     case .json: "one JSON object per line"
     case .csv: "rows under a heading"
@@ -40,7 +43,7 @@ enum ExportScheme: String, CaseIterable, Sendable {
   /// Whether a file's name follows the colon: one may have a `?` that is not meant for Martlet.
   var namesFile: Bool {
     switch self {
-    case .udp, .tcp: false
+    case .udp, .tcp, .tls: false
     case .ipfix, .json, .csv, .text: true
     }
   }

@@ -20,16 +20,21 @@ struct ExportURL: Equatable, Sendable {
     case udp(host: String, port: UInt16)
     /// An IPFIX collector.
     case tcp(host: String, port: UInt16)
-    /// A file; nil is standard output.
+    /// An IPFIX collector over TLS.
+    case tls(host: String, port: UInt16)
+    /// A file; nil is standard output. `unix:PATH` is a socket that somebody listens on.
     case file(Format, path: String?)
   }
 
   /// IANA's port of IPFIX.
   static let defaultPort: UInt16 = 4739
+  /// IANA's port of IPFIX over TLS.
+  static let defaultTLSPort: UInt16 = 4740
   /// What there is to choose from.
   static var choices: String {
     let forms = ExportScheme.allCases.map(\.form)
-    return "use \(forms.dropLast().joined(separator: ", ")) or \(forms.last ?? "") ('-' is standard output)"
+    return
+      "use \(forms.dropLast().joined(separator: ", ")) or \(forms.last ?? "") (FILE may be '-', standard output, or unix:PATH, a socket)"
   }
 
   /// Where records go.
@@ -38,6 +43,15 @@ struct ExportURL: Equatable, Sendable {
   let parameters: ExportParameters
   /// How a collector's socket is made, as the parameters say.
   let socket: SocketOptions
+  /// Whom a TLS connection trusts; of use with `tls`.
+  let tls: TLSSettings
+  /// What becomes of messages on a TCP connection; nil: nothing.
+  let compression: Compression?
+
+  /// How messages are made smaller.
+  enum Compression: String, CaseIterable, Sendable {
+    case lz4
+  }
 
   /// Parses an argument; a lone `-` is the table on standard output.
   init(parsing argument: String) throws(ExportURLError) {
@@ -56,6 +70,9 @@ struct ExportURL: Equatable, Sendable {
     case .tcp:
       let (host, port) = try Self.endpoint(place, argument)
       destination = .tcp(host: host, port: port)
+    case .tls:
+      let (host, port) = try Self.endpoint(place, argument, defaultPort: Self.defaultTLSPort)
+      destination = .tls(host: host, port: port)
     case .ipfix: destination = .file(.ipfix, path: try Self.path(place, argument))
     case .json: destination = .file(.json, path: try Self.path(place, argument))
     case .csv: destination = .file(.csv, path: try Self.path(place, argument))
@@ -63,12 +80,27 @@ struct ExportURL: Equatable, Sendable {
     }
     parameters = try ExportParameters(tail, of: scheme, argument: argument)
     socket = try SocketOptions(parameters)
+    tls = try TLSSettings(parameters)
+    compression = try parameters.choice(.compress, of: Compression.self)
+    if let source = socket.source, let family = host.flatMap({ SourceAddress($0) })?.family,
+      family != source.family
+    {
+      throw parameters.wrong(.source, "it is of another IP version than the host; give one of the host's")
+    }
+  }
+
+  /// The collector's host; nil for a file.
+  private var host: String? {
+    switch destination {
+    case .udp(let host, _), .tcp(let host, _), .tls(let host, _): host
+    case .file: nil
+    }
   }
 
   /// Whether this is a collector, which may come and go, and not a file.
   var isCollector: Bool {
     switch destination {
-    case .udp, .tcp: true
+    case .udp, .tcp, .tls: true
     case .file: false
     }
   }
@@ -83,13 +115,19 @@ struct ExportURL: Equatable, Sendable {
   /// A file's path; nil is standard output.
   private static func path(_ text: Substring, _ argument: String) throws(ExportURLError) -> String? {
     guard !text.isEmpty else { throw .noFile(argument) }
+    if let socket = UnixSocket.path(String(text)) {
+      guard !socket.isEmpty else { throw .noFile(argument) }
+      guard UnixSocket.fits(socket) else { throw .longSocket(argument) }
+    }
     return text == "-" ? nil : String(text)
   }
 
   /// Splits `//HOST`, `//HOST:PORT`, `//[IPv6]` or `//[IPv6]:PORT`, each with an optional slash behind it.
-  private static func endpoint(_ text: Substring, _ argument: String) throws(ExportURLError) -> (
-    String, UInt16
-  ) {
+  private static func endpoint(_ text: Substring, _ argument: String, defaultPort: UInt16 = Self.defaultPort)
+    throws(ExportURLError) -> (
+      String, UInt16
+    )
+  {
     guard text.hasPrefix("//") else { throw .noHost(argument) }
     var text = text.dropFirst(2)
     if text.hasSuffix("/") { text = text.dropLast() }
@@ -112,6 +150,24 @@ struct ExportURL: Equatable, Sendable {
       throw .badPort(argument, String(port))
     }
     return (String(host), number)
+  }
+}
+
+extension TLSSettings {
+  /// What the parameters say of certificates.
+  fileprivate init(_ parameters: ExportParameters) throws(ExportURLError) {
+    self.init()
+    for parameter in [.certificate, .key, .ca] as [ExportParameter]
+    where parameters[parameter]?.isEmpty ?? false {
+      throw parameters.wrong(parameter, "name a file")
+    }
+    certificate = parameters[.certificate]
+    key = parameters[.key]
+    authorities = parameters[.ca]
+    verifies = try parameters.isOn(.verify, default: true)
+    if key != nil, certificate == nil {
+      throw parameters.wrong(.key, "a key is of use with a certificate only; give certificate=FILE, too")
+    }
   }
 }
 

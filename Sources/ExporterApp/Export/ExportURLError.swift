@@ -6,6 +6,7 @@ enum ExportURLError: Error, Equatable, CustomStringConvertible {
   case unknownScheme(String, String)
   case noSCTP(String)
   case noFile(String)
+  case longSocket(String)
   case noHost(String)
   case badPort(String, String)
   case bracketsMissing(String, String)
@@ -26,6 +27,8 @@ enum ExportURLError: Error, Equatable, CustomStringConvertible {
       "--export \(argument): Martlet has no SCTP; use tcp://, which loses and reorders nothing either, or udp://"
     case .noFile(let argument):
       "--export \(argument): name a file after the colon, or '-' for standard output"
+    case .longSocket(let argument):
+      "--export \(argument): the name of a Unix socket has at most \(UnixSocket.longestPath) octets; name one nearer the root"
     case .noHost(let argument): "--export \(argument): name a host, for example udp://collector.example:4739"
     case .badPort(let argument, let port):
       "--export \(argument): '\(port)' is no port; use a number from 1 to 65535"

@@ -34,6 +34,9 @@ struct OutputPlan {
     for argument in arguments {
       let url: ExportURL
       do { url = try ExportURL(parsing: argument) } catch { throw .usage(error.description) }
+      if case .tls = url.destination {
+        do { _ = try TLSContext(url.tls) } catch { throw .usage("--export \(argument): \(error)") }
+      }
       entries += try Self.entries(argument, url, exporters: exporters)
     }
     for entry in entries {
@@ -58,6 +61,8 @@ struct OutputPlan {
     guard exporters > 1, case .file(_, let path) = url.destination, !SystemFiles.isDevice(path) else {
       return [Entry(argument: argument, url: url)]
     }
+    // Who listens at a socket takes a connection from each.
+    if let path, UnixSocket.path(path) != nil { return [Entry(argument: argument, url: url)] }
     guard let path, !SystemFiles.isFIFO(path) else {
       throw .usage(
         "--export \(argument): \(exporters) export lcores cannot write into one stream; name a file, or leave out --export-lcores"

@@ -111,9 +111,16 @@ final class Outputs {
         configuration, schema: schema,
         transport: UDPTransport(host: host, port: port, socketOptions: url.socket, policy: policy))
     case .tcp(let host, let port):
+      let tcp = TCPConnection(host: host, port: port, options: url.socket)
+      let connection: any ByteConnection = url.compression == .lz4 ? LZ4Connection(tcp) : tcp
       return IPFIXOutput(
         configuration, schema: schema,
-        transport: TCPTransport(host: host, port: port, socketOptions: url.socket, policy: policy))
+        transport: TCPTransport(connection, name: "tcp://\(host):\(port)", policy: policy))
+    case .tls(let host, let port):
+      let connection = try TLSConnection(host: host, port: port, options: url.socket, settings: url.tls)
+      return IPFIXOutput(
+        configuration, schema: schema,
+        transport: TCPTransport(connection, name: "tls://\(host):\(port)", policy: policy))
     case .file(.ipfix, let path):
       return IPFIXOutput(configuration, schema: schema, transport: FileTransport(try file(path)))
     case .file(.json, let path):

@@ -11,6 +11,8 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
   case sameFile(path: String)
   /// Writing failed; what was not written is lost and counted.
   case cannotWrite(path: String, code: Int32)
+  /// A certificate, a key or authorities that cannot be used; the text names file and reason.
+  case credentials(String)
   /// The reader of a pipe went away.
   case readerGone(path: String)
 
@@ -30,6 +32,7 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
     case .cannotWrite(let path, EFBIG):
       "cannot write \(path): the file is as large as 'ulimit -f' or the file system allows; move it away and send SIGHUP"
     case .cannotWrite(let path, let code): "cannot write \(path): \(errorText(code))"
+    case .credentials(let text): text
     case .readerGone(let path): "nobody reads \(path) any more"
     }
   }

@@ -281,7 +281,7 @@ final class FileWriter: @unchecked Sendable {
         guard !isOver else { return .stopped(offset, nil) }
         var waiting = pollfd(fd: file.descriptor, events: Int16(POLLOUT), revents: 0)
         poll(&waiting, 1, 100)
-      } else if code == EPIPE {
+      } else if code == EPIPE || code == ECONNRESET {
         return .stopped(offset, .readerGone(path: path))
       } else if code != EINTR {
         return .stopped(offset, .cannotWrite(path: path, code: code))
@@ -319,7 +319,7 @@ final class FileWriter: @unchecked Sendable {
     return !isOver
   }
 
-  /// Waits until somebody reads the FIFO; false when time is over.
+  /// Waits until somebody reads the FIFO or the socket; false when time is over.
   private func waitForReader() -> Bool {
     let start = Clock.monotonic()
     while !file.openFIFO() {

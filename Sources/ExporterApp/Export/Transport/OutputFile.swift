@@ -1,4 +1,4 @@
-// A file, a FIFO, a device or standard output as one thing that can be opened safely, cut and opened again.
+// A file, a FIFO, a Unix socket, a device or standard output as one thing that can be opened safely, cut and opened again.
 import Glibc
 
 /// An output's file. Used by one thread at a time: who makes it, then the writer's, which ends with `close`.
@@ -10,20 +10,24 @@ struct OutputFile {
   let path: String
   /// What is behind the name.
   private(set) var kind: Kind
-  /// -1 while a FIFO has no reader.
+  /// -1 while a FIFO or a Unix socket has no reader.
   private(set) var descriptor: Int32
   /// Nothing was written to it yet: the heading is still to come.
   var isFresh = true
   private let isStandardOutput: Bool
+  /// The Unix socket's name; nil for all else.
+  private let socketPath: String?
   private let others: [FileIdentity]
 
-  /// Creates or empties the file at `path`; nil is standard output. A FIFO is only opened by `openFIFO`.
+  /// Creates or empties the file at `path`; nil is standard output. A FIFO, and a Unix socket (`unix:PATH`), are only opened by
+  /// `openFIFO`.
   ///
   /// Files are made with mode 0640 less the umask. A symbolic link is followed only if root or this user made it.
   ///
   /// - Parameter others: files that must not be this one; looked at again here, because names can change meanwhile.
   init(path: String?, others: [FileIdentity] = []) throws(ExportError) {
     self.others = others
+    socketPath = path.flatMap(UnixSocket.path)
     guard let path else {
       self.path = "standard output"
       isStandardOutput = true
@@ -38,6 +42,7 @@ struct OutputFile {
     isStandardOutput = false
     descriptor = -1
     kind = .pipe
+    guard socketPath == nil else { return }
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFIFO { return }
     try open(appending: false)
@@ -85,16 +90,17 @@ struct OutputFile {
     isFresh = kind != .regular || size == 0
   }
 
-  /// Opens a FIFO if somebody reads it; false while nobody does.
+  /// Opens a FIFO or a Unix socket if somebody reads it; false while nobody does.
   mutating func openFIFO() -> Bool {
-    let opened = Glibc.open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
+    let opened =
+      socketPath.map(UnixSocket.connect) ?? Glibc.open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
     guard opened >= 0 else { return false }
     descriptor = opened
     isFresh = true
     return true
   }
 
-  /// The reader of a FIFO left: the next one gets a new beginning.
+  /// The reader of a FIFO or a Unix socket left: the next one gets a new beginning.
   mutating func closeFIFO() {
     guard !isStandardOutput, descriptor >= 0 else { return }
     Glibc.close(descriptor)
