@@ -50,6 +50,7 @@ let package = Package(
     .target(name: "CIntrinsics", cSettings: [.unsafeFlags(plainFlags)]),
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
     .systemLibrary(name: "CDigest", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "CSockets"),
     .target(name: "CCrash", dependencies: ["CIntrinsics"], cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
@@ -67,7 +68,8 @@ let package = Package(
     .executableTarget(
       name: "ExporterApp",
       dependencies: [
-        "FlowCore", "Rendering", "IPFIX", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets", "CCrash",
+        "FlowCore", "Rendering", "IPFIX", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets", "CZstd",
+        "CCrash",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict + [withFlags(clangFlags), crossModule],

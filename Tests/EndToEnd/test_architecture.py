@@ -47,6 +47,7 @@ RESERVED = {
     "CDPDK": ["ExporterApp"],
     "CPcap": ["ExporterApp"],
     "CSockets": ["ExporterApp"],
+    "CZstd": ["ExporterApp/Export/Transport"],
     "CCrash": ["ExporterApp/Process"],
 }
 

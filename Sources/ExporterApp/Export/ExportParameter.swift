@@ -6,6 +6,9 @@ enum ExportParameter: String, CaseIterable, Sendable {
   case source
   case interface
   case dscp
+  case rotate
+  case compress
+  case level
 
   /// What a parameter is.
   struct Declaration {
@@ -25,7 +28,8 @@ enum ExportParameter: String, CaseIterable, Sendable {
 
   /// What it is.
   var declaration: Declaration {
-    switch self {
+    let files: [ExportScheme] = [.ipfix, .json, .csv, .text]
+    return switch self {
     case .source:
       Declaration("ADDRESS", of: [.udp, .tcp], "the local address to send from (the route's)")
     case .interface:
@@ -33,11 +37,21 @@ enum ExportParameter: String, CaseIterable, Sendable {
         "NAME", of: [.udp, .tcp], "the interface to send through, whatever the routes say (the route's)")
     case .dscp:
       Declaration("N|NAME", of: [.udp, .tcp], "Differentiated Services: 0 to 63, cs1, af11, ef, le … (0)")
+    case .rotate:
+      Declaration(
+        "TIME|SIZE", of: files,
+        "begin the next file every 300s, 5min, 1h, 1d, or at 512K, 100M, 1G; 1h,1G: at whichever comes first (never)"
+      )
+    case .compress: Declaration("zstd", of: files, "compress the file (not at all)")
+    case .level: Declaration("N", of: files, "zstd's level, 1 fast to 19 small (3)")
     }
   }
+
+  /// Whether it may be there several times, as a list with commas.
+  var isList: Bool { self == .rotate }
 }
 
-/// The parameters of one `--export` argument: all are known to its scheme, none is there twice.
+/// The parameters of one `--export` argument: all are known to its scheme, none is there twice but lists.
 struct ExportParameters: Equatable, Sendable {
   /// A parameter that Martlet does not know itself.
   struct Property: Equatable, Sendable {
@@ -69,9 +83,8 @@ struct ExportParameters: Equatable, Sendable {
           argument, name, "'%' begins the two digits of an octet; write %25 for the character")
       }
       if let known = ExportParameter(rawValue: name), known.declaration.schemes.contains(scheme) {
-        guard values.updateValue(value, forKey: known) == nil else {
-          throw .repeatedParameter(argument, name)
-        }
+        if values[known] != nil, !known.isList { throw .repeatedParameter(argument, name) }
+        values[known] = values[known].map { "\($0),\(value)" } ?? value
       } else if scheme.passesOthersOn {
         guard !others.contains(where: { $0.name == name }) else { throw .repeatedParameter(argument, name) }
         others.append(Property(name: name, value: value))

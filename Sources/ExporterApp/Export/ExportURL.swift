@@ -38,6 +38,8 @@ struct ExportURL: Equatable, Sendable {
   let parameters: ExportParameters
   /// How a collector's socket is made, as the parameters say.
   let socket: SocketOptions
+  /// How a file is written, as the parameters and its name say.
+  let file: FileOptions
 
   /// Parses an argument; a lone `-` is the table on standard output.
   init(parsing argument: String) throws(ExportURLError) {
@@ -63,6 +65,11 @@ struct ExportURL: Equatable, Sendable {
     }
     parameters = try ExportParameters(tail, of: scheme, argument: argument)
     socket = try SocketOptions(parameters)
+    if case .file(_, let path) = destination {
+      file = try FileOptions(parameters, path: path, argument)
+    } else {
+      file = FileOptions()
+    }
   }
 
   /// A file's path; nil is standard output.

@@ -6,6 +6,8 @@ enum ExportURLError: Error, Equatable, CustomStringConvertible {
   case unknownScheme(String, String)
   case noSCTP(String)
   case noFile(String)
+  /// A file's name that no file can have; the last text says why.
+  case badName(String, String)
   case noHost(String)
   case badPort(String, String)
   case bracketsMissing(String, String)
@@ -26,6 +28,7 @@ enum ExportURLError: Error, Equatable, CustomStringConvertible {
       "--export \(argument): Martlet has no SCTP; use tcp://, which loses and reorders nothing either, or udp://"
     case .noFile(let argument):
       "--export \(argument): name a file after the colon, or '-' for standard output"
+    case .badName(let argument, let problem): "--export \(argument): \(problem)"
     case .noHost(let argument): "--export \(argument): name a host, for example udp://collector.example:4739"
     case .badPort(let argument, let port):
       "--export \(argument): '\(port)' is no port; use a number from 1 to 65535"
