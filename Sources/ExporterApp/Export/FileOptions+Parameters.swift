@@ -24,7 +24,7 @@ extension FileOptions {
         throw parameters.wrong(.rotate, "standard output cannot be rotated; name a file")
       }
       if compression != nil {
-        throw parameters.wrong(.compress, "standard output is not compressed; name a file, or pipe it into zstd")
+        throw parameters.wrong(.compress, "standard output is not compressed; name a file, or pipe into zstd")
       }
       return
     }

@@ -31,7 +31,8 @@ struct OutputPlan {
       entries.append(Entry(argument: argument, url: url))
       guard case .file(_, let path) = url.destination else { continue }
       if let fixed = url.file.pattern?.fixedPath, let problem = SystemFiles.kindOfNoFile(fixed) {
-        throw .usage("--export \(argument): it is \(problem), which is neither rotated nor compressed; name a file")
+        throw .usage(
+          "--export \(argument): it is \(problem), which is neither rotated nor compressed; name a file")
       }
       let identity = path.map { FileIdentity(path: $0) } ?? FileIdentity(descriptor: 1)
       if let identity, self.inputs.contains(identity) {

@@ -232,7 +232,9 @@ final class ChunkWriter: @unchecked Sendable {
       var written = ready.count
       var trouble: ExportError?
       var isDone = true
-      if case .stopped(let count, let error) = writeAll(ready) { (written, trouble, isDone) = (count, error, false) }
+      if case .stopped(let count, let error) = writeAll(ready) {
+        (written, trouble, isDone) = (count, error, false)
+      }
       compressor?.removeReady(written)
       channel.count(octets: written)
       if written > 0, !isDone { channel.noteProgress() }
@@ -292,7 +294,7 @@ final class ChunkWriter: @unchecked Sendable {
 
   /// Notes and says trouble with a regular file; whether it is not the first time.
   private func noteTrouble(_ error: ExportError) -> Bool {
-    complaint.say(error.isForLackOfRoom ? "\(error); trying again until there is room" : "\(error); trying again")
+    complaint.say("\(error); trying again\(error.isForLackOfRoom ? " until there is room" : "")")
     return channel.noteTrouble(error)
   }
 

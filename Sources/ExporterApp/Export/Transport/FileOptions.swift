@@ -33,7 +33,8 @@ struct FileRotation: Equatable, Sendable {
         guard size == nil else { throw InvalidValue("'\(text)' has two sizes; leave one out") }
         let (octets, overflow) = number.multipliedReportingOverflow(by: Self.octets(unit))
         guard !overflow, (UInt64(Self.leastSize)...UInt64(Self.largestSize)).contains(octets) else {
-          throw InvalidValue("'\(part)' is no size to rotate files; write 4K to 1024T, room for a few records")
+          throw InvalidValue(
+            "'\(part)' is no size to rotate files; write 4K to 1024T: a few records need room")
         }
         size = Int(clamping: octets)
       case "m":

@@ -27,7 +27,7 @@ struct FilePattern: Equatable, Sendable {
     let name = path[slash...]
     guard !name.isEmpty else { throw InvalidValue("'\(path)' is a folder; name a file in it") }
     guard !directory.contains("%") else {
-      throw InvalidValue("'%' stands in the name of a folder; only the file's own name may have the time in it")
+      throw InvalidValue("'%' stands in the name of a folder; only the file's own may have the time in it")
     }
     var rest = name
     var hasTime = false
@@ -36,7 +36,8 @@ struct FilePattern: Equatable, Sendable {
       let conversion = rest.popFirst().map(String.init) ?? ""
       guard conversion == "%" || conversion.count == 1 && Self.conversions.contains(conversion) else {
         throw InvalidValue(
-          "'%\(conversion)' is no conversion for a file's name; write %Y %m %d %H %M %S %F %R %s …, or %% for '%'")
+          "'%\(conversion)' is no conversion for a file's name; write %Y %m %d %H %M %S %F %s …, or %% for '%'"
+        )
       }
       hasTime = hasTime || conversion != "%"
     }
@@ -85,7 +86,8 @@ struct FilePattern: Equatable, Sendable {
 
   /// The hidden path that the same file has until it is complete.
   func temporaryPath(_ stem: String, _ number: Int) -> String {
-    number == 0 ? "\(directory).\(stem)\(extensions).part" : "\(directory).\(stem).\(number)\(extensions).part"
+    number == 0
+      ? "\(directory).\(stem)\(extensions).part" : "\(directory).\(stem).\(number)\(extensions).part"
   }
 
   /// Whether a name is a temporary one that this pattern makes at some time.
