@@ -125,6 +125,7 @@ let package = Package(
       name: "ExporterAppTests",
       dependencies: [
         "ExporterApp", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CCrash", "CIntrinsics",
+        "CZstd",
       ],
       swiftSettings: strict + [withFlags(clangFlags)]),
   ],
