@@ -52,6 +52,7 @@ let package = Package(
     .systemLibrary(name: "CDigest", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CTLS", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "CSockets"),
     .target(name: "CCrash", dependencies: ["CIntrinsics"], cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
@@ -69,7 +70,7 @@ let package = Package(
     .executableTarget(
       name: "ExporterApp",
       dependencies: [
-        "FlowCore", "Rendering", "IPFIX", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets", "CTLS", "CLZ4",
+        "FlowCore", "Rendering", "IPFIX", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets", "CTLS", "CLZ4", "CZstd",
         "CCrash",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -126,6 +127,7 @@ let package = Package(
       name: "ExporterAppTests",
       dependencies: [
         "ExporterApp", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CCrash", "CIntrinsics",
+        "CZstd",
       ],
       swiftSettings: strict + [withFlags(clangFlags)]),
   ],

@@ -49,6 +49,7 @@ RESERVED = {
     "CSockets": ["ExporterApp"],
     "CTLS": ["ExporterApp/Export/Transport"],
     "CLZ4": ["ExporterApp/Export/Transport"],
+    "CZstd": ["ExporterApp/Export/Transport"],
     "CCrash": ["ExporterApp/Process"],
 }
 

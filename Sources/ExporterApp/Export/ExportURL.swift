@@ -52,6 +52,8 @@ struct ExportURL: Equatable, Sendable {
   enum Compression: String, CaseIterable, Sendable {
     case lz4
   }
+  /// How a file is written, as the parameters and its name say.
+  private(set) var file: FileOptions
 
   /// Parses an argument; a lone `-` is the table on standard output.
   init(parsing argument: String) throws(ExportURLError) {
@@ -81,7 +83,12 @@ struct ExportURL: Equatable, Sendable {
     parameters = try ExportParameters(tail, of: scheme, argument: argument)
     socket = try SocketOptions(parameters)
     tls = try TLSSettings(parameters)
-    compression = try parameters.choice(.compress, of: Compression.self)
+    compression = scheme == .tcp ? try parameters.choice(.compress, of: Compression.self) : nil
+    if case .file(_, let path) = destination {
+      file = try FileOptions(parameters, path: path, argument)
+    } else {
+      file = FileOptions()
+    }
     if let source = socket.source, let family = host.flatMap({ SourceAddress($0) })?.family,
       family != source.family
     {
@@ -106,9 +113,14 @@ struct ExportURL: Equatable, Sendable {
   }
 
   /// The same with another file.
-  func replacingPath(by path: String) -> ExportURL {
+  ///
+  /// - Parameter argument: the argument with the other file's name, for messages.
+  func replacingPath(by path: String, _ argument: String) throws(ExportURLError) -> ExportURL {
     var url = self
-    if case .file(let format, _) = destination { url.destination = .file(format, path: path) }
+    if case .file(let format, _) = destination {
+      url.destination = .file(format, path: path)
+      url.file = try FileOptions(parameters, path: path, argument)
+    }
     return url
   }
 

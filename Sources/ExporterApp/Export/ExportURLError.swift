@@ -7,6 +7,8 @@ enum ExportURLError: Error, Equatable, CustomStringConvertible {
   case noSCTP(String)
   case noFile(String)
   case longSocket(String)
+  /// A file's name that no file can have; the last text says why.
+  case badName(String, String)
   case noHost(String)
   case badPort(String, String)
   case bracketsMissing(String, String)
@@ -29,6 +31,7 @@ enum ExportURLError: Error, Equatable, CustomStringConvertible {
       "--export \(argument): name a file after the colon, or '-' for standard output"
     case .longSocket(let argument):
       "--export \(argument): the name of a Unix socket has at most \(UnixSocket.longestPath) octets; name one nearer the root"
+    case .badName(let argument, let problem): "--export \(argument): \(problem)"
     case .noHost(let argument): "--export \(argument): name a host, for example udp://collector.example:4739"
     case .badPort(let argument, let port):
       "--export \(argument): '\(port)' is no port; use a number from 1 to 65535"

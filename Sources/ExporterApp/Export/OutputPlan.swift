@@ -42,6 +42,10 @@ struct OutputPlan {
     for entry in entries {
       let argument = entry.argument
       guard case .file(_, let path) = entry.url.destination else { continue }
+      if let fixed = entry.url.file.pattern?.fixedPath, let problem = SystemFiles.kindOfNoFile(fixed) {
+        throw .usage(
+          "--export \(argument): it is \(problem), which is neither rotated nor compressed; name a file")
+      }
       let identity = path.map { FileIdentity(path: $0) } ?? FileIdentity(descriptor: 1)
       if let identity, self.inputs.contains(identity) {
         throw .usage("--export \(argument): this file is an input; name another one")
@@ -68,12 +72,16 @@ struct OutputPlan {
         "--export \(argument): \(exporters) export lcores cannot write into one stream; name a file, or leave out --export-lcores"
       )
     }
-    return (0..<exporters).map { number in
+    var entries: [Entry] = []
+    for number in 0..<exporters {
       let numbered = Self.numbered(path, number + 1)
-      return Entry(
-        argument: argument.replacing(path, with: numbered, maxReplacements: 1),
-        url: url.replacingPath(by: numbered), exporter: number)
+      let argument = argument.replacing(path, with: numbered, maxReplacements: 1)
+      do {
+        let url = try url.replacingPath(by: numbered, argument)
+        entries.append(Entry(argument: argument, url: url, exporter: number))
+      } catch { throw .usage(error.description) }
     }
+    return entries
   }
 
   /// `flows.json` and 2 make `flows-2.json`.

@@ -100,7 +100,7 @@ final class Outputs {
     // A disk that is full offline is waited for as long as the end may take, too.
     let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: settings.drainTimeout.seconds)
     func file(_ path: String?) throws(ExportError) -> FileWriter {
-      try FileWriter(path: path, policy: filePolicy, others: others)
+      try FileWriter(path: path, policy: filePolicy, others: others, options: url.file)
     }
     switch url.destination {
     case .udp(let host, let port):

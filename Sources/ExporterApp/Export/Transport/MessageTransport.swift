@@ -68,10 +68,12 @@ final class FileTransport: MessageTransport {
       hasTemplates = hasTemplates || MessageQueue.holdsTemplates(batch[message])
       index &+= 1
     }
-    // The batch's own templates come in time within it, unless some of it is dropped: then the next one has them all.
-    file.push(
-      SharedBytes(copying: batch.contents), header: templates, records: batch.records, units: ends)
+    // The batch's own templates come in time within it. A file that begins later needs them, too.
+    let before = templates
     if hasTemplates { templates = announcement() }
+    file.push(
+      SharedBytes(copying: batch.contents), header: before, headerWithin: templates, records: batch.records,
+      units: ends)
   }
 
   func tick(now: Moment, announcement: () -> SharedBytes) -> TransportEvent { .none }
