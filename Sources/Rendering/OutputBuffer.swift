@@ -183,6 +183,15 @@ public struct OutputBuffer: ~Copyable {
     Self.store(Self.digit(byte & 15), in: place, at: 1)
   }
 
+  /// Appends the sixteen lower-case hexadecimal digits of a number.
+  public mutating func append(hexadecimal number: UInt64) {
+    var shift: UInt64 = 64
+    while shift > 0 {
+      shift &-= 8
+      appendHexadecimal(UInt8(truncatingIfNeeded: number &>> shift))
+    }
+  }
+
   /// The lower-case hexadecimal digit of a value below 16.
   @inline(__always)
   static func digit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 &+ nibble : 0x57 &+ nibble }

@@ -13,6 +13,8 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
   case cannotWrite(path: String, code: Int32)
   /// The reader of a pipe went away.
   case readerGone(path: String)
+  /// A library's client refused to start, for a reason in its own words.
+  case cannotStart(name: String, reason: String)
 
   /// One line that names the file and the reason.
   var description: String {
@@ -31,6 +33,7 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
       "cannot write \(path): the file is as large as 'ulimit -f' or the file system allows; move it away and send SIGHUP"
     case .cannotWrite(let path, let code): "cannot write \(path): \(errorText(code))"
     case .readerGone(let path): "nobody reads \(path) any more"
+    case .cannotStart(let name, let reason): "cannot export to \(name): \(reason)"
     }
   }
 }
