@@ -57,7 +57,7 @@ def test_an_unknown_plugin_lists_the_choices():
 
 
 @pytest.mark.parametrize("option,text", [("--help", "--export"), ("--version", "martlet"), ("--list-plugins", "pstats"),
-                                         ("--list-counters", "packets in flows")])
+                                         ("--list-counters", "packets in flows"), ("--list-exports", "source=ADDRESS")])
 def test_information_needs_neither_root_nor_eal(option, text):
     result = run(option)
     assert result.status == 0 and text in result.out.decode() and result.err == b""

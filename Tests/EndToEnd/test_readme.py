@@ -1,4 +1,4 @@
-"""The generated parts of README.md and docs/counters.md, and the README's picture, are what the program and its sources say now.
+"""The generated parts of README.md, docs/counters.md and docs/ipfix.md, and the README's picture, are what the program and its sources say now.
 
 `Tests/EndToEnd/test_readme.py --write` brings them up to date.
 """
@@ -19,6 +19,7 @@ import flows  # noqa: E402
 README = ROOT / "README.md"
 PERFORMANCE = ROOT / "docs/performance.md"
 COUNTERS = ROOT / "docs/counters.md"
+IPFIX = ROOT / "docs/ipfix.md"
 WRITE = "run Tests/EndToEnd/test_readme.py --write"
 
 
@@ -68,6 +69,22 @@ def counter_table():
     return "\n".join(rows)
 
 
+def export_table(number):
+    """One of the two tables of --list-exports; what is written as it stands there is code."""
+    heading, *lines = [re.split(r"\s{2,}", line) for line in output("--list-exports").split("\n\n")[number].splitlines()]
+    assert all(len(line) == len(heading) for line in lines), lines
+    rows = [heading, ["---"] * len(heading), *([f"`{line[0]}`".replace("|", "\\|"), *line[1:]] for line in lines)]
+    return "\n".join(f"| {' | '.join(row)} |".replace("| --- ", "|---").replace("--- |", "---|") for row in rows)
+
+
+def exports():
+    return export_table(0)
+
+
+def parameters():
+    return export_table(1)
+
+
 def speed():
     """A sentence of docs/performance.md's figures: what live.py found in one run, the median of each set."""
     def row(plugins):
@@ -87,7 +104,7 @@ def speed():
 
 PARTS = [
     (README, "speed", speed), (README, "help", help_block), (README, "plugins", plugin_table),
-    (COUNTERS, "counters", counter_table)]
+    (COUNTERS, "counters", counter_table), (IPFIX, "exports", exports), (IPFIX, "parameters", parameters)]
 
 
 def picture():

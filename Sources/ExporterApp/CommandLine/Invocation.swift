@@ -27,6 +27,8 @@ enum Invocation {
     }
     if options.listPlugins {
       self = .answer(PluginList.text)
+    } else if options.listExports {
+      self = .answer(ExportList.text)
     } else if options.listCounters {
       self = .answer(CounterList.text)
     } else if separator != nil {

@@ -42,8 +42,8 @@ struct Options: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       """
-      Where records go, repeatable: udp://HOST[:4739], tcp://HOST[:4739], ipfix:FILE, json:FILE, csv:FILE, \
-      text:FILE; FILE - is standard output.
+      Where records go, repeatable: \(ExportScheme.allCases.map(\.form).joined(separator: ", ")), each with \
+      ?NAME=VALUE[&…] behind it (--list-exports); FILE - is standard output.
       """, valueName: "URL"))
   var export: [String] = []
 
@@ -145,6 +145,9 @@ struct Options: ParsableCommand {
 
   @Flag(help: "List the plugins with their options, fields and bytes per flow, and the presets.")
   var listPlugins = false
+
+  @Flag(help: "List where records may go, and the parameters of each kind of export.")
+  var listExports = false
 
   @Flag(help: "List the counters with their kind, unit and meaning.")
   var listCounters = false

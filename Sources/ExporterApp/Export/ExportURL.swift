@@ -1,4 +1,4 @@
-// What the user may write after `--export`, and a clear word about what is wrong with anything else.
+// What the user may write after `--export`.
 
 /// A parsed `--export` argument.
 struct ExportURL: Equatable, Sendable {
@@ -26,39 +26,58 @@ struct ExportURL: Equatable, Sendable {
 
   /// IANA's port of IPFIX.
   static let defaultPort: UInt16 = 4739
-  static let choices =
-    "use udp://HOST[:PORT], tcp://HOST[:PORT], ipfix:FILE, json:FILE, csv:FILE or text:FILE ('-' is standard output)"
+  /// What there is to choose from.
+  static var choices: String {
+    let forms = ExportScheme.allCases.map(\.form)
+    return "use \(forms.dropLast().joined(separator: ", ")) or \(forms.last ?? "") ('-' is standard output)"
+  }
 
   /// Where records go.
   let destination: Destination
+  /// What stands behind `?`.
+  let parameters: ExportParameters
+  /// How a collector's socket is made, as the parameters say.
+  let socket: SocketOptions
 
   /// Parses an argument; a lone `-` is the table on standard output.
   init(parsing argument: String) throws(ExportURLError) {
-    if argument == "-" {
-      destination = .file(.text, path: nil)
-      return
+    let text = argument == "-" ? "text:-" : argument
+    guard let colon = text.firstIndex(of: ":") else { throw .noScheme(argument) }
+    let name = text[..<colon].lowercased()
+    guard name != "sctp" else { throw .noSCTP(argument) }
+    guard let scheme = ExportScheme(rawValue: name) else {
+      throw .unknownScheme(argument, String(text[..<colon]))
     }
-    guard let colon = argument.firstIndex(of: ":") else { throw .noScheme(argument) }
-    let scheme = argument[..<colon].lowercased()
-    let rest = String(argument[argument.index(after: colon)...])
-    if let format = Format(rawValue: scheme) {
-      guard !rest.isEmpty else { throw .noFile(argument) }
-      destination = .file(format, path: rest == "-" ? nil : rest)
-      return
+    let (place, tail) = scheme.split(text[text.index(after: colon)...])
+    switch scheme {
+    case .udp:
+      let (host, port) = try Self.endpoint(place, argument)
+      destination = .udp(host: host, port: port)
+    case .tcp:
+      let (host, port) = try Self.endpoint(place, argument)
+      destination = .tcp(host: host, port: port)
+    case .ipfix: destination = .file(.ipfix, path: try Self.path(place, argument))
+    case .json: destination = .file(.json, path: try Self.path(place, argument))
+    case .csv: destination = .file(.csv, path: try Self.path(place, argument))
+    case .text: destination = .file(.text, path: try Self.path(place, argument))
     }
-    guard scheme == "udp" || scheme == "tcp" else {
-      throw .unknownScheme(argument, String(argument[..<colon]))
-    }
-    guard rest.hasPrefix("//") else { throw .noHost(argument) }
-    let (host, port) = try Self.endpoint(rest.dropFirst(2), argument)
-    destination = scheme == "udp" ? .udp(host: host, port: port) : .tcp(host: host, port: port)
+    parameters = try ExportParameters(tail, of: scheme, argument: argument)
+    socket = try SocketOptions(parameters)
   }
 
-  /// Splits `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`, each with an optional slash behind it.
+  /// A file's path; nil is standard output.
+  private static func path(_ text: Substring, _ argument: String) throws(ExportURLError) -> String? {
+    guard !text.isEmpty else { throw .noFile(argument) }
+    return text == "-" ? nil : String(text)
+  }
+
+  /// Splits `//HOST`, `//HOST:PORT`, `//[IPv6]` or `//[IPv6]:PORT`, each with an optional slash behind it.
   private static func endpoint(_ text: Substring, _ argument: String) throws(ExportURLError) -> (
     String, UInt16
   ) {
-    let text = text.hasSuffix("/") ? text.dropLast() : text
+    guard text.hasPrefix("//") else { throw .noHost(argument) }
+    var text = text.dropFirst(2)
+    if text.hasSuffix("/") { text = text.dropLast() }
     var host = text
     var port: Substring?
     if text.hasPrefix("[") {
@@ -81,28 +100,28 @@ struct ExportURL: Equatable, Sendable {
   }
 }
 
-/// What is wrong with an `--export` argument.
-enum ExportURLError: Error, Equatable, CustomStringConvertible {
-  case noScheme(String)
-  case unknownScheme(String, String)
-  case noFile(String)
-  case noHost(String)
-  case badPort(String, String)
-  case bracketsMissing(String, String)
-
-  /// One line that says what to write instead.
-  var description: String {
-    switch self {
-    case .noScheme(let argument): "--export \(argument): \(ExportURL.choices)"
-    case .unknownScheme(let argument, let scheme):
-      "--export \(argument): there is no '\(scheme)' export; \(ExportURL.choices)"
-    case .noFile(let argument):
-      "--export \(argument): name a file after the colon, or '-' for standard output"
-    case .noHost(let argument): "--export \(argument): name a host, for example udp://collector.example:4739"
-    case .badPort(let argument, let port):
-      "--export \(argument): '\(port)' is no port; use a number from 1 to 65535"
-    case .bracketsMissing(let argument, let address):
-      "--export \(argument): write an IPv6 address in brackets, for example udp://[\(address)]:4739"
+extension SocketOptions {
+  /// What the parameters say of a collector's socket.
+  fileprivate init(_ parameters: ExportParameters) throws(ExportURLError) {
+    self.init()
+    source = try parameters.read(.source) { text in
+      guard let source = SourceAddress(text) else {
+        throw InvalidValue(
+          "'\(text)' is no address; write one of this machine's, as 192.0.2.1 or 2001:db8::1")
+      }
+      return source
+    }
+    interface = try parameters.read(.interface) { text in
+      guard (1...15).contains(text.utf8.count), !text.contains("/") else {
+        throw InvalidValue("'\(text)' is no name of an interface, as eth0")
+      }
+      return text
+    }
+    codePoint = try parameters.read(.dscp) { text in
+      guard let codePoint = CodePoint(text) else {
+        throw InvalidValue("'\(text)' is no DSCP; write 0 to 63, cs0 to cs7, af11 to af43, ef, va or le")
+      }
+      return codePoint
     }
   }
 }

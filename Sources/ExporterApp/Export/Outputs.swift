@@ -84,10 +84,12 @@ final class Outputs {
       configuration.padsMessages = live
       configuration.templateRefresh = UInt32(clamping: settings.templateRefresh.nanoseconds / 1_000_000_000)
       return IPFIXOutput(
-        configuration, schema: schema, transport: UDPTransport(host: host, port: port, policy: policy))
+        configuration, schema: schema,
+        transport: UDPTransport(host: host, port: port, socketOptions: url.socket, policy: policy))
     case .tcp(let host, let port):
       return IPFIXOutput(
-        configuration, schema: schema, transport: TCPTransport(host: host, port: port, policy: policy))
+        configuration, schema: schema,
+        transport: TCPTransport(host: host, port: port, socketOptions: url.socket, policy: policy))
     case .file(.ipfix, let path):
       return IPFIXOutput(configuration, schema: schema, transport: FileTransport(try file(path)))
     case .file(.json, let path):

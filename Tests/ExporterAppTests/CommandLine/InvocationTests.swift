@@ -30,7 +30,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ["--help"], ["--version"], ["--list-plugins"], ["--list-counters"], ["-l", "0", "--", "--help"],
+    ["--help"], ["--version"], ["--list-plugins"], ["--list-counters"], ["--list-exports"],
+    ["-l", "0", "--", "--help"],
   ])
   func questionsNeedNoEAL(arguments: [String]) throws {
     guard case .answer(let text) = try Invocation(arguments) else {

@@ -81,13 +81,17 @@ final class HostResolver: Sendable {
   let host: String
   private let port: UInt16
   private let datagrams: Bool
+  private let family: Int32
   private let state = Mutex(State.idle)
 
   /// A resolver for addresses of datagram or stream sockets.
-  init(host: String, port: UInt16, datagrams: Bool) {
+  ///
+  /// - Parameter family: the only family whose addresses are of use; AF_UNSPEC for both.
+  init(host: String, port: UInt16, datagrams: Bool, family: Int32 = AF_UNSPEC) {
     self.host = host
     self.port = port
     self.datagrams = datagrams
+    self.family = family
   }
 
   /// Starts a look-up or returns the result of the one before, once; never waits.
@@ -136,14 +140,17 @@ final class HostResolver: Sendable {
 
   private func lookUp(numericOnly: Bool) -> (addresses: SocketAddresses, reason: String) {
     var hints = addrinfo()
-    hints.ai_family = AF_UNSPEC
+    hints.ai_family = family
     hints.ai_socktype = Int32((datagrams ? SOCK_DGRAM : SOCK_STREAM).rawValue)
     hints.ai_flags = AI_NUMERICSERV | (numericOnly ? AI_NUMERICHOST : 0)
     var first: UnsafeMutablePointer<addrinfo>?
     let code = getaddrinfo(host, String(port), &hints, &first)
     guard code == 0 else {
       let words: UnsafePointer<CChar>? = gai_strerror(code)
-      return (SocketAddresses(), words.map { String(cString: $0) } ?? "error \(code)")
+      let reason = words.map { String(cString: $0) } ?? "error \(code)"
+      return (
+        SocketAddresses(), family == AF_UNSPEC ? reason : "\(reason) (it needs one of the source's family)"
+      )
     }
     defer { freeaddrinfo(first) }
     var addresses = GrowableList<SocketAddress>(capacity: 8)

@@ -53,6 +53,7 @@ final class TCPConnection: ByteConnection {
   }
 
   private let resolver: HostResolver
+  private let options: SocketOptions
   private var state = State.disconnected
   private var socket: Int32 = -1
   private var candidates = SocketAddresses()
@@ -63,8 +64,9 @@ final class TCPConnection: ByteConnection {
   private var startedAt: UInt64 = 0
 
   /// Nothing happens before the first `advance`.
-  init(host: String, port: UInt16) {
-    resolver = HostResolver(host: host, port: port, datagrams: false)
+  init(host: String, port: UInt16, options: SocketOptions = SocketOptions()) {
+    resolver = HostResolver(host: host, port: port, datagrams: false, family: options.family)
+    self.options = options
   }
 
   deinit { if socket >= 0 { Glibc.close(socket) } }
@@ -104,6 +106,7 @@ final class TCPConnection: ByteConnection {
     let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     socket = Glibc.socket(candidate.family, type, 0)
     guard socket >= 0 else { return failed(now, errorText(errno)) }
+    if let reason = options.apply(to: socket, family: candidate.family) { return failed(now, reason) }
     let code = candidate.withSockaddr { Glibc.connect(socket, $0, $1) } == 0 ? 0 : errno
     guard code == 0 || code == EINPROGRESS else { return failed(now, errorText(code)) }
     // The kernel would try for two minutes.

@@ -28,9 +28,13 @@ final class TCPTransport: MessageTransport {
   private var gaveUp = false
 
   /// A transport to a host with a queue of so many octets; connects at the first tick or batch.
-  convenience init(host: String, port: UInt16, policy: OverloadPolicy, queueCapacity: Int = 16 << 20) {
+  convenience init(
+    host: String, port: UInt16, socketOptions: SocketOptions = SocketOptions(), policy: OverloadPolicy,
+    queueCapacity: Int = 16 << 20
+  ) {
     self.init(
-      TCPConnection(host: host, port: port), name: "tcp://\(host):\(port)", policy: policy,
+      TCPConnection(host: host, port: port, options: socketOptions), name: "tcp://\(host):\(port)",
+      policy: policy,
       queueCapacity: queueCapacity)
   }
 

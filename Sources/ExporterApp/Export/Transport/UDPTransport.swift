@@ -16,6 +16,7 @@ final class UDPTransport: MessageTransport {
   private(set) var status = ""
 
   private let resolver: HostResolver
+  private let socketOptions: SocketOptions
   private let policy: OverloadPolicy
   private var complaint: Complaint
   /// When the name was asked for in vain; 0 while it is known.
@@ -38,8 +39,11 @@ final class UDPTransport: MessageTransport {
   private let ends: UnsafeMutablePointer<Int>
 
   /// A transport to a host; looks it up and opens the socket at the first tick or batch.
-  init(host: String, port: UInt16, policy: OverloadPolicy) {
-    resolver = HostResolver(host: host, port: port, datagrams: true)
+  init(
+    host: String, port: UInt16, socketOptions: SocketOptions = SocketOptions(), policy: OverloadPolicy
+  ) {
+    resolver = HostResolver(host: host, port: port, datagrams: true, family: socketOptions.family)
+    self.socketOptions = socketOptions
     self.policy = policy
     complaint = Complaint(name: "udp://\(host):\(port)")
     runs = .allocate(capacity: Self.burst)
@@ -254,6 +258,11 @@ final class UDPTransport: MessageTransport {
     }
     var size: Int32 = 4 << 20
     setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+    if let reason = socketOptions.apply(to: descriptor, family: candidate.family) {
+      note("\(resolver.host): \(reason)")
+      Glibc.close(descriptor)
+      return false
+    }
     guard candidate.withSockaddr({ Glibc.connect(descriptor, $0, $1) }) == 0 else {
       note("\(resolver.host): \(errorText(errno))")
       Glibc.close(descriptor)
