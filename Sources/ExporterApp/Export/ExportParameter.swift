@@ -6,6 +6,7 @@ enum ExportParameter: String, CaseIterable, Sendable {
   case source
   case interface
   case dscp
+  case config
 
   /// What a parameter is.
   struct Declaration {
@@ -33,6 +34,8 @@ enum ExportParameter: String, CaseIterable, Sendable {
         "NAME", of: [.udp, .tcp], "the interface to send through, whatever the routes say (the route's)")
     case .dscp:
       Declaration("N|NAME", of: [.udp, .tcp], "Differentiated Services: 0 to 63, cs1, af11, ef, le … (0)")
+    case .config:
+      Declaration("FILE", of: [.kafka], "librdkafka's properties, a NAME=VALUE on each line (none)")
     }
   }
 }

@@ -20,6 +20,8 @@ struct ExportURL: Equatable, Sendable {
     case udp(host: String, port: UInt16)
     /// An IPFIX collector.
     case tcp(host: String, port: UInt16)
+    /// A topic of Kafka.
+    case kafka(KafkaTarget)
     /// A file; nil is standard output.
     case file(Format, path: String?)
   }
@@ -49,6 +51,7 @@ struct ExportURL: Equatable, Sendable {
       throw .unknownScheme(argument, String(text[..<colon]))
     }
     let (place, tail) = scheme.split(text[text.index(after: colon)...])
+    parameters = try ExportParameters(tail, of: scheme, argument: argument)
     switch scheme {
     case .udp:
       let (host, port) = try Self.endpoint(place, argument)
@@ -56,13 +59,18 @@ struct ExportURL: Equatable, Sendable {
     case .tcp:
       let (host, port) = try Self.endpoint(place, argument)
       destination = .tcp(host: host, port: port)
+    case .kafka: destination = .kafka(try KafkaTarget(place, parameters, argument: argument))
     case .ipfix: destination = .file(.ipfix, path: try Self.path(place, argument))
     case .json: destination = .file(.json, path: try Self.path(place, argument))
     case .csv: destination = .file(.csv, path: try Self.path(place, argument))
     case .text: destination = .file(.text, path: try Self.path(place, argument))
     }
-    parameters = try ExportParameters(tail, of: scheme, argument: argument)
     socket = try SocketOptions(parameters)
+  }
+
+  /// The argument in messages: without what may be a password.
+  func title(_ argument: String) -> String {
+    if case .kafka(let target) = destination { target.title } else { argument }
   }
 
   /// A file's path; nil is standard output.
@@ -72,9 +80,9 @@ struct ExportURL: Equatable, Sendable {
   }
 
   /// Splits `//HOST`, `//HOST:PORT`, `//[IPv6]` or `//[IPv6]:PORT`, each with an optional slash behind it.
-  private static func endpoint(_ text: Substring, _ argument: String) throws(ExportURLError) -> (
-    String, UInt16
-  ) {
+  static func endpoint(
+    _ text: Substring, _ argument: String, defaultPort: UInt16 = Self.defaultPort
+  ) throws(ExportURLError) -> (String, UInt16) {
     guard text.hasPrefix("//") else { throw .noHost(argument) }
     var text = text.dropFirst(2)
     if text.hasSuffix("/") { text = text.dropLast() }

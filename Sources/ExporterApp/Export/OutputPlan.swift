@@ -4,7 +4,7 @@
 struct OutputPlan {
   /// One output and what the user wrote for it.
   struct Entry {
-    /// As the user wrote it, for messages.
+    /// As the user wrote it, for messages; without passwords.
     var argument: String
     var url: ExportURL
   }
@@ -28,7 +28,7 @@ struct OutputPlan {
     for argument in arguments {
       let url: ExportURL
       do { url = try ExportURL(parsing: argument) } catch { throw .usage(error.description) }
-      entries.append(Entry(argument: argument, url: url))
+      entries.append(Entry(argument: url.title(argument), url: url))
       guard case .file(_, let path) = url.destination else { continue }
       let identity = path.map { FileIdentity(path: $0) } ?? FileIdentity(descriptor: 1)
       if let identity, self.inputs.contains(identity) {

@@ -20,7 +20,11 @@ struct KafkaTarget: Equatable, Sendable {
   func connect() throws(KafkaError) -> KafkaProducer {
     let attempt = KafkaAttempt(self)
     attempt.run(seconds: 60)
-    return try attempt.result?.get() ?? { () throws(KafkaError) in throw KafkaError("no thread for its start") }()
+    switch attempt.result {
+    case .success(let producer): return producer
+    case .failure(let error): throw error
+    case nil: throw KafkaError("librdkafka does not start: no thread is to be had, or it hangs")
+    }
   }
 }
 
