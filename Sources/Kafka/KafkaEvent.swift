@@ -52,15 +52,19 @@ public struct KafkaDeliveries: BitwiseCopyable, Sendable {
       octets &+= message.pointee.len
       return
     }
-    self.code = code
+    // That messages were given up is no reason for it.
+    let isPurged = code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT
+    if !isPurged { self.code = code }
     if rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED {
       unknown &+= 1
       return
     }
-    switch code {
-    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT: timedOut &+= 1
-    case RD_KAFKA_RESP_ERR__PURGE_QUEUE, RD_KAFKA_RESP_ERR__PURGE_INFLIGHT: purged &+= 1
-    default: refused &+= 1
+    if isPurged {
+      purged &+= 1
+    } else if code == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT {
+      timedOut &+= 1
+    } else {
+      refused &+= 1
     }
   }
 }

@@ -86,7 +86,8 @@ public final class KafkaProducer: @unchecked Sendable {
       guard rd_kafka_event_log(event, &facility, &text, &level) == 0 else { return .deliveries(KafkaDeliveries()) }
       return .log(level: Int(level), facility: KafkaText.line(facility), text: KafkaText.line(text))
     case RD_KAFKA_EVENT_ERROR:
-      return error(rd_kafka_event_error(event), KafkaText.line(rd_kafka_event_error_string(event)))
+      let text = KafkaText.line(rd_kafka_event_error_string(event))
+      return rd_kafka_event_error_is_fatal(event) != 0 ? .fatal(text) : error(rd_kafka_event_error(event), text)
     default:
       return .deliveries(KafkaDeliveries())
     }
@@ -94,9 +95,7 @@ public final class KafkaProducer: @unchecked Sendable {
 
   private func error(_ code: rd_kafka_resp_err_t, _ text: String) -> KafkaEvent {
     switch code {
-    case RD_KAFKA_RESP_ERR__FATAL:
-      let (_, reason) = KafkaText.reason { rd_kafka_fatal_error(handle, $0, $1) }
-      return .fatal(reason)
+    case RD_KAFKA_RESP_ERR__FATAL: return .fatal(text)
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN: return .allBrokersDown
     case RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__RESOLVE, RD_KAFKA_RESP_ERR__TIMED_OUT:
       return .connectionLost(text)

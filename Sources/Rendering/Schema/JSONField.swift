@@ -29,6 +29,8 @@ public struct JSONField: Equatable, Sendable {
   public let origin: String
   /// What a value is, or each entry of a list.
   public let value: Value
+  /// Whether it counts something, so that it is far from the end of its type.
+  public let isCount: Bool
   /// Whether it is an array.
   public let isList: Bool
   /// Whether records may lack it.
@@ -40,6 +42,7 @@ public struct JSONField: Equatable, Sendable {
     let units = element.units == .none ? "" : "\(element.units), "
     origin = "\(units)\(element.owner.name) \(element.identifier), \(element.type)\(isList ? " in a list" : "")"
     self.value = value
+    isCount = element.semantics == .deltaCounter || element.semantics == .totalCounter
     self.isList = isList
     isOptional = true
   }

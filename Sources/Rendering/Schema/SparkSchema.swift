@@ -16,14 +16,15 @@ enum SparkSchema {
   }
 
   private static func type(_ field: JSONField) -> String {
-    let plain = SchemaText.quoted(name(field.value))
+    let plain = SchemaText.quoted(field.isCount ? "long" : name(field.value))
     guard field.isList else { return plain }
     return SchemaText.object([
       ("type", SchemaText.quoted("array")), ("elementType", plain), ("containsNull", "false"),
     ])
   }
 
-  /// Spark's integers have signs, so that unsigned ones need the next larger type, and the largest a decimal one.
+  /// Spark's integers have signs, so that unsigned ones need the next larger type, and the largest a decimal one, as a hash;
+  /// counts of packets and octets end far below.
   private static func name(_ value: JSONField.Value) -> String {
     switch value {
     case .unsigned(let bits) where bits <= 8: "short"

@@ -155,7 +155,8 @@ final class KafkaSession {
     deliveries.refused &+= UInt64(clamping: report.refused)
     deliveries.unknown &+= UInt64(clamping: report.unknown)
     deliveries.givenUp &+= UInt64(clamping: report.purged)
-    if report.stored < report.count, report.purged == 0 { note(report.reason) }
+    let reason = report.reason
+    if !reason.isEmpty { note(reason) }
     guard report.stored > 0 else { return }
     fullSince = 0
     guard report.stored == report.count, !status.isEmpty else { return }
@@ -174,7 +175,7 @@ final class KafkaSession {
   private func log(_ level: Int, _ facility: String, _ text: String) {
     if facility == "CONFWARN" {
       Console.warning("\(target.title): \(text)")
-    } else if target.properties.value("debug") != nil || level <= 2 {
+    } else if target.properties.value("debug") != nil || level <= 2 && facility != "FATAL" {
       Console.line("\(target.title): \(facility): \(text)")
     }
   }
