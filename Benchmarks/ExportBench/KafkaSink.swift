@@ -26,7 +26,9 @@ struct KafkaSink {
       writer.end()
       key.append(hexadecimal: set.schema.flowIdentifier(record))
       let message = writer.output.contents
-      while producer.produce(message.prefix(message.count - 1), key: key.contents) != nil { take(milliseconds: 10) }
+      while producer.produce(message.prefix(message.count - 1), key: key.contents) != nil {
+        take(milliseconds: 10)
+      }
       writer.output.removeAll()
       key.removeAll()
       number += 1

@@ -56,7 +56,8 @@ public final class KafkaProducer: @unchecked Sendable {
   public func produce(_ message: Bytes, key: Bytes) -> KafkaRefusal? {
     // Safe: librdkafka copies the message, as the flag says, and only reads it.
     let code = rd_kafka_produce(
-      topic, -1, RD_KAFKA_MSG_F_COPY, UnsafeMutableRawPointer(mutating: message.base), message.count, key.base,
+      topic, -1, RD_KAFKA_MSG_F_COPY, UnsafeMutableRawPointer(mutating: message.base), message.count,
+      key.base,
       key.count, nil)
     return code == 0 ? nil : refusal()
   }
@@ -83,11 +84,14 @@ public final class KafkaProducer: @unchecked Sendable {
     case RD_KAFKA_EVENT_LOG:
       var (facility, text): (UnsafePointer<CChar>?, UnsafePointer<CChar>?) = (nil, nil)
       var level: Int32 = 0
-      guard rd_kafka_event_log(event, &facility, &text, &level) == 0 else { return .deliveries(KafkaDeliveries()) }
+      guard rd_kafka_event_log(event, &facility, &text, &level) == 0 else {
+        return .deliveries(KafkaDeliveries())
+      }
       return .log(level: Int(level), facility: KafkaText.line(facility), text: KafkaText.line(text))
     case RD_KAFKA_EVENT_ERROR:
       let text = KafkaText.line(rd_kafka_event_error_string(event))
-      return rd_kafka_event_error_is_fatal(event) != 0 ? .fatal(text) : error(rd_kafka_event_error(event), text)
+      return rd_kafka_event_error_is_fatal(event) != 0
+        ? .fatal(text) : error(rd_kafka_event_error(event), text)
     default:
       return .deliveries(KafkaDeliveries())
     }

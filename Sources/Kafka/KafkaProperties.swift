@@ -25,7 +25,9 @@ public struct KafkaProperties: Equatable, Sendable {
   public init() {}
 
   /// Adds a property.
-  public mutating func set(_ name: String, _ value: String) { list.append(Property(name: name, value: value)) }
+  public mutating func set(_ name: String, _ value: String) {
+    list.append(Property(name: name, value: value))
+  }
 
   /// The value that counts; nil where there is none.
   public func value(_ names: String...) -> String? { list.last { names.contains($0.name) }?.value }
@@ -102,7 +104,8 @@ public struct KafkaProperties: Equatable, Sendable {
     return configuration
   }
 
-  private static func set(_ configuration: OpaquePointer, _ name: String, _ value: String) throws(KafkaError) {
+  private static func set(_ configuration: OpaquePointer, _ name: String, _ value: String) throws(KafkaError)
+  {
     let (result, reason) = KafkaText.reason { rd_kafka_conf_set(configuration, name, value, $0, $1) }
     guard result == RD_KAFKA_CONF_OK else { throw KafkaError(reason) }
   }

@@ -97,8 +97,8 @@ static inline bool martlet_lcore_has_cpu(unsigned lcore, unsigned cpu) {
 }
 /// Remembers the CPUs on which the calling thread may run; before EAL starts, which puts it on one.
 void martlet_note_cpus(void);
-/// Lets the calling thread run where no lcore does, of the CPUs that martlet_note_cpus saw, as DPDK's control threads; where
-/// lcores have all of them, with the main lcore. Threads that it makes inherit that. Nothing happens without EAL.
+/// Lets the calling thread run where no lcore does, of the CPUs that martlet_note_cpus saw, as DPDK's control threads;
+/// where lcores have all of them, with the main lcore. Threads that it makes inherit that. Nothing happens without EAL.
 void martlet_leave_lcores(void);
 
 // Ports.

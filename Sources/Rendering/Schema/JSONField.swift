@@ -40,7 +40,8 @@ public struct JSONField: Equatable, Sendable {
   init(_ element: InformationElement, _ value: Value, isList: Bool = false) {
     key = element.key
     let units = element.units == .none ? "" : "\(element.units), "
-    origin = "\(units)\(element.owner.name) \(element.identifier), \(element.type)\(isList ? " in a list" : "")"
+    origin =
+      "\(units)\(element.owner.name) \(element.identifier), \(element.type)\(isList ? " in a list" : "")"
     self.value = value
     isCount = element.semantics == .deltaCounter || element.semantics == .totalCounter
     self.isList = isList

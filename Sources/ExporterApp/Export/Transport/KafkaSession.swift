@@ -138,7 +138,8 @@ final class KafkaSession {
       case .connectionLost(let reason):
         errors &+= 1
         detail = reason
-      case .allBrokersDown: note(detail.isEmpty ? "no broker can be reached" : "no broker can be reached: \(detail)")
+      case .allBrokersDown:
+        note(detail.isEmpty ? "no broker can be reached" : "no broker can be reached: \(detail)")
       case .trouble(let reason):
         errors &+= 1
         note(reason)
