@@ -12,7 +12,8 @@ struct KafkaSink {
   init() throws {
     var properties = KafkaProperties()
     properties.set("test.mock.num.brokers", "1")
-    producer = try KafkaProducer(properties, brokers: "127.0.0.1:9092", topic: "flows")
+    producer = try KafkaProducer(
+      KafkaConfiguration(properties, brokers: "127.0.0.1:9092"), topic: "flows")
   }
 
   /// Sends records; where the queue is full it sleeps, which takes no CPU time. How many were sent.

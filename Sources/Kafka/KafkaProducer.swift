@@ -24,12 +24,12 @@ public final class KafkaProducer: @unchecked Sendable {
 
   /// A producer that connects by itself.
   ///
-  /// - Parameters:
-  ///   - brokers: HOST:PORT, joined by commas.
-  ///   - topic: the topic's name, which need not exist yet.
+  /// - Parameter topic: the topic's name, which need not exist yet.
   /// - Throws: properties that contradict each other, certificates that cannot be read, and the like.
-  public init(_ properties: KafkaProperties, brokers: String, topic name: String) throws(KafkaError) {
-    let configuration = try properties.configuration(brokers: brokers)
+  public init(_ configuration: KafkaConfiguration, topic name: String) throws(KafkaError) {
+    guard let configuration = configuration.copy() else {
+      throw KafkaError("no memory for a configuration")
+    }
     let (made, reason) = KafkaText.reason { rd_kafka_new(RD_KAFKA_PRODUCER, configuration, $0, $1) }
     guard let made else {
       rd_kafka_conf_destroy(configuration)

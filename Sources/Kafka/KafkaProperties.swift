@@ -41,7 +41,7 @@ public struct KafkaProperties: Equatable, Sendable {
         throw KafkaError("\(property.name) cannot be set: \(reason)")
       }
     }
-    rd_kafka_conf_destroy(try configuration(brokers: ""))
+    _ = try KafkaConfiguration(self, brokers: "")
   }
 
   /// Why a property is not for users; nil where it is.
@@ -82,10 +82,10 @@ public struct KafkaProperties: Equatable, Sendable {
     return acknowledgements == "all" || acknowledgements == "-1"
   }
 
-  /// A configuration that the caller owns.
+  /// Makes a configuration, which the caller owns.
   ///
   /// - Throws: the first property that librdkafka does not take.
-  func configuration(brokers: String) throws(KafkaError) -> OpaquePointer {
+  fileprivate func make(brokers: String) throws(KafkaError) -> OpaquePointer {
     guard let configuration = rd_kafka_conf_new() else { throw KafkaError("no memory for a configuration") }
     do {
       for (names, value) in defaults where !list.contains(where: { names.contains($0.name) }) {
@@ -109,4 +109,23 @@ public struct KafkaProperties: Equatable, Sendable {
     let (result, reason) = KafkaText.reason { rd_kafka_conf_set(configuration, name, value, $0, $1) }
     guard result == RD_KAFKA_CONF_OK else { throw KafkaError(reason) }
   }
+}
+
+/// What librdkafka made of properties: producers are made from copies of it, as often as one is needed.
+///
+/// Safe between threads: it does not change, and copying reads only.
+public final class KafkaConfiguration: @unchecked Sendable {
+  private let handle: OpaquePointer
+
+  /// The configuration for a cluster of which some brokers are known: HOST:PORT, joined by commas.
+  ///
+  /// - Throws: the first property that librdkafka does not take.
+  public init(_ properties: KafkaProperties, brokers: String) throws(KafkaError) {
+    handle = try properties.make(brokers: brokers)
+  }
+
+  deinit { rd_kafka_conf_destroy(handle) }
+
+  /// A copy, which the caller owns; nil without memory.
+  func copy() -> OpaquePointer? { rd_kafka_conf_dup(handle) }
 }

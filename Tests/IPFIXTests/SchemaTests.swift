@@ -37,12 +37,13 @@ import Testing
       list.macAddress(InformationElement(.iana, 56, "sourceMacAddress", .macAddress), 0)
     }
     list.endForms()
+    let bytes: InlineArray<1, UInt8> = [0]
     list.unsigned64(identifier, 0)
     list.float32(entropy, 0)
     list.list(direction, count: 0) { _ in Int16(0) }
     list.times(times, count: 0) { _ in 0 }
-    list.octets(content, InlineArray<1, UInt8>([0]).span.bytes)
-    list.string(name, InlineArray<1, UInt8>([0]).span.bytes)
+    list.octets(content, bytes.span.bytes)
+    list.string(name, bytes.span.bytes)
     list.addressOctets(server, high: 0, low: 0, isVersion6: false)
     list.unsigned64(octets, 0)
     return list.fields

@@ -12,7 +12,12 @@ final class KafkaSession {
     var outstanding = 0
   }
 
-  private let target: KafkaTarget
+  private let configuration: KafkaConfiguration
+  private let topic: String
+  /// The target in messages.
+  private let title: String
+  /// Whether the user wants all of librdkafka's lines.
+  private let isDebugging: Bool
   private let policy: OverloadPolicy
   private var current: Connection?
   /// A producer that failed, until it has said what became of its messages.
@@ -44,11 +49,21 @@ final class KafkaSession {
   ///
   /// - Throws: properties that contradict each other, certificates that cannot be read.
   init(_ target: KafkaTarget, policy: OverloadPolicy) throws(ExportError) {
-    self.target = target
     self.policy = policy
-    complaint = Complaint(name: target.title)
-    do { current = Connection(producer: try target.connect()) } catch {
-      throw .cannotStart(name: target.title, reason: error.description)
+    topic = target.topic
+    title = target.title
+    isDebugging = target.properties.value("debug") != nil
+    complaint = Complaint(name: title)
+    do {
+      configuration = try target.configuration()
+      let attempt = KafkaAttempt(configuration, topic: topic)
+      attempt.run(seconds: 60)
+      guard let producer = try attempt.result?.get() else {
+        throw KafkaError("librdkafka does not start: no thread is to be had, or it hangs")
+      }
+      current = Connection(producer: producer)
+    } catch {
+      throw .cannotStart(name: target.title, reason: "\(error)")
     }
   }
 
@@ -175,9 +190,9 @@ final class KafkaSession {
   /// the events say.
   private func log(_ level: Int, _ facility: String, _ text: String) {
     if facility == "CONFWARN" {
-      Console.warning("\(target.title): \(text)")
-    } else if target.properties.value("debug") != nil || level <= 2 && facility != "FATAL" {
-      Console.line("\(target.title): \(facility): \(text)")
+      Console.warning("\(title): \(text)")
+    } else if isDebugging || level <= 2 && facility != "FATAL" {
+      Console.line("\(title): \(facility): \(text)")
     }
   }
 
@@ -201,7 +216,7 @@ final class KafkaSession {
     if attempt == nil {
       guard backOff.isDue(now) else { return }
       backOff.failed(now)
-      let attempt = KafkaAttempt(target)
+      let attempt = KafkaAttempt(configuration, topic: topic)
       self.attempt = attempt
       attempt.run(seconds: 0.02)
     }

@@ -14,34 +14,30 @@ struct KafkaTarget: Equatable, Sendable {
   /// The target in messages: without properties, among which there may be passwords.
   var title: String { "kafka://\(brokers)/\(topic)" }
 
-  /// A producer for it, whose threads keep off the lcores.
+  /// What librdkafka makes of the properties.
   ///
-  /// - Throws: properties that contradict each other, certificates that cannot be read.
-  func connect() throws(KafkaError) -> KafkaProducer {
-    let attempt = KafkaAttempt(self)
-    attempt.run(seconds: 60)
-    switch attempt.result {
-    case .success(let producer): return producer
-    case .failure(let error): throw error
-    case nil: throw KafkaError("librdkafka does not start: no thread is to be had, or it hangs")
-    }
+  /// - Throws: one that it does not take.
+  func configuration() throws(KafkaError) -> KafkaConfiguration {
+    try KafkaConfiguration(properties, brokers: brokers)
   }
 }
 
-/// A producer in the making, by a thread whose CPUs librdkafka's threads inherit.
+/// A producer in the making, by a thread whose CPUs librdkafka's threads inherit: those that no lcore has.
 final class KafkaAttempt: Sendable {
-  private let target: KafkaTarget
+  private let configuration: KafkaConfiguration
+  private let topic: String
   private let made = Mutex<Result<KafkaProducer, KafkaError>?>(nil)
 
   /// Nothing is done yet.
-  init(_ target: KafkaTarget) { self.target = target }
+  init(_ configuration: KafkaConfiguration, topic: String) {
+    self.configuration = configuration
+    self.topic = topic
+  }
 
   /// Makes the producer; waits for it, but not longer than `seconds`.
   func run(seconds: Double) {
     ServiceThread.run("the thread that starts librdkafka", seconds: seconds) { [self] in
-      let result = Result { () throws(KafkaError) in
-        try KafkaProducer(target.properties, brokers: target.brokers, topic: target.topic)
-      }
+      let result = Result { () throws(KafkaError) in try KafkaProducer(configuration, topic: topic) }
       made.withLock { $0 = result }
     }
   }
