@@ -2,6 +2,7 @@
 // `RunConfiguration` that they make.
 import ArgumentParser
 import FlowCore
+import Rendering
 
 /// The options after `--`, or all of them offline.
 struct Options: ParsableCommand {
@@ -164,11 +165,18 @@ struct Options: ParsableCommand {
   @Flag(help: "List the counters with their kind, unit and meaning.")
   var listCounters = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Print a declaration of the JSON records with the plugins given: tables of ClickHouse, a StructType of Spark, or a JSON Schema.",
+      valueName: SchemaLanguage.allCases.map(\.rawValue).joined(separator: "|")))
+  var printSchema: SchemaLanguage?
+
   @OptionGroup(title: "Benchmarks")
   var benchmarks: BenchmarkOptions
 }
 
 extension PluginPreset: ExpressibleByArgument {}
+extension SchemaLanguage: ExpressibleByArgument {}
 
 /// Options that benchmarks and tests use.
 struct BenchmarkOptions: ParsableArguments {

@@ -23,6 +23,7 @@ struct EAL: ~Copyable {
     let count = Int32(arguments.count + 1)
     var status: Int32 = 0
     var errorNumber: Int32 = 0
+    martlet_note_cpus()
     let start = {
       status = rte_eal_init(count, &vector)
       errorNumber = martlet_errno()

@@ -13,6 +13,7 @@ enum ExportParameter: String, CaseIterable, Sendable {
   case verify
   case rotate
   case level
+  case config
 
   /// What a parameter is.
   struct Declaration {
@@ -62,6 +63,8 @@ enum ExportParameter: String, CaseIterable, Sendable {
         "begin the next file every 300s, 5min, 1h, 1d, or at 512K, 100M, 1G; 1h,1G: at whichever comes first (never)"
       )
     case .level: Declaration("N", of: files, "zstd's level, 1 fast to 19 small (3)")
+    case .config:
+      Declaration("FILE", of: [.kafka], "librdkafka's properties, a NAME=VALUE on each line (none)")
     }
   }
 

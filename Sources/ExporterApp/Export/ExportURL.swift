@@ -22,6 +22,8 @@ struct ExportURL: Equatable, Sendable {
     case tcp(host: String, port: UInt16)
     /// An IPFIX collector over TLS.
     case tls(host: String, port: UInt16)
+    /// A topic of Kafka.
+    case kafka(KafkaTarget)
     /// A file; nil is standard output. `unix:PATH` is a socket that somebody listens on.
     case file(Format, path: String?)
   }
@@ -65,6 +67,7 @@ struct ExportURL: Equatable, Sendable {
       throw .unknownScheme(argument, String(text[..<colon]))
     }
     let (place, tail) = scheme.split(text[text.index(after: colon)...])
+    parameters = try ExportParameters(tail, of: scheme, argument: argument)
     switch scheme {
     case .udp:
       let (host, port) = try Self.endpoint(place, argument)
@@ -75,12 +78,12 @@ struct ExportURL: Equatable, Sendable {
     case .tls:
       let (host, port) = try Self.endpoint(place, argument, defaultPort: Self.defaultTLSPort)
       destination = .tls(host: host, port: port)
+    case .kafka: destination = .kafka(try KafkaTarget(place, parameters, argument: argument))
     case .ipfix: destination = .file(.ipfix, path: try Self.path(place, argument))
     case .json: destination = .file(.json, path: try Self.path(place, argument))
     case .csv: destination = .file(.csv, path: try Self.path(place, argument))
     case .text: destination = .file(.text, path: try Self.path(place, argument))
     }
-    parameters = try ExportParameters(tail, of: scheme, argument: argument)
     socket = try SocketOptions(parameters)
     tls = try TLSSettings(parameters)
     compression = scheme == .tcp ? try parameters.choice(.compress, of: Compression.self) : nil
@@ -96,18 +99,18 @@ struct ExportURL: Equatable, Sendable {
     }
   }
 
-  /// The collector's host; nil for a file.
+  /// The collector's host; nil for a file and for several brokers.
   private var host: String? {
     switch destination {
     case .udp(let host, _), .tcp(let host, _), .tls(let host, _): host
-    case .file: nil
+    case .kafka, .file: nil
     }
   }
 
   /// Whether this is a collector, which may come and go, and not a file.
   var isCollector: Bool {
     switch destination {
-    case .udp, .tcp, .tls: true
+    case .udp, .tcp, .tls, .kafka: true
     case .file: false
     }
   }
@@ -124,6 +127,11 @@ struct ExportURL: Equatable, Sendable {
     return url
   }
 
+  /// The argument in messages: without what may be a password.
+  func title(_ argument: String) -> String {
+    if case .kafka(let target) = destination { target.title } else { argument }
+  }
+
   /// A file's path; nil is standard output.
   private static func path(_ text: Substring, _ argument: String) throws(ExportURLError) -> String? {
     guard !text.isEmpty else { throw .noFile(argument) }
@@ -135,11 +143,9 @@ struct ExportURL: Equatable, Sendable {
   }
 
   /// Splits `//HOST`, `//HOST:PORT`, `//[IPv6]` or `//[IPv6]:PORT`, each with an optional slash behind it.
-  private static func endpoint(_ text: Substring, _ argument: String, defaultPort: UInt16 = Self.defaultPort)
-    throws(ExportURLError) -> (
-      String, UInt16
-    )
-  {
+  static func endpoint(
+    _ text: Substring, _ argument: String, defaultPort: UInt16 = Self.defaultPort
+  ) throws(ExportURLError) -> (String, UInt16) {
     guard text.hasPrefix("//") else { throw .noHost(argument) }
     var text = text.dropFirst(2)
     if text.hasSuffix("/") { text = text.dropLast() }

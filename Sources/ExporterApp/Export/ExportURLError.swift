@@ -12,6 +12,11 @@ enum ExportURLError: Error, Equatable, CustomStringConvertible {
   case noHost(String)
   case badPort(String, String)
   case bracketsMissing(String, String)
+  case noTopic(String)
+  case badTopic(String, String)
+  case badBroker(String, String)
+  /// A property that librdkafka does not take; the last text is its own.
+  case badProperty(String, String)
   /// A parameter without `=`.
   case noValue(String, String)
   case unknownParameter(String, String, ExportScheme)
@@ -37,6 +42,13 @@ enum ExportURLError: Error, Equatable, CustomStringConvertible {
       "--export \(argument): '\(port)' is no port; use a number from 1 to 65535"
     case .bracketsMissing(let argument, let address):
       "--export \(argument): write an IPv6 address in brackets, for example udp://[\(address)]:4739"
+    case .noTopic(let argument):
+      "--export \(argument): name a topic behind the brokers, for example kafka://broker.example:9092/flows"
+    case .badTopic(let argument, let topic):
+      "--export \(argument): '\(topic)' is no topic; use 1 to 249 of the characters A-Z a-z 0-9 . _ -"
+    case .badBroker(let argument, let broker):
+      "--export \(argument): '\(broker)' is no broker; write HOST, HOST:PORT or [IPv6]:PORT, several with ',' between them"
+    case .badProperty(let argument, let problem): "--export \(argument): \(problem) (librdkafka's properties)"
     case .noValue(let argument, let part):
       "--export \(argument): '\(part)' behind the '?' is no parameter; write NAME=VALUE, several with '&' between them"
     case .unknownParameter(let argument, let name, let scheme):

@@ -4,7 +4,7 @@
 struct OutputPlan {
   /// One output and what the user wrote for it.
   struct Entry {
-    /// As the user wrote it, but for the number of a file, for messages.
+    /// As the user wrote it, for messages; without passwords, and with the number of a file.
     var argument: String
     var url: ExportURL
     /// The number of the export lcore whose output it is; nil for one of each.
@@ -37,7 +37,7 @@ struct OutputPlan {
       if case .tls = url.destination {
         do { _ = try TLSContext(url.tls) } catch { throw .usage("--export \(argument): \(error)") }
       }
-      entries += try Self.entries(argument, url, exporters: exporters)
+      entries += try Self.entries(url.title(argument), url, exporters: exporters)
     }
     for entry in entries {
       let argument = entry.argument

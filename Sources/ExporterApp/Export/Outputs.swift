@@ -121,6 +121,8 @@ final class Outputs {
       return IPFIXOutput(
         configuration, schema: schema,
         transport: TCPTransport(connection, name: "tls://\(host):\(port)", policy: policy))
+    case .kafka(let target):
+      return KafkaOutput(try KafkaSession(target, policy: policy), schema: schema)
     case .file(.ipfix, let path):
       return IPFIXOutput(configuration, schema: schema, transport: FileTransport(try file(path)))
     case .file(.json, let path):

@@ -23,6 +23,8 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
   case cannotCompress(path: String)
   /// The reader of a pipe went away.
   case readerGone(path: String)
+  /// A library's client refused to start, for a reason in its own words.
+  case cannotStart(name: String, reason: String)
 
   /// Whether the disk is full.
   var isForLackOfRoom: Bool {
@@ -58,6 +60,7 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
     case .incomplete(let path): "the last file of \(path) did not become complete and keeps its hidden name"
     case .cannotCompress(let path): "cannot compress \(path): no memory; choose a lower level"
     case .readerGone(let path): "nobody reads \(path) any more"
+    case .cannotStart(let name, let reason): "cannot export to \(name): \(reason)"
     }
   }
 }
