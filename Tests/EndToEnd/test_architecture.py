@@ -26,6 +26,7 @@ FLOORS = [
     ["ExporterApp/Process"],
     ["ExporterApp/Counters", "ExporterApp/Configuration", "ExporterApp/EAL"],
     ["ExporterApp/Export/Transport", "ExporterApp/Ports"],
+    ["ExporterApp/Export/Spool"],
     ["ExporterApp/Export"],
     ["ExporterApp/Lcores"],
     ["ExporterApp/Offline", "ExporterApp/Live", "ExporterApp/CommandLine"],

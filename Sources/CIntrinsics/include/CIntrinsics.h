@@ -136,6 +136,19 @@ static inline uint32_t martlet_count_waiting(const uint16_t *ticks, uint32_t cou
   return count;
 }
 
+/// The CRC32C (RFC 9260 appendix A) of `count` bytes behind those that had `crc`; 0 for the first ones.
+static inline uint32_t martlet_crc32c(uint32_t crc, const void *bytes, uint64_t count) {
+  const uint8_t *next = (const uint8_t *)bytes;
+  uint64_t rest = ~crc;
+  for (; count >= 8; count -= 8, next += 8) {
+    uint64_t word;
+    __builtin_memcpy(&word, next, 8);
+    rest = _mm_crc32_u64(rest, word);
+  }
+  for (; count > 0; count--, next++) rest = _mm_crc32_u8((uint32_t)rest, *next);
+  return ~(uint32_t)rest;
+}
+
 /// The time stamp counter, not serialising.
 static inline uint64_t martlet_cycles(void) { return __builtin_ia32_rdtsc(); }
 #endif

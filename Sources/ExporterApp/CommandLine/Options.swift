@@ -145,6 +145,14 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      """
+      Records for a TCP or TLS collector that is away wait in this directory, SIZE (as 1G) for each, also until the next \
+      run (in memory alone).
+      """, valueName: "DIR,SIZE"), transform: SpoolSettings.init)
+  var spool: SpoolSettings?
+
+  @Option(
+    help: ArgumentHelp(
       "Where a killed process leaves a capture of its last burst (nowhere).", valueName: "FOLDER"))
   var crashDir: String?
 
@@ -220,6 +228,7 @@ extension Options {
     values.csvEscape = csvEscape
     values.stats = stats
     values.drainTimeout = drainTimeout
+    values.spool = spool
     values.crashFolder = crashDir
     values.clock = clock
     values.benchmarks.receivesOnly = benchmarks.receiveOnly

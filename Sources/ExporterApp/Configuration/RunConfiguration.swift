@@ -44,6 +44,8 @@ struct RunConfiguration: Sendable {
   var stats: Seconds?
   /// How long the outputs get at the end.
   var drainTimeout = Seconds(nanoseconds: 10_000_000_000)
+  /// Where records wait for collectors that are away; nil for memory alone.
+  var spool: SpoolSettings?
   /// The folder for what a killed process leaves; nil for nowhere.
   var crashFolder: String?
   /// Whose clock packets are timed by, live.

@@ -53,9 +53,10 @@ final class Outputs {
 
   /// Opens every output of the plan.
   ///
-  /// - Parameter exporter: the number of the export lcore, from 0; each has an observation domain of its own.
-  /// - Parameter live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
-  /// - Throws: a file that cannot be made.
+  /// - Parameters:
+  ///   - exporter: the number of the export lcore, from 0; each has an observation domain and spools of its own.
+  ///   - live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
+  /// - Throws: a file or a spool that cannot be made.
   init(
     _ plan: OutputPlan, exporter: Int, _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool
   ) throws(Failure) {
@@ -67,7 +68,8 @@ final class Outputs {
       let planned = plan.entries[index]
       do {
         let output = try Self.open(
-          planned.url, others: plan.otherFiles(than: index), settings, schema: schema, live: live)
+          planned.url, others: plan.otherFiles(than: index), settings, schema: schema, live: live,
+          number: exporter)
         let isShared = settings.exportMode != .mirror && planned.url.isCollector
         entries.append(Entry(planned.argument, output, place: isShared ? collectors.count : nil))
         if isShared { collectors.append(planned.argument) }
@@ -87,10 +89,25 @@ final class Outputs {
     if entries.isEmpty {
       Console.warning("no --export: flows are counted but go nowhere (as --export udp://collector:4739)")
     }
+    if number == 0, let spool = settings.spool { Self.warn(about: spool, plan) }
+  }
+
+  /// Says what --spool does not do for these exports.
+  private static func warn(about spool: SpoolSettings, _ plan: OutputPlan) {
+    let names = plan.entries.compactMap { $0.url.spoolName(0) }
+    if names.isEmpty {
+      Console.warning("--spool is for tcp:// and tls:// exports, of which there is none: it keeps nothing")
+    }
+    for waiting in SpoolDirectory.waiting(in: spool.directory)
+    where !names.contains(where: { waiting == $0 || waiting.hasPrefix($0 + "_") }) {
+      Console.warning(
+        "\(spool.directory)/\(waiting) has records for a collector that no --export names: they stay there")
+    }
   }
 
   private static func open(
-    _ url: ExportURL, others: [FileIdentity], _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool
+    _ url: ExportURL, others: [FileIdentity], _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool,
+    number: Int
   ) throws(ExportError) -> any Output {
     var configuration = MessageStream.Configuration()
     configuration.observationDomain = settings.observationDomain
@@ -101,6 +118,13 @@ final class Outputs {
     let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: settings.drainTimeout.seconds)
     func file(_ path: String?) throws(ExportError) -> FileWriter {
       try FileWriter(path: path, policy: filePolicy, others: others, options: url.file)
+    }
+    func session(_ connection: any ByteConnection, name: String) throws(ExportError) -> any MessageTransport {
+      guard let spool = settings.spool, let directory = url.spoolName(number) else {
+        return TCPTransport(connection, name: name, policy: policy)
+      }
+      return SpoolTransport(
+        connection, name: name, spool: try Spool(spool, name: directory), policy: policy)
     }
     switch url.destination {
     case .udp(let host, let port):
@@ -115,12 +139,12 @@ final class Outputs {
       let connection: any ByteConnection = url.compression == .lz4 ? LZ4Connection(tcp) : tcp
       return IPFIXOutput(
         configuration, schema: schema,
-        transport: TCPTransport(connection, name: "tcp://\(host):\(port)", policy: policy))
+        transport: try session(connection, name: "tcp://\(host):\(port)"))
     case .tls(let host, let port):
       let connection = try TLSConnection(host: host, port: port, options: url.socket, settings: url.tls)
       return IPFIXOutput(
         configuration, schema: schema,
-        transport: TCPTransport(connection, name: "tls://\(host):\(port)", policy: policy))
+        transport: try session(connection, name: "tls://\(host):\(port)"))
     case .kafka(let target):
       return KafkaOutput(try KafkaSession(target, policy: policy), schema: schema)
     case .file(.ipfix, let path):
@@ -275,5 +299,19 @@ final class Outputs {
     }
     if lost > 0 { return .lost("\(lost) records were lost on the way out: \(reasons)") }
     return failure.map { .general($0.description) }
+  }
+}
+
+extension ExportURL {
+  /// The name of the collector's directory in --spool's; nil for what is not spooled.
+  ///
+  /// - Parameter number: which export lcore's, from 0.
+  fileprivate func spoolName(_ number: Int) -> String? {
+    let lcore = number > 0 ? [String(number)] : []
+    switch destination {
+    case .tcp(let host, let port): return SpoolDirectory.name(["tcp", host, String(port)] + lcore)
+    case .tls(let host, let port): return SpoolDirectory.name(["tls", host, String(port)] + lcore)
+    default: return nil
+    }
   }
 }

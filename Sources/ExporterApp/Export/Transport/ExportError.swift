@@ -11,6 +11,10 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
   case sameFile(path: String)
   /// Writing failed; what was not written is lost and counted.
   case cannotWrite(path: String, code: Int32)
+  /// A directory for a spool cannot be made, or not written; `code` is an errno.
+  case cannotSpool(path: String, code: Int32)
+  /// Another program, or another output, has this directory for its spool.
+  case spoolInUse(path: String)
   /// A certificate, a key or authorities that cannot be used; the text names file and reason.
   case credentials(String)
   /// A complete file cannot be given its name; `code` is an errno.
@@ -53,6 +57,10 @@ enum ExportError: Error, Equatable, CustomStringConvertible {
     case .cannotWrite(let path, EFBIG):
       "cannot write \(path): the file is as large as 'ulimit -f' or the file system allows; move it away and send SIGHUP"
     case .cannotWrite(let path, let code): "cannot write \(path): \(errorText(code))"
+    case .cannotSpool(let path, let code):
+      "cannot keep a spool in \(path): \(errorText(code)); give --spool a directory that you may write to"
+    case .spoolInUse(let path):
+      "cannot keep a spool in \(path): another Martlet, or another --export to the same collector, has it; give each its own"
     case .credentials(let text): text
     case .cannotName(let path, let temporary, let code):
       "cannot give a complete file the name \(path): \(errorText(code)); what is there of it is \(temporary)"

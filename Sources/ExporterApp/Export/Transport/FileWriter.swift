@@ -28,7 +28,7 @@ final class FileWriter: Sendable {
     let channel = FileChannel(path: file.path, policy: policy, capacity: capacity)
     let writer = try ChunkWriter(file, channel, compressionLevel: options.compressionLevel)
     self.channel = channel
-    let code = Self.start {
+    let code = DetachedThread.start {
       CrashReport.thread("the writer of \(channel.path)")
       writer.run()
     }
@@ -42,28 +42,6 @@ final class FileWriter: Sendable {
     Console.warning(
       "a run was killed while it wrote \(first)\(others): read what is in there, then delete it; Martlet leaves it alone"
     )
-  }
-
-  /// Starts a thread that gets no signals; 0 or an errno.
-  private static func start(_ body: @escaping @Sendable () -> Void) -> Int32 {
-    final class Context: Sendable {
-      let body: @Sendable () -> Void
-      init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-    }
-    // Safe: retained once here; given back once, by the thread, or at the end where none has started.
-    let context = Unmanaged.passRetained(Context(body))
-    var thread = pthread_t()
-    let code = Signals.blockingAll {
-      pthread_create(
-        &thread, nil,
-        { context in
-          // Safe: what `pthread_create` gets below, of this class; the thread takes it once.
-          if let context { Unmanaged<Context>.fromOpaque(context).takeRetainedValue().body() }
-          return nil
-        }, context.toOpaque())
-    }
-    if code == 0 { pthread_detach(thread) } else { context.release() }
-    return code
   }
 
   /// What was written and lost so far.

@@ -101,6 +101,8 @@ final class LZ4Connection: ByteConnection {
 
   var unacknowledged: Int { wire.plain(unacknowledged: tcp.unacknowledged) }
 
+  var endedInOrder: Bool { tcp.endedInOrder }
+
   func finishSending() {
     isFinishing = true
     _ = flush()

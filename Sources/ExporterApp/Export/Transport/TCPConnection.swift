@@ -47,6 +47,8 @@ protocol ByteConnection: AnyObject {
   func detectEnd() -> String?
   /// Octets, of those given to `send`, of which the other side has not acknowledged all that it needs to know them.
   var unacknowledged: Int { get }
+  /// Whether the last connection ended in order: the collector had read all that was acknowledged.
+  var endedInOrder: Bool { get }
   /// Reads again what files say of connections to come; what is wrong with these, nil when nothing is.
   func reload() -> String?
   /// Says that no more bytes come.
@@ -80,6 +82,10 @@ final class TCPConnection: ByteConnection {
   /// The first of `candidates` that was not tried.
   private var nextCandidate = 0
   private var backOff = BackOff()
+  /// The other side's end of the stream was seen, and no error before. A system that ends with something unread resets the
+  /// connection instead.
+  private(set) var endedInOrder = false
+  private var hasFailed = false
   /// When the attempt that is under way began; 0 when there is none.
   private var startedAt: UInt64 = 0
 
@@ -150,6 +156,8 @@ final class TCPConnection: ByteConnection {
     setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, size)
     state = .connected
     startedAt = 0
+    endedInOrder = false
+    hasFailed = false
     nextCandidate = candidates.count
     backOff.succeeded()
     return .opened
@@ -177,7 +185,7 @@ final class TCPConnection: ByteConnection {
       if count > 0 { return .sent(count) }
       let code = errno
       if count == 0 || code == EAGAIN { return .full }
-      if code != EINTR { return .broken("\(resolver.host): \(errorText(code))") }
+      if code != EINTR { return .broken(failure(code)) }
     }
   }
 
@@ -193,8 +201,19 @@ final class TCPConnection: ByteConnection {
     let count = recv(socket, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
     let code = errno
     if count > 0 { return .octets(count) }
-    if count == 0 { return .ended("\(resolver.host): the collector closed the connection") }
-    return code == EAGAIN || code == EINTR ? .nothing : .ended("\(resolver.host): \(errorText(code))")
+    if count == 0 {
+      endedInOrder = !hasFailed
+      return .ended("\(resolver.host): the collector closed the connection")
+    }
+    return code == EAGAIN || code == EINTR ? .nothing : .ended(failure(code))
+  }
+
+  /// Notes how the connection ended. A reset is told once, as ECONNRESET, and looks like an end in order from then on; one
+  /// that follows such an end is EPIPE.
+  private func failure(_ code: Int32) -> String {
+    if code != EPIPE { hasFailed = true }
+    endedInOrder = !hasFailed
+    return "\(resolver.host): \(errorText(code))"
   }
 
   var unacknowledged: Int {

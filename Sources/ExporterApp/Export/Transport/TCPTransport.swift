@@ -64,7 +64,7 @@ final class TCPTransport: MessageTransport {
 
   /// Counts a message as lost, but keeps its templates: without them the collector could not read what follows.
   private func drop(_ message: Bytes, records: Int) {
-    counters.lose(records)
+    counters.lose(records, .queueFull)
     complaint.say(
       status.isEmpty ? "the collector is too slow: records are lost" : "\(status): records are lost")
     var templates = OwnedBytes(copying: message)
@@ -222,7 +222,7 @@ final class TCPTransport: MessageTransport {
       guard now.monotonic &- progressAt < patience, !Drain.isOver else { break }
       if !queue.isEmpty { connection.wait(milliseconds: 100) }
     }
-    counters.lose(queue.removeAll())
+    counters.lose(queue.removeAll(), .queueFull)
     if connection.isOpen { waitForAcknowledgement(patience) }
     connection.disconnect(.current, failed: false)
   }

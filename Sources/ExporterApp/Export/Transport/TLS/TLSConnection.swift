@@ -182,6 +182,8 @@ final class TLSConnection: ByteConnection {
     wire.plain(unacknowledged: isRefused ? Int.max / 2 : tcp.unacknowledged)
   }
 
+  var endedInOrder: Bool { tcp.endedInOrder }
+
   func finishSending() {
     guard !isFinishing else { return }
     isFinishing = true
