@@ -1,4 +1,5 @@
 // What `--export` says of how a file is written: its rotation, its names, its compressor.
+import Glibc
 import Testing
 
 @testable import ExporterApp
@@ -86,7 +87,7 @@ import Testing
     let name = temporary.split(separator: "/").last.map(String.init) ?? ""
     #expect(pattern.isTemporary(name))
     #expect(!pattern.isTemporary(String(name.dropFirst())))
-    #expect(!pattern.isTemporary(".other.part"))
+    #expect(!pattern.isTemporary(".other.txt"))
   }
 
   @Test("paths that no time changes")
