@@ -52,6 +52,9 @@ let package = Package(
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
     .systemLibrary(name: "CKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
     .systemLibrary(name: "CDigest", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CTLS", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "CSockets"),
     .target(name: "CCrash", dependencies: ["CIntrinsics"], cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
@@ -72,7 +75,8 @@ let package = Package(
     .executableTarget(
       name: "ExporterApp",
       dependencies: [
-        "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets",
+        "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets", "CTLS",
+        "CLZ4", "CZstd",
         "CCrash",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -129,7 +133,7 @@ let package = Package(
       name: "ExporterAppTests",
       dependencies: [
         "ExporterApp", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Kafka", "Wire", "CCrash",
-        "CIntrinsics",
+        "CIntrinsics", "CZstd",
       ],
       swiftSettings: strict + [withFlags(clangFlags)]),
   ],

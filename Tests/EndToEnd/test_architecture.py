@@ -26,6 +26,7 @@ FLOORS = [
     ["ExporterApp/Process"],
     ["ExporterApp/Counters", "ExporterApp/Configuration", "ExporterApp/EAL"],
     ["ExporterApp/Export/Transport", "ExporterApp/Ports"],
+    ["ExporterApp/Export/Spool"],
     ["ExporterApp/Export"],
     ["ExporterApp/Lcores"],
     ["ExporterApp/Offline", "ExporterApp/Live", "ExporterApp/CommandLine"],
@@ -49,6 +50,9 @@ RESERVED = {
     "CKafka": ["Kafka"],
     "CPcap": ["ExporterApp"],
     "CSockets": ["ExporterApp"],
+    "CTLS": ["ExporterApp/Export/Transport"],
+    "CLZ4": ["ExporterApp/Export/Transport"],
+    "CZstd": ["ExporterApp/Export/Transport"],
     "CCrash": ["ExporterApp/Process"],
 }
 

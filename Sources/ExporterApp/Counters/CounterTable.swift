@@ -81,7 +81,38 @@ enum CounterTable {
       name: "export faults", kind: .counter, unit: .faults,
       help: "parser faults while the fields of records were written",
       source: .export({ sum($0.parserFaults) }, ofOutput: { _ in 0 })),
-    output("export dropped", .records, "records that no collector took") { $0.lostRecords },
+    output(
+      "TLS refused", .connections,
+      "connections to a collector that either side ended in TLS's handshake: certificate, name, version"
+    ) { $0.refusals },
+    output("spooled", .records, "records written to the spool (--spool)") { $0.spooled },
+    output("spool delivered", .records, "records sent from the spool, of earlier runs too") {
+      $0.spoolDelivered
+    },
+    output("spool waiting", .records, kind: .gauge, "records in the spool that are still to be sent") {
+      $0.spoolWaiting
+    },
+    output(
+      "sent again", .records,
+      "records that a broken connection made doubtful: the collector may have them twice"
+    ) { $0.repeated },
+    output(
+      "spool torn", .records,
+      "records that earlier runs had taken, or that were on the disk, and that cannot be read: lost"
+    ) { $0.spoolTorn },
+    output("export dropped", .records, "records that no collector took, for these reasons and others") {
+      $0.lostRecords
+    },
+    output("queue full", .records, "no room in memory: the collector, or the spool's disk, is too slow") {
+      $0.queueFull
+    },
+    output("spool full", .records, "no room in the spool (--spool)") { $0.spoolFull },
+    output("disk error", .records, "the spool's disk is full, or took them not for another reason") {
+      $0.diskErrors
+    },
+    output("unacknowledged", .records, "sent, but not acknowledged when the connection ended, or refused") {
+      $0.unacknowledged
+    },
   ]
 
   /// What became of records in Kafka. All but the first are among `export dropped`.
@@ -166,9 +197,9 @@ extension CounterTable {
   }
 
   private static func output(
-    _ name: String, _ unit: Counter.Unit, _ help: String,
+    _ name: String, _ unit: Counter.Unit, kind: Counter.Kind = .counter, _ help: String,
     _ read: @escaping @Sendable (OutputCounters) -> UInt64
   ) -> Counter {
-    Counter(name: name, kind: .counter, unit: unit, help: help, source: .output(read))
+    Counter(name: name, kind: kind, unit: unit, help: help, source: .output(read))
   }
 }

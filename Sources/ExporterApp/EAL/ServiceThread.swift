@@ -5,16 +5,9 @@ import Synchronization
 
 /// A thread that gets no signals and runs where no lcore does; so do all threads that it starts in turn.
 enum ServiceThread {
-  /// What a thread does, and a flag that it has done it.
-  private final class Work: Sendable {
-    let body: @Sendable () -> Void
-    let name: String
-    let isDone = Atomic<Bool>(false)
-
-    init(_ name: String, _ body: @escaping @Sendable () -> Void) {
-      self.name = name
-      self.body = body
-    }
+  /// Whether a thread has done its work.
+  private final class Flag: Sendable {
+    let value = Atomic<Bool>(false)
   }
 
   /// Has `body` run in a thread of its own and waits for it, but not longer than `seconds`; it goes on then, alone.
@@ -23,31 +16,16 @@ enum ServiceThread {
   /// - Returns: whether it ran to its end. False also where no thread is to be had.
   @discardableResult
   static func run(_ name: String, seconds: Double, _ body: @escaping @Sendable () -> Void) -> Bool {
-    let work = Work(name, body)
-    // Safe: retained once here; given back once, by the thread, or below where none has started.
-    let context = Unmanaged.passRetained(work)
-    var thread = pthread_t()
-    let code = Signals.blockingAll {
-      pthread_create(
-        &thread, nil,
-        { context in
-          guard let context else { return nil }
-          // Safe: what `pthread_create` gets below, of this class; the thread takes it once.
-          let work = Unmanaged<Work>.fromOpaque(context).takeRetainedValue()
-          CrashReport.thread(work.name)
-          martlet_leave_lcores()
-          work.body()
-          work.isDone.store(true, ordering: .releasing)
-          return nil
-        }, context.toOpaque())
+    let isDone = Flag()
+    let code = DetachedThread.start {
+      CrashReport.thread(name)
+      martlet_leave_lcores()
+      body()
+      isDone.value.store(true, ordering: .releasing)
     }
-    guard code == 0 else {
-      context.release()
-      return false
-    }
-    pthread_detach(thread)
+    guard code == 0 else { return false }
     let end = Clock.monotonic() &+ Moment.nanoseconds(seconds)
-    while !work.isDone.load(ordering: .acquiring) {
+    while !isDone.value.load(ordering: .acquiring) {
       guard Clock.monotonic() < end else { return false }
       usleep(200)
     }

@@ -4,6 +4,7 @@
 enum ExportScheme: String, CaseIterable, Sendable {
   case udp
   case tcp
+  case tls
   case kafka
   case ipfix
   case json
@@ -14,6 +15,7 @@ enum ExportScheme: String, CaseIterable, Sendable {
   var form: String {
     switch self {
     case .udp, .tcp: "\(rawValue)://HOST[:\(ExportURL.defaultPort)]"
+    case .tls: "\(rawValue)://HOST[:\(ExportURL.defaultTLSPort)]"
     case .kafka: "kafka://BROKER[:\(KafkaTarget.defaultPort)]/TOPIC"
     case .ipfix, .json, .csv, .text: "\(rawValue):FILE"
     }
@@ -24,6 +26,7 @@ enum ExportScheme: String, CaseIterable, Sendable {
     switch self {
     case .udp: "IPFIX messages as datagrams"
     case .tcp: "IPFIX messages over a connection"
+    case .tls: "IPFIX messages over a connection under TLS"
     case .kafka: "JSON objects as messages of Kafka; several brokers with ',' between them"
     case .ipfix: "IPFIX messages in a file (RFC 5655)"
     case .json: "one JSON object per line"
@@ -43,7 +46,7 @@ enum ExportScheme: String, CaseIterable, Sendable {
   /// Whether a file's name follows the colon: one may have a `?` that is not meant for Martlet.
   var namesFile: Bool {
     switch self {
-    case .udp, .tcp, .kafka: false
+    case .udp, .tcp, .tls, .kafka: false
     case .ipfix, .json, .csv, .text: true
     }
   }

@@ -20,26 +20,42 @@ struct ExportURL: Equatable, Sendable {
     case udp(host: String, port: UInt16)
     /// An IPFIX collector.
     case tcp(host: String, port: UInt16)
+    /// An IPFIX collector over TLS.
+    case tls(host: String, port: UInt16)
     /// A topic of Kafka.
     case kafka(KafkaTarget)
-    /// A file; nil is standard output.
+    /// A file; nil is standard output. `unix:PATH` is a socket that somebody listens on.
     case file(Format, path: String?)
   }
 
   /// IANA's port of IPFIX.
   static let defaultPort: UInt16 = 4739
+  /// IANA's port of IPFIX over TLS.
+  static let defaultTLSPort: UInt16 = 4740
   /// What there is to choose from.
   static var choices: String {
     let forms = ExportScheme.allCases.map(\.form)
-    return "use \(forms.dropLast().joined(separator: ", ")) or \(forms.last ?? "") ('-' is standard output)"
+    return
+      "use \(forms.dropLast().joined(separator: ", ")) or \(forms.last ?? "") (FILE may be '-', standard output, or unix:PATH, a socket)"
   }
 
   /// Where records go.
-  let destination: Destination
+  private(set) var destination: Destination
   /// What stands behind `?`.
   let parameters: ExportParameters
   /// How a collector's socket is made, as the parameters say.
   let socket: SocketOptions
+  /// Whom a TLS connection trusts; of use with `tls`.
+  let tls: TLSSettings
+  /// What becomes of messages on a TCP connection; nil: nothing.
+  let compression: Compression?
+
+  /// How messages are made smaller.
+  enum Compression: String, CaseIterable, Sendable {
+    case lz4
+  }
+  /// How a file is written, as the parameters and its name say.
+  private(set) var file: FileOptions
 
   /// Parses an argument; a lone `-` is the table on standard output.
   init(parsing argument: String) throws(ExportURLError) {
@@ -59,6 +75,9 @@ struct ExportURL: Equatable, Sendable {
     case .tcp:
       let (host, port) = try Self.endpoint(place, argument)
       destination = .tcp(host: host, port: port)
+    case .tls:
+      let (host, port) = try Self.endpoint(place, argument, defaultPort: Self.defaultTLSPort)
+      destination = .tls(host: host, port: port)
     case .kafka: destination = .kafka(try KafkaTarget(place, parameters, argument: argument))
     case .ipfix: destination = .file(.ipfix, path: try Self.path(place, argument))
     case .json: destination = .file(.json, path: try Self.path(place, argument))
@@ -66,6 +85,46 @@ struct ExportURL: Equatable, Sendable {
     case .text: destination = .file(.text, path: try Self.path(place, argument))
     }
     socket = try SocketOptions(parameters)
+    tls = try TLSSettings(parameters)
+    compression = scheme == .tcp ? try parameters.choice(.compress, of: Compression.self) : nil
+    if case .file(_, let path) = destination {
+      file = try FileOptions(parameters, path: path, argument)
+    } else {
+      file = FileOptions()
+    }
+    if let source = socket.source, let family = host.flatMap({ SourceAddress($0) })?.family,
+      family != source.family
+    {
+      throw parameters.wrong(.source, "it is of another IP version than the host; give one of the host's")
+    }
+  }
+
+  /// The collector's host; nil for a file and for several brokers.
+  private var host: String? {
+    switch destination {
+    case .udp(let host, _), .tcp(let host, _), .tls(let host, _): host
+    case .kafka, .file: nil
+    }
+  }
+
+  /// Whether this is a collector, which may come and go, and not a file.
+  var isCollector: Bool {
+    switch destination {
+    case .udp, .tcp, .tls, .kafka: true
+    case .file: false
+    }
+  }
+
+  /// The same with another file.
+  ///
+  /// - Parameter argument: the argument with the other file's name, for messages.
+  func replacingPath(by path: String, _ argument: String) throws(ExportURLError) -> ExportURL {
+    var url = self
+    if case .file(let format, _) = destination {
+      url.destination = .file(format, path: path)
+      url.file = try FileOptions(parameters, path: path, argument)
+    }
+    return url
   }
 
   /// The argument in messages: without what may be a password.
@@ -76,6 +135,10 @@ struct ExportURL: Equatable, Sendable {
   /// A file's path; nil is standard output.
   private static func path(_ text: Substring, _ argument: String) throws(ExportURLError) -> String? {
     guard !text.isEmpty else { throw .noFile(argument) }
+    if let socket = UnixSocket.path(String(text)) {
+      guard !socket.isEmpty else { throw .noFile(argument) }
+      guard UnixSocket.fits(socket) else { throw .longSocket(argument) }
+    }
     return text == "-" ? nil : String(text)
   }
 
@@ -105,6 +168,24 @@ struct ExportURL: Equatable, Sendable {
       throw .badPort(argument, String(port))
     }
     return (String(host), number)
+  }
+}
+
+extension TLSSettings {
+  /// What the parameters say of certificates.
+  fileprivate init(_ parameters: ExportParameters) throws(ExportURLError) {
+    self.init()
+    for parameter in [.certificate, .key, .ca] as [ExportParameter]
+    where parameters[parameter]?.isEmpty ?? false {
+      throw parameters.wrong(parameter, "name a file")
+    }
+    certificate = parameters[.certificate]
+    key = parameters[.key]
+    authorities = parameters[.ca]
+    verifies = try parameters.isOn(.verify, default: true)
+    if key != nil, certificate == nil {
+      throw parameters.wrong(.key, "a key is of use with a certificate only; give certificate=FILE, too")
+    }
   }
 }
 

@@ -6,6 +6,9 @@ enum ExportURLError: Error, Equatable, CustomStringConvertible {
   case unknownScheme(String, String)
   case noSCTP(String)
   case noFile(String)
+  case longSocket(String)
+  /// A file's name that no file can have; the last text says why.
+  case badName(String, String)
   case noHost(String)
   case badPort(String, String)
   case bracketsMissing(String, String)
@@ -31,6 +34,9 @@ enum ExportURLError: Error, Equatable, CustomStringConvertible {
       "--export \(argument): Martlet has no SCTP; use tcp://, which loses and reorders nothing either, or udp://"
     case .noFile(let argument):
       "--export \(argument): name a file after the colon, or '-' for standard output"
+    case .longSocket(let argument):
+      "--export \(argument): the name of a Unix socket has at most \(UnixSocket.longestPath) octets; name one nearer the root"
+    case .badName(let argument, let problem): "--export \(argument): \(problem)"
     case .noHost(let argument): "--export \(argument): name a host, for example udp://collector.example:4739"
     case .badPort(let argument, let port):
       "--export \(argument): '\(port)' is no port; use a number from 1 to 65535"
