@@ -1,8 +1,9 @@
-// sendmmsg for Swift, which glibc declares only with _GNU_SOURCE, and two questions about files for which C has the
-// types.
+// sendmmsg for Swift and closing descriptors of a new process, which glibc declares only with _GNU_SOURCE, and two questions
+// about files for which C has the types.
 #ifndef MARTLET_CSOCKETS_H
 #define MARTLET_CSOCKETS_H
 
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,5 +41,8 @@ int martlet_is_hugetlbfs(int descriptor);
 
 /// Takes the POSIX write lock on a whole file for this process; 0, or -1 where another process holds one on it.
 int martlet_lock_whole(int descriptor);
+
+/// Has a process that will be started with `actions` close all descriptors from `lowest` on; 0, or an errno.
+int martlet_close_from(posix_spawn_file_actions_t *actions, int lowest);
 
 #endif

@@ -27,6 +27,9 @@ enum Offline {
     try worker.makeSlab(configuration, schema: schema, live: false, memory: PlainMemory())
     // Last, when nothing else can fail: until here no file was touched.
     let outputs = try Outputs(plan, configuration, schema: schema, live: false)
+    if let question = schema.hostQuestion {
+      HostQuery(question, configuration)?.askOnce(until: interrupted)
+    }
     var reader = OfflineReader(worker: worker, outputs: outputs, stats: configuration.stats)
     var failures: [Failure] = []
     for path in configuration.captures where !interrupted.load(ordering: .relaxed) {
