@@ -153,8 +153,6 @@ struct Options: ParsableCommand {
   var benchmarks: BenchmarkOptions
 }
 
-extension PluginPreset: ExpressibleByArgument {}
-
 /// Options that benchmarks and tests use.
 struct BenchmarkOptions: ParsableArguments {
   @Flag(help: "Receive, count and free packets without looking at them: what the device alone costs.")
@@ -207,6 +205,7 @@ extension Options {
   static var defaults: RunConfiguration { RunConfiguration() }
 }
 
+extension PluginPreset: ExpressibleByArgument {}
 extension ClockChoice: ExpressibleByArgument {}
 extension CSVEscape: ExpressibleByArgument {}
 
