@@ -109,7 +109,8 @@ def test_nothing_is_asked_without_the_plugin(capture, tmp_path):
 
 
 @pytest.mark.parametrize("option,why", [
-    ("", "cannot ask osqueryi: there is none in PATH"), (":path=/nowhere/osqueryi", "cannot ask /nowhere/osqueryi: it is no program")])
+    ("", "cannot ask osqueryi: there is none in PATH"),
+    (":path=/nowhere/osqueryi", "cannot ask /nowhere/osqueryi: it is no program")])
 def test_where_there_is_none_it_is_said(capture, option, why):
     result = offline(capture, f"osquery{option}")
     assert result.status == 0 and [fields(record) for record in result.records] == [{}] * 3
@@ -161,7 +162,7 @@ def test_live_the_control_lcore_asks_again_and_again(capture, tmp_path):
         wait_until(lambda: not list(children(live.process)), "an osqueryi whose status was taken", live.process)
         assert live.stop() == 0
         assert not warnings(live.text())
-    records = sorted(map(json.loads, out.read_text().splitlines()), key=lambda record: len(record), reverse=True)
+    records = sorted(map(json.loads, out.read_text().splitlines()), key=len, reverse=True)
     assert [fields(record) for record in records] == [FIELDS, {}, {}]
     assert sum("kernel_info" in question for question in fake.questions) == 1
 

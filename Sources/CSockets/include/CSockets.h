@@ -1,5 +1,5 @@
-// sendmmsg for Swift and closing descriptors of a new process, which glibc declares only with _GNU_SOURCE, and two questions
-// about files for which C has the types.
+// What glibc declares for Swift only with _GNU_SOURCE: sendmmsg, and closing a new process's descriptors. And two
+// questions about files for which C has the types.
 #ifndef MARTLET_CSOCKETS_H
 #define MARTLET_CSOCKETS_H
 

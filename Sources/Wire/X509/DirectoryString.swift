@@ -31,15 +31,16 @@ package struct DirectoryString: BitwiseCopyable {
   }
 
   /// The first characters in UTF-8, as many as have no more than `limit` bytes together. What is no character is U+FFFD.
+  /// Not generic: what other modules call of Wire as it is would go through a table.
   /// - Complexity: O(`limit`)
-  package func write<Sink: TextSink & ~Copyable>(to sink: inout Sink, limit: Int) {
+  package func write(to text: inout ScratchText, limit: Int) {
     var rest = self
     var left = limit
     while let character = rest.next() {
       let bytes = UTF8Character(character)
       left &-= bytes.count
       guard left >= 0 else { return }
-      bytes.write(to: &sink)
+      bytes.write(to: &text)
     }
   }
 
@@ -126,10 +127,10 @@ private struct UTF8Character {
     }
   }
 
-  func write<Sink: TextSink & ~Copyable>(to sink: inout Sink) {
+  func write(to text: inout ScratchText) {
     var (rest, left) = (bytes, count)
     while left > 0 {
-      sink.append(UInt8(truncatingIfNeeded: rest))
+      text.append(UInt8(truncatingIfNeeded: rest))
       rest = rest &>> 8
       left &-= 1
     }

@@ -13,13 +13,6 @@ public struct HostQuestion: Sendable {
   public let answers: HostKnowledge
 }
 
-extension RecordSchema where Registry == BuiltInPlugins {
-  /// What is to be asked for plugin osquery; nil where it is not enabled.
-  public var hostQuestion: HostQuestion? {
-    layout.slots.first { $0.registration == .osquery }?.value(OSQueryPlugin.self).pointee.question
-  }
-}
-
 /// What does not change on a host while the program runs; empty and 0 what is not known. The texts stay as long as the process.
 public struct HostDescription: BitwiseCopyable, Sendable {
   /// The operating system's name, its versions and its build: `Debian GNU/Linux`, 12, 0.
