@@ -68,7 +68,8 @@ enum Live {
       outputs.append(try Outputs(plan, exporter: number, configuration, schema: schema, live: true))
     }
     let control = control(
-      map, ports: ports, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals)
+      map, ports: ports, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals,
+      hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) })
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
@@ -136,7 +137,7 @@ enum Live {
   /// The control lcore's view of all of them, with the export lcores' loops.
   private static func control(
     _ map: LcoreMap, ports: [Port], timekeeper: Timekeeper,
-    crew: Crew, outputs: [Outputs], signals: Signals
+    crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?
   ) -> ControlLoop {
     var exporters: [ControlLoop.ExporterView] = []
     for (number, exporter) in map.exporters.enumerated() {
@@ -150,7 +151,7 @@ enum Live {
     }
     return ControlLoop(
       run: crew.run, signals: signals, workers: crew.workers, exporters: exporters, ports: ports.map(\.id),
-      timekeeper: timekeeper)
+      timekeeper: timekeeper, hostQuery: hostQuery)
   }
 }
 

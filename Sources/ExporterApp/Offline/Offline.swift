@@ -31,6 +31,9 @@ enum Offline {
     // Last, when nothing else can fail: until here no file was touched.
     let outputs = try Outputs(plan, exporter: 0, configuration, schema: schema, live: false)
     outputs.lookAround()
+    if let question = schema.hostQuestion {
+      HostQuery(question, configuration)?.askOnce(until: interrupted)
+    }
     var reader = OfflineReader(worker: worker, outputs: outputs, stats: configuration.stats)
     var failures: [Failure] = []
     for path in configuration.captures where !interrupted.load(ordering: .relaxed) {
