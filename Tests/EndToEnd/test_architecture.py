@@ -14,7 +14,7 @@ SOURCES = Path(__file__).resolve().parents[2] / "Sources"
 #: named here belongs to it.
 FLOORS = [
     ["Wire"],
-    ["IPFIX/Elements"],
+    ["Kafka", "IPFIX/Elements"],
     ["IPFIX/Messages"],
     ["Rendering"],
     ["FlowCore/Packet"],
@@ -25,7 +25,7 @@ FLOORS = [
     ["FlowCore/Engine"],
     ["ExporterApp/Process"],
     ["ExporterApp/Counters", "ExporterApp/Configuration", "ExporterApp/EAL"],
-    ["ExporterApp/Export/Transport", "ExporterApp/Ports"],
+    ["ExporterApp/Export/Transport", "ExporterApp/Ports", "ExporterApp/HostQuery"],
     ["ExporterApp/Export/Spool"],
     ["ExporterApp/Export"],
     ["ExporterApp/Lcores"],
@@ -36,20 +36,23 @@ FLOORS = [
 #: Modules of ours that each module may import.
 IMPORTS = {
     "Wire": set(),
+    "Kafka": {"Wire"},
     "IPFIX": {"Wire"},
     "Rendering": {"Wire", "IPFIX"},
     "FlowCore": {"Wire", "IPFIX", "Rendering"},
-    "ExporterApp": {"Wire", "IPFIX", "Rendering", "FlowCore"},
+    "ExporterApp": {"Wire", "Kafka", "IPFIX", "Rendering", "FlowCore"},
 }
 
 #: What only some folders may import.
 RESERVED = {
     "ArgumentParser": ["ExporterApp/CommandLine"],
     "CDPDK": ["ExporterApp"],
+    "CKafka": ["Kafka"],
     "CPcap": ["ExporterApp"],
     "CSockets": ["ExporterApp"],
     "CTLS": ["ExporterApp/Export/Transport"],
     "CLZ4": ["ExporterApp/Export/Transport"],
+    "CZstd": ["ExporterApp/Export/Transport"],
     "CCrash": ["ExporterApp/Process"],
 }
 

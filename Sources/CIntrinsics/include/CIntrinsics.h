@@ -77,8 +77,8 @@ static inline __m128i martlet_free_lanes(const __m128i *bucket) {
   return _mm_cmpeq_epi16(_mm_load_si128(bucket), _mm_setzero_si128());
 }
 
-/// A bit for each of the 32 places of a group (four buckets of 64 bytes, 64-byte aligned) that is in use: bit 8 b + l is lane
-/// l of bucket b.
+/// A bit for each of the 32 places of a group (four buckets of 64 bytes, 64-byte aligned) that is in use: bit 8 b + l
+/// is lane l of bucket b.
 static inline uint32_t martlet_group_occupied(const void *group) {
   uint32_t lanes = 0;
   for (int bucket = 0; bucket < 4; bucket += 2) {
@@ -89,7 +89,8 @@ static inline uint32_t martlet_group_occupied(const void *group) {
   return lanes;
 }
 
-/// The same for the places that are in use and whose 16-bit `due` (at byte 48 of the bucket) is not after `tick`, modulo 2^16.
+/// The same for the places that are in use and whose 16-bit `due` (at byte 48 of the bucket) is not after `tick`,
+/// modulo 2^16.
 static inline uint32_t martlet_group_due(const void *group, uint16_t tick) {
   const __m128i now = _mm_set1_epi16((short)tick);
   uint32_t lanes = 0;
@@ -102,8 +103,8 @@ static inline uint32_t martlet_group_due(const void *group, uint16_t tick) {
   return lanes;
 }
 
-/// The lowest 16-bit `due` of a group's places that are in use, less `tick`, as a signed number; `farthest` where that is less.
-/// The lowest bits of `due` are not looked at, and `tick` is even.
+/// The lowest 16-bit `due` of a group's places that are in use, less `tick`, as a signed number; `farthest` where that
+/// is less. The lowest bits of `due` are not looked at, and `tick` is even.
 static inline int16_t martlet_group_earliest(const void *group, uint16_t tick, int16_t farthest) {
   const __m128i now = _mm_set1_epi16((short)tick);
   const __m128i none = _mm_set1_epi16(farthest);

@@ -2,6 +2,7 @@
 // `RunConfiguration` that they make.
 import ArgumentParser
 import FlowCore
+import Rendering
 
 /// The options after `--`, or all of them offline.
 struct Options: ParsableCommand {
@@ -46,6 +47,18 @@ struct Options: ParsableCommand {
       ?NAME=VALUE[&…] behind it (--list-exports); FILE - is standard output, unix:PATH a socket that somebody listens on.
       """, valueName: "URL"))
   var export: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "What several collectors get: each all records, the first that is there all, or each a share of the flows (mirror).",
+      valueName: ExportMode.allCases.map(\.rawValue).joined(separator: "|")))
+  var exportMode = Self.defaults.exportMode
+
+  @Option(
+    help: ArgumentHelp(
+      "How many lcores export; the worker lcores are shared among them (1).", valueName: "N"),
+    transform: { try Bounded.parse($0, in: 1...64) })
+  var exportLcores = Self.defaults.exportLcores
 
   @Option(
     help: ArgumentHelp("A flow that goes on is exported after S seconds (300).", valueName: "S"),
@@ -160,11 +173,15 @@ struct Options: ParsableCommand {
   @Flag(help: "List the counters with their kind, unit and meaning.")
   var listCounters = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Print a declaration of the JSON records with the plugins given: tables of ClickHouse, a StructType of Spark, or a JSON Schema.",
+      valueName: SchemaLanguage.allCases.map(\.rawValue).joined(separator: "|")))
+  var printSchema: SchemaLanguage?
+
   @OptionGroup(title: "Benchmarks")
   var benchmarks: BenchmarkOptions
 }
-
-extension PluginPreset: ExpressibleByArgument {}
 
 /// Options that benchmarks and tests use.
 struct BenchmarkOptions: ParsableArguments {
@@ -191,6 +208,8 @@ extension Options {
     values.plugins = PluginPreset.expand(preset, plugins.flatMap { $0 })
     values.captures = pcap
     values.exports = export
+    values.exportMode = exportMode
+    values.exportLcores = exportLcores
     values.activeTimeout = activeTimeout
     values.inactiveTimeout = inactiveTimeout
     values.flows = flows
@@ -219,6 +238,9 @@ extension Options {
   static var defaults: RunConfiguration { RunConfiguration() }
 }
 
+extension PluginPreset: ExpressibleByArgument {}
+extension ExportMode: ExpressibleByArgument {}
+extension SchemaLanguage: ExpressibleByArgument {}
 extension ClockChoice: ExpressibleByArgument {}
 extension CSVEscape: ExpressibleByArgument {}
 

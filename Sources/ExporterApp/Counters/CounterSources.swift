@@ -78,6 +78,8 @@ struct OutputCounters: BitwiseCopyable, Sendable, Equatable {
   var refusals: UInt64 = 0
   /// Connections made, or UDP sockets opened.
   var connections: UInt64 = 0
+  /// What the delivery reports of a message queue said; 0 for other outputs.
+  var deliveries = DeliveryCounters()
 
   /// Counts `count` records as lost.
   mutating func lose(_ count: Int, _ cause: LossCause = .other) {

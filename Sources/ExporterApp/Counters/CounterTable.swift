@@ -9,7 +9,7 @@ enum CounterTable {
     arrivals + ports + [
       engine("fragments", .packets, "fragments among the packets") { $0.fragments }
     ] + DiscardReason.allCases.map(discard) + flows + FlowEndReason.allCases.compactMap(ended) + losses
-    + exports
+    + exports + deliveries
 
   /// What came from the RX queues or the capture.
   private static let arrivals = [
@@ -112,6 +112,25 @@ enum CounterTable {
     },
     output("unacknowledged", .records, "sent, but not acknowledged when the connection ended, or refused") {
       $0.unacknowledged
+    },
+  ]
+
+  /// What became of records in Kafka, besides `queue full`. All but the first are among `export dropped`.
+  private static let deliveries = [
+    output("acknowledged", .records, "records that Kafka has stored") { $0.deliveries.acknowledged },
+    output("delivery timed out", .records, "records that Kafka did not take within message.timeout.ms") {
+      $0.deliveries.timedOut
+    },
+    output("delivery refused", .records, "records that Kafka refused: no such topic, no right, too long") {
+      $0.deliveries.refused
+    },
+    output("delivery unknown", .records, "records sent to Kafka, and stored or not: no answer came") {
+      $0.deliveries.unknown
+    },
+    output(
+      "delivery given up", .records, "records that waited for Kafka at the end, or when the producer failed"
+    ) {
+      $0.deliveries.givenUp
     },
   ]
 }

@@ -11,6 +11,9 @@ enum ExportParameter: String, CaseIterable, Sendable {
   case key
   case ca
   case verify
+  case rotate
+  case level
+  case config
 
   /// What a parameter is.
   struct Declaration {
@@ -31,6 +34,7 @@ enum ExportParameter: String, CaseIterable, Sendable {
   /// What it is.
   var declaration: Declaration {
     let collectors: [ExportScheme] = [.udp, .tcp, .tls]
+    let files: [ExportScheme] = [.ipfix, .json, .csv, .text]
     return switch self {
     case .source: Declaration("ADDRESS", of: collectors, "the local address to send from (the route's)")
     case .interface:
@@ -38,7 +42,10 @@ enum ExportParameter: String, CaseIterable, Sendable {
         "NAME", of: collectors, "the interface to send through, whatever the routes say (the route's)")
     case .dscp:
       Declaration("N|NAME", of: collectors, "Differentiated Services: 0 to 63, cs1, af11, ef, le … (0)")
-    case .compress: Declaration("lz4", of: [.tcp], "compress messages as ipfixcol2 reads them (not at all)")
+    case .compress:
+      Declaration(
+        "lz4|zstd", of: [.tcp] + files,
+        "compress messages as ipfixcol2 reads them (lz4), or a file (zstd) (not at all)")
     case .certificate:
       Declaration(
         "FILE", of: [.tls], "Martlet's own certificate and those between it and an authority, PEM (none)")
@@ -50,11 +57,22 @@ enum ExportParameter: String, CaseIterable, Sendable {
       )
     case .verify:
       Declaration("on|off", of: [.tls], "whether the collector must prove that it is HOST (on)")
+    case .rotate:
+      Declaration(
+        "TIME|SIZE", of: files,
+        "begin the next file every 300s, 5min, 1h, 1d, or at 512K, 100M, 1G; 1h,1G: at whichever comes first (never)"
+      )
+    case .level: Declaration("N", of: files, "zstd's level, 1 fast to 19 small (3)")
+    case .config:
+      Declaration("FILE", of: [.kafka], "librdkafka's properties, a NAME=VALUE on each line (none)")
     }
   }
+
+  /// Whether it may be there several times, as a list with commas.
+  var isList: Bool { self == .rotate }
 }
 
-/// The parameters of one `--export` argument: all are known to its scheme, none is there twice.
+/// The parameters of one `--export` argument: all are known to its scheme, none is there twice but lists.
 struct ExportParameters: Equatable, Sendable {
   /// A parameter that Martlet does not know itself.
   struct Property: Equatable, Sendable {
@@ -86,9 +104,8 @@ struct ExportParameters: Equatable, Sendable {
           argument, name, "'%' begins the two digits of an octet; write %25 for the character")
       }
       if let known = ExportParameter(rawValue: name), known.declaration.schemes.contains(scheme) {
-        guard values.updateValue(value, forKey: known) == nil else {
-          throw .repeatedParameter(argument, name)
-        }
+        if values[known] != nil, !known.isList { throw .repeatedParameter(argument, name) }
+        values[known] = values[known].map { "\($0),\(value)" } ?? value
       } else if scheme.passesOthersOn {
         guard !others.contains(where: { $0.name == name }) else { throw .repeatedParameter(argument, name) }
         others.append(Property(name: name, value: value))

@@ -22,6 +22,8 @@ struct ExportURL: Equatable, Sendable {
     case tcp(host: String, port: UInt16)
     /// An IPFIX collector over TLS.
     case tls(host: String, port: UInt16)
+    /// A topic of Kafka.
+    case kafka(KafkaTarget)
     /// A file; nil is standard output. `unix:PATH` is a socket that somebody listens on.
     case file(Format, path: String?)
   }
@@ -38,7 +40,7 @@ struct ExportURL: Equatable, Sendable {
   }
 
   /// Where records go.
-  let destination: Destination
+  private(set) var destination: Destination
   /// What stands behind `?`.
   let parameters: ExportParameters
   /// How a collector's socket is made, as the parameters say.
@@ -52,6 +54,8 @@ struct ExportURL: Equatable, Sendable {
   enum Compression: String, CaseIterable, Sendable {
     case lz4
   }
+  /// How a file is written, as the parameters and its name say.
+  private(set) var file: FileOptions
 
   /// Parses an argument; a lone `-` is the table on standard output.
   init(parsing argument: String) throws(ExportURLError) {
@@ -63,6 +67,7 @@ struct ExportURL: Equatable, Sendable {
       throw .unknownScheme(argument, String(text[..<colon]))
     }
     let (place, tail) = scheme.split(text[text.index(after: colon)...])
+    parameters = try ExportParameters(tail, of: scheme, argument: argument)
     switch scheme {
     case .udp:
       let (host, port) = try Self.endpoint(place, argument)
@@ -73,15 +78,20 @@ struct ExportURL: Equatable, Sendable {
     case .tls:
       let (host, port) = try Self.endpoint(place, argument, defaultPort: Self.defaultTLSPort)
       destination = .tls(host: host, port: port)
+    case .kafka: destination = .kafka(try KafkaTarget(place, parameters, argument: argument))
     case .ipfix: destination = .file(.ipfix, path: try Self.path(place, argument))
     case .json: destination = .file(.json, path: try Self.path(place, argument))
     case .csv: destination = .file(.csv, path: try Self.path(place, argument))
     case .text: destination = .file(.text, path: try Self.path(place, argument))
     }
-    parameters = try ExportParameters(tail, of: scheme, argument: argument)
     socket = try SocketOptions(parameters)
     tls = try TLSSettings(parameters)
-    compression = try parameters.choice(.compress, of: Compression.self)
+    compression = scheme == .tcp ? try parameters.choice(.compress, of: Compression.self) : nil
+    if case .file(_, let path) = destination {
+      file = try FileOptions(parameters, path: path, argument)
+    } else {
+      file = FileOptions()
+    }
     if let source = socket.source, let family = host.flatMap({ SourceAddress($0) })?.family,
       family != source.family
     {
@@ -89,12 +99,37 @@ struct ExportURL: Equatable, Sendable {
     }
   }
 
-  /// The collector's host; nil for a file.
+  /// The collector's host; nil for a file and for several brokers.
   private var host: String? {
     switch destination {
     case .udp(let host, _), .tcp(let host, _), .tls(let host, _): host
-    case .file: nil
+    case .kafka, .file: nil
     }
+  }
+
+  /// Whether this is a collector, which may come and go, and not a file.
+  var isCollector: Bool {
+    switch destination {
+    case .udp, .tcp, .tls, .kafka: true
+    case .file: false
+    }
+  }
+
+  /// The same with another file.
+  ///
+  /// - Parameter argument: the argument with the other file's name, for messages.
+  func replacingPath(by path: String, _ argument: String) throws(ExportURLError) -> ExportURL {
+    var url = self
+    if case .file(let format, _) = destination {
+      url.destination = .file(format, path: path)
+      url.file = try FileOptions(parameters, path: path, argument)
+    }
+    return url
+  }
+
+  /// The argument in messages: without what may be a password.
+  func title(_ argument: String) -> String {
+    if case .kafka(let target) = destination { target.title } else { argument }
   }
 
   /// A file's path; nil is standard output.
@@ -108,11 +143,9 @@ struct ExportURL: Equatable, Sendable {
   }
 
   /// Splits `//HOST`, `//HOST:PORT`, `//[IPv6]` or `//[IPv6]:PORT`, each with an optional slash behind it.
-  private static func endpoint(_ text: Substring, _ argument: String, defaultPort: UInt16 = Self.defaultPort)
-    throws(ExportURLError) -> (
-      String, UInt16
-    )
-  {
+  static func endpoint(
+    _ text: Substring, _ argument: String, defaultPort: UInt16 = Self.defaultPort
+  ) throws(ExportURLError) -> (String, UInt16) {
     guard text.hasPrefix("//") else { throw .noHost(argument) }
     var text = text.dropFirst(2)
     if text.hasSuffix("/") { text = text.dropLast() }

@@ -82,6 +82,7 @@ final class IPFIXOutput: Output {
   }
 
   var failure: ExportError? { transport.failure }
+  var reachability: Reachability { transport.reachability }
   var status: String { transport.status }
 
   var counters: OutputCounters {

@@ -15,7 +15,8 @@ enum Live {
     try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
     Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
     let plan = try OutputPlan(
-      configuration.exports, fallback: nil, inputs: EALArguments(arguments).replayedCaptures)
+      configuration.exports, fallback: nil, inputs: EALArguments(arguments).replayedCaptures,
+      exporters: configuration.exportLcores)
     let eal = try EAL(arguments)
     do {
       try serve(eal, configuration, schema: schema, plan: plan, signals: signals)
@@ -37,7 +38,7 @@ enum Live {
 
     let map = try LcoreMap(
       main: Lcore.main, others: Lcore.others, ports: ports.map(\.limits), queues: configuration.queues,
-      config: configuration.queueMap, cpus: Machine.onlineCPUs)
+      config: configuration.queueMap, exporters: configuration.exportLcores, cpus: Machine.onlineCPUs)
     for warning in map.warnings { Console.warning(warning) }
     var sources: [TimeSource] = []
     for port in ports { sources.append(try port.times.source(configuration.clock, title: port.title)) }
@@ -64,10 +65,11 @@ enum Live {
     // Last, when nothing else can fail: until here no file was touched.
     var outputs: [Outputs] = []
     for number in map.exporters.indices {
-      outputs.append(try Outputs(plan, configuration, schema: schema, live: true, number: number))
+      outputs.append(try Outputs(plan, exporter: number, configuration, schema: schema, live: true))
     }
     let control = control(
-      map, ports: ports, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals)
+      map, ports: ports, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals,
+      hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) })
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
@@ -135,7 +137,7 @@ enum Live {
   /// The control lcore's view of all of them, with the export lcores' loops.
   private static func control(
     _ map: LcoreMap, ports: [Port], timekeeper: Timekeeper,
-    crew: Crew, outputs: [Outputs], signals: Signals
+    crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?
   ) -> ControlLoop {
     var exporters: [ControlLoop.ExporterView] = []
     for (number, exporter) in map.exporters.enumerated() {
@@ -149,7 +151,7 @@ enum Live {
     }
     return ControlLoop(
       run: crew.run, signals: signals, workers: crew.workers, exporters: exporters, ports: ports.map(\.id),
-      timekeeper: timekeeper)
+      timekeeper: timekeeper, hostQuery: hostQuery)
   }
 }
 
@@ -169,7 +171,7 @@ extension LcoreMap {
     }
     return late.map { worker in
       "lcore \(worker.lcore) (worker) shares its CPU and sleeps when idle, so that packets' times are up to 0.1 ms late: give "
-        + "it a CPU of its own, as in \(EALArguments.lcores(workers: workers.count, cpus: cpus))"
+        + "it a CPU of its own, as in \(EALArguments.lcores(workers: workers.count, exporters: exporters.count, cpus: cpus))"
     }
   }
 

@@ -21,12 +21,19 @@ enum Offline {
     CrashReport.lcore(0, "offline")
     Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
     let plan = try OutputPlan(configuration.exports, fallback: "text:-", inputs: configuration.captures)
+    if configuration.exportLcores > 1 {
+      Console.warning("captures are read by one thread: --export-lcores is for live runs, and not used")
+    }
     try checkCaptures(configuration)
     let worker = try FlowWorker(
       configuration, schema: schema, number: 0, recordsUnderWay: nil, memory: PlainMemory())
     try worker.makeSlab(configuration, schema: schema, live: false, memory: PlainMemory())
     // Last, when nothing else can fail: until here no file was touched.
-    let outputs = try Outputs(plan, configuration, schema: schema, live: false)
+    let outputs = try Outputs(plan, exporter: 0, configuration, schema: schema, live: false)
+    outputs.lookAround()
+    if let question = schema.hostQuestion {
+      HostQuery(question, configuration)?.askOnce(until: interrupted)
+    }
     var reader = OfflineReader(worker: worker, outputs: outputs, stats: configuration.stats)
     var failures: [Failure] = []
     for path in configuration.captures where !interrupted.load(ordering: .relaxed) {

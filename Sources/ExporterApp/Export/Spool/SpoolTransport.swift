@@ -92,6 +92,9 @@ final class SpoolTransport: MessageTransport {
     return counters
   }
 
+  var reachability: Reachability {
+    connection.isOpen ? .reachable : trouble.isEmpty ? .unknown : .unreachable
+  }
   var status: String { trouble.isEmpty ? spool.status : trouble }
 
   func send(_ batch: MessageBatch, now: Moment, announcement: () -> SharedBytes) {

@@ -1,4 +1,5 @@
-// IPFIX sessions over TCP, plain, compressed or under TLS (RFC 7011 section 10.4): a collector that may be slow or go away, a bounded queue.
+// IPFIX sessions over TCP, plain, compressed or under TLS (RFC 7011 section 10.4): a collector that may be slow or go away, and a
+// bounded queue.
 import Glibc
 import IPFIX
 import Wire
@@ -12,6 +13,7 @@ final class TCPTransport: MessageTransport {
   private(set) var counters = OutputCounters()
   let failure: ExportError? = nil
   private(set) var status = ""
+  var reachability: Reachability { connection.isOpen ? .reachable : hasFailed ? .unreachable : .unknown }
 
   private let connection: any ByteConnection
   private let policy: OverloadPolicy
@@ -26,6 +28,8 @@ final class TCPTransport: MessageTransport {
   private var history = SentHistory()
   /// Offline: no progress within the bound, so nothing is waited for until there is a connection.
   private var gaveUp = false
+  /// There was no connection, or it ended, and no other one followed.
+  private var hasFailed = false
 
   /// A transport to a host with a queue of so many octets; connects at the first tick or batch.
   convenience init(host: String, port: UInt16, policy: OverloadPolicy, queueCapacity: Int = 16 << 20) {
@@ -118,6 +122,7 @@ final class TCPTransport: MessageTransport {
     status = ""
     complaint.resolve("connected")
     gaveUp = false
+    hasFailed = false
     counters.connections &+= 1
     queue.restart()
     history = SentHistory()
@@ -192,6 +197,7 @@ final class TCPTransport: MessageTransport {
   }
 
   private func noteTrouble(_ reason: String) {
+    hasFailed = true
     counters.errors &+= 1
     status = reason
     complaint.say(reason)

@@ -17,9 +17,17 @@ enum UnixSocket {
   /// A socket that is connected to the one at `path`; -1 where nobody listens there, or cannot take one more. Never waits.
   static func connect(_ path: String) -> Int32 {
     var address = sockaddr_un()
-    guard fits(path) else { return -1 }
+    guard path.utf8.count <= longestPath else { return -1 }
     address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix(longestPath)) }
+    withUnsafeMutableBytes(of: &address.sun_path) { place in
+      path.withCString { text in
+        var index = 0
+        while index < longestPath, text[index] != 0 {
+          place[index] = UInt8(bitPattern: text[index])
+          index &+= 1
+        }
+      }
+    }
     let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
     let descriptor = socket(AF_UNIX, type, 0)
     guard descriptor >= 0 else { return -1 }

@@ -15,7 +15,7 @@ final class TLSConnection: ByteConnection {
   }
 
   private let tcp: TCPConnection
-  private let host: String
+  private let host: TLSHost
   private let settings: TLSSettings
   private var context: TLSContext
   private var session: TLSSession?
@@ -23,6 +23,8 @@ final class TLSConnection: ByteConnection {
   private var wire = WireQueue(capacity: 1 << 17)
   private var backOff = BackOff()
   private var isFinishing = false
+  /// TLS has failed: an alert of the collector, or octets that are no records.
+  private var hasFailed = false
   /// The collector refused the connection without having shown that it took anything of it.
   private var isRefused = false
 
@@ -44,7 +46,7 @@ final class TLSConnection: ByteConnection {
   {
     context = try TLSContext(settings)
     tcp = TCPConnection(host: host, port: port, options: options)
-    self.host = host
+    self.host = TLSHost(host)
     self.settings = settings
   }
 
@@ -60,7 +62,7 @@ final class TLSConnection: ByteConnection {
       let event = tcp.advance(now)
       guard event == .opened else { return event }
       wire.restart()
-      (isFinishing, isRefused) = (false, false)
+      (isFinishing, hasFailed, isRefused) = (false, false, false)
       session = TLSSession(context, host: host)
       state = .handshaking(since: now.monotonic)
       return shakeHands(now, now.monotonic)
@@ -69,7 +71,7 @@ final class TLSConnection: ByteConnection {
 
   func delay(_ now: Moment) -> String? {
     guard case .handshaking(let start) = state else { return tcp.delay(now) }
-    return now.monotonic &- start >= 1_500_000_000 ? "\(host): no answer to the TLS handshake yet" : nil
+    return now.monotonic &- start >= 1_500_000_000 ? "\(host.text): no answer to the TLS handshake yet" : nil
   }
 
   private func shakeHands(_ now: Moment, _ start: UInt64) -> ConnectionEvent {
@@ -102,7 +104,7 @@ final class TLSConnection: ByteConnection {
 
   private func refused(_ now: Moment, _ reason: String, named: Bool = false) -> ConnectionEvent {
     disconnect(now, failed: true)
-    return .refused(named ? reason : "\(host): \(reason)")
+    return .refused(named ? reason : "\(host.text): \(reason)")
   }
 
   /// Gives TLS what came, about `limit` octets at most; why nothing more will come, nil when something may.
@@ -127,10 +129,11 @@ final class TLSConnection: ByteConnection {
     let end = takeIn(Self.smallPortion)
     switch session?.read() {
     case .failed(let reason):
+      hasFailed = true
       isRefused = session?.mayBeRefused ?? false
       _ = flush()
-      return "\(host): \(reason)"
-    case .closed: return "\(host): the collector closed the connection"
+      return "\(host.text): \(reason)"
+    case .closed: return "\(host.text): the collector closed the connection"
     default: return end ?? flush()
     }
   }
@@ -161,7 +164,7 @@ final class TLSConnection: ByteConnection {
       wire.room >= TLSSession.largestRecord + TLSSession.recordOverhead
     {
       let (count, step) = session.write(bytes.dropFirst(taken))
-      if case .failed(let reason) = step, taken == 0 { return .broken("\(host): \(reason)") }
+      if case .failed(let reason) = step, taken == 0 { return .broken("\(host.text): \(reason)") }
       guard count > 0 else { break }
       taken &+= count
       let length = wire.append { session.take($0, $1) }
@@ -182,7 +185,8 @@ final class TLSConnection: ByteConnection {
     wire.plain(unacknowledged: isRefused ? Int.max / 2 : tcp.unacknowledged)
   }
 
-  var endedInOrder: Bool { tcp.endedInOrder }
+  // Who breaks off with an alert may have thrown away what his kernel acknowledged.
+  var endedInOrder: Bool { tcp.endedInOrder && !hasFailed }
 
   func finishSending() {
     guard !isFinishing else { return }

@@ -115,15 +115,27 @@ final class TLSContext {
     guard let folder = opendir(path) else { return false }
     defer { closedir(folder) }
     while let entry = readdir(folder) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-      if parts.count == 2, parts[0].count == 8, parts[0].allSatisfy(\.isHexDigit), UInt(parts[1]) != nil {
-        return true
-      }
+      if withUnsafeBytes(of: &entry.pointee.d_name, { isHashedName($0) }) { return true }
     }
     return false
+  }
+
+  /// Whether octets, with a zero behind them, are eight hexadecimal digits, a dot and a number.
+  private static func isHashedName(_ octets: UnsafeRawBufferPointer) -> Bool {
+    var index = 0
+    while index < octets.count, hasDigit(octets[index], hexadecimal: true) { index &+= 1 }
+    guard index == 8, octets.count > 10, octets[index] == UInt8(ascii: ".") else { return false }
+    index = 9
+    while index < octets.count, hasDigit(octets[index], hexadecimal: false) { index &+= 1 }
+    return index > 9 && index < octets.count && octets[index] == 0
+  }
+
+  private static func hasDigit(_ octet: UInt8, hexadecimal: Bool) -> Bool {
+    switch octet {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): true
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): hexadecimal
+    default: false
+    }
   }
 
   /// A day as `2026-11-26` (UTC).
@@ -132,7 +144,7 @@ final class TLSContext {
     guard ASN1_TIME_to_tm(time, &parts) == 1 else { return "an unknown day" }
     func digits(_ number: Int32, _ count: Int) -> String {
       let text = String(number)
-      return String(repeating: "0", count: max(0, count - text.count)) + text
+      return String(repeating: "0", count: max(0, count &- text.count)) + text
     }
     return "\(digits(parts.tm_year &+ 1900, 4))-\(digits(parts.tm_mon &+ 1, 2))-\(digits(parts.tm_mday, 2))"
   }

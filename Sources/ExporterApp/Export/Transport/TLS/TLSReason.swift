@@ -24,7 +24,7 @@ enum TLSReason {
     guard library == ERR_LIB_SSL else { return "TLS: \(text)" }
     if number == SSL_R_CERTIFICATE_VERIFY_FAILED { return certificate(verification) }
     if number >= SSL_AD_REASON_OFFSET, number < SSL_AD_REASON_OFFSET + 256 {
-      return alert(number - SSL_AD_REASON_OFFSET, hasCertificate: hasCertificate)
+      return alert(number &- SSL_AD_REASON_OFFSET, hasCertificate: hasCertificate)
     }
     if number == SSL_R_WRONG_VERSION_NUMBER { return "TLS: \(text); it may not speak TLS at this port" }
     return "TLS: \(text)"

@@ -33,8 +33,8 @@ final class TLSSession {
   /// What a record has besides (RFC 8446 section 5.2: 256; and its header), rounded up.
   static let recordOverhead = 512
 
-  /// Prepares a connection to a host, a name or a numeric address; nil when there is no memory.
-  init?(_ context: TLSContext, host: String) {
+  /// Prepares a connection to a host; nil when there is no memory.
+  init?(_ context: TLSContext, host: TLSHost) {
     guard let ssl = SSL_new(context.pointer) else { return nil }
     guard let input = BIO_new(BIO_s_mem()), let output = BIO_new(BIO_s_mem()) else {
       SSL_free(ssl)
@@ -64,14 +64,13 @@ final class TLSSession {
   }
 
   /// Says which name or address the collector's certificate must have; a name goes into the hello, too (RFC 6066 section 3).
-  private static func name(_ ssl: OpaquePointer, _ host: String) {
+  private static func name(_ ssl: OpaquePointer, _ host: TLSHost) {
     let parameters = SSL_get0_param(ssl)
-    if X509_VERIFY_PARAM_set1_ip_asc(parameters, String(host.prefix { $0 != "%" })) == 1 { return }
+    if X509_VERIFY_PARAM_set1_ip_asc(parameters, host.address) == 1 { return }
     ERR_clear_error()
-    let name = host.hasSuffix(".") ? String(host.dropLast()) : host
     X509_VERIFY_PARAM_set_hostflags(parameters, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
-    SSL_set1_host(ssl, name)
-    _ = name.withCString {
+    SSL_set1_host(ssl, host.name)
+    _ = host.name.withCString {
       SSL_ctrl(
         ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, Int(TLSEXT_NAMETYPE_host_name),
         UnsafeMutableRawPointer(mutating: $0))
@@ -108,7 +107,7 @@ final class TLSSession {
   /// Makes one record of the first octets, at most `largestRecord`; how many, or what is wrong.
   func write(_ octets: Bytes) -> (count: Int, step: Step) {
     ERR_clear_error()
-    let result = SSL_write(ssl, octets.base, Int32(min(octets.count, Self.largestRecord)))
+    let result = SSL_write(ssl, octets.base, Int32(truncatingIfNeeded: min(octets.count, Self.largestRecord)))
     return result > 0 ? (Int(result), .done) : (0, step(result))
   }
 
@@ -135,5 +134,22 @@ final class TLSSession {
       .failed(
         TLSReason.connection(verification: SSL_get_verify_result(ssl), hasCertificate: hasCertificate))
     }
+  }
+}
+
+/// How a collector's certificate may call it.
+struct TLSHost {
+  /// As the user wrote it, for messages.
+  let text: String
+  /// The text without the interface that an IPv6 address may have.
+  let address: String
+  /// The text without the dot that a name may end in.
+  let name: String
+
+  /// Takes a name or a numeric address.
+  init(_ text: String) {
+    self.text = text
+    address = String(text.prefix { $0 != "%" })
+    name = text.hasSuffix(".") ? String(text.dropLast()) : text
   }
 }
