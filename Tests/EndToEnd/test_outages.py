@@ -76,10 +76,12 @@ class Collector:
         assert "Malformed" not in self.log.read_text(), self.log.read_text()
 
 
+#: The feeds that a test has started: none may outlive it.
+RUNNING = []
+
+
 class Feed:
     """martlet on a capture that is written while it reads: one flow for each number, so many a second."""
-
-    running = []
 
     def __init__(self, collector, spool, first, size="64M", rate=2000):
         self.next, self.rate, self.stopped = first, rate, threading.Event()
@@ -93,7 +95,7 @@ class Feed:
         self.start = time.monotonic()
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
-        Feed.running.append(self)
+        RUNNING.append(self)
 
     def _run(self):
         with contextlib.suppress(BrokenPipeError):
@@ -146,8 +148,8 @@ def capture(path, numbers):
 @pytest.fixture(autouse=True)
 def no_feed_stays():
     yield
-    while Feed.running:
-        Feed.running.pop().kill()
+    while RUNNING:
+        RUNNING.pop().kill()
 
 
 @pytest.fixture(scope="module")

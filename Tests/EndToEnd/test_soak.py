@@ -15,7 +15,8 @@ from test_outages import Collector, capture
 SECONDS = int(os.environ.get("MARTLET_SOAK", "0"))
 #: What happens to the collector, again and again, each for as many seconds as the number says. The longest outage is more than
 #: memory holds.
-TURNS = [("start", 5), ("pause", 3), ("go on", 4), ("end", 35), ("start", 20), ("pause", 2), ("kill", 4), ("start", 10), ("end", 1)]
+TURNS = [("start", 5), ("pause", 3), ("go on", 4), ("end", 35), ("start", 20), ("pause", 2), ("kill", 4),
+         ("start", 10), ("end", 1)]
 
 
 def resident(process):
