@@ -52,6 +52,7 @@ import Testing
       ("json:x?compress=zstd&compress=zstd", "twice"),
       ("json:-?rotate=1h", "name a file"), ("json:-?compress=zstd", "pipe into zstd"),
       ("json:x%", "%% for '%'"), ("json:x-%Q", "'%Q' is no conversion"), ("json:x-%D", "'%D'"),
+      ("json:x-%e", "'%e'"),
       ("json:x-%-d", "'%-'"), ("json:x-%é", "'%é'"), ("json:/tmp/?rotate=1h", "name a file in it"),
       ("json:/%Y/x?rotate=1h", "a folder"), ("udp://host?rotate=1h", "udp takes no parameter"),
     ])

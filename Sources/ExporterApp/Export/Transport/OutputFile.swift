@@ -56,6 +56,7 @@ struct OutputFile {
     kind = .regular
     descriptor = -1
     isStandardOutput = false
+    socketPath = nil
     others = []
     self.series = series
     try begin()
