@@ -204,6 +204,12 @@ extension SpoolTransport {
   /// A connection broke: what the collector may not have is sent again over the next one.
   func broken(_ now: Moment, _ reason: String) {
     confirm()
+    if session?.isEnding == true, window.isEmpty {
+      // The collector's answer to `endRun`.
+      endSession(inOrder: true)
+      connection.disconnect(now, failed: false)
+      return
+    }
     endSession(inOrder: connection.endedInOrder)
     connection.disconnect(now, failed: true)
     noteTrouble(reason)
