@@ -179,20 +179,29 @@ final class Outputs {
 
   /// Gives each collector the records of its flows.
   private func distribute(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
-    var places = InlineArray<64, UInt8>(repeating: 0)
     var start = 0
     while start < count {
       let length = min(count &- start, Self.burst)
-      for index in 0..<length {
-        guard let record = records[start &+ index] else { continue }
-        places[index] = UInt8(truncatingIfNeeded: choice.collector(of: schema.flowIdentifier(record)))
+      var places = InlineArray<64, Int>(repeating: -1)
+      var index = 0
+      while index < length {
+        // Safe: the caller has `count` records.
+        if let record = records[start &+ index] {
+          places[total: index] = choice.collector(of: schema.flowIdentifier(record))
+        }
+        index &+= 1
       }
       for entry in entries {
         guard let place = entry.place else { continue }
         var taken = 0
-        for index in 0..<length where Int(places[index]) == place {
-          share[taken] = records[start &+ index]
-          taken &+= 1
+        index = 0
+        while index < length {
+          // Safe: there is room for a burst, and no more are taken than are there.
+          if places[total: index] == place {
+            share[taken] = records[start &+ index]
+            taken &+= 1
+          }
+          index &+= 1
         }
         if taken > 0 { entry.output.append(share, count: taken) }
       }
@@ -239,13 +248,13 @@ final class Outputs {
   /// capture may be read before that is found out.
   func lookAround() {
     guard mode != .mirror else { return }
-    let end = Moment.current.later(seconds: 2).monotonic
+    let end = Clock.monotonic() &+ 2_000_000_000
     repeat {
       lastTick = 0
       tick()
       guard entries.contains(where: { $0.place != nil && $0.output.reachability == .unknown }) else { return }
       usleep(1000)
-    } while Moment.current.monotonic < end && !Drain.isOver
+    } while Clock.monotonic() < end && !Drain.isOver
   }
 
   /// Writes everything out and closes, within the bounds of `Drain`. Called once, last.
