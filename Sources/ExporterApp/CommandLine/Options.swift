@@ -89,6 +89,12 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "UDP: templates are sent again after N messages, too; 0 for never (10000).", valueName: "N"),
+    transform: { try Bounded.parse($0, in: 0...Int(UInt32.max)) })
+  var templateRefreshMessages = Self.defaults.templateRefreshMessages
+
+  @Option(
+    help: ArgumentHelp(
       "Enterprise number of Martlet's own elements (the default is RFC 5612's, for documentation).",
       valueName: "N"),
     transform: OwnEnterprise.parse)
@@ -191,6 +197,7 @@ extension Options {
     values.observationDomain = odid
     values.largestMessage = mtu
     values.templateRefresh = templateRefresh
+    values.templateRefreshMessages = templateRefreshMessages
     values.ownEnterpriseNumber = privateEnterpriseNumber
     values.timestamps = timestamps
     values.isUniflow = uniflow

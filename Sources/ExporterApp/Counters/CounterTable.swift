@@ -82,6 +82,12 @@ enum CounterTable {
       help: "parser faults while the fields of records were written",
       source: .export({ sum($0.parserFaults) }, ofOutput: { _ in 0 })),
     output("export dropped", .records, "records that no collector took") { $0.lostRecords },
+    output(
+      "shortened", .records, "records too long for any message, whose longest fields were shortened"
+    ) { $0.shortened },
+    output(
+      "options", .records, "options records sent, which say what the stream is, repetitions included"
+    ) { $0.options },
   ]
 }
 

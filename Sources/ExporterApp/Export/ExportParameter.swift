@@ -6,6 +6,8 @@ enum ExportParameter: String, CaseIterable, Sendable {
   case source
   case interface
   case dscp
+  case options
+  case padding
 
   /// What a parameter is.
   struct Declaration {
@@ -33,6 +35,14 @@ enum ExportParameter: String, CaseIterable, Sendable {
         "NAME", of: [.udp, .tcp], "the interface to send through, whatever the routes say (the route's)")
     case .dscp:
       Declaration("N|NAME", of: [.udp, .tcp], "Differentiated Services: 0 to 63, cs1, af11, ef, le … (0)")
+    case .options:
+      Declaration(
+        "on|off", of: [.udp, .tcp, .ipfix],
+        "options records: names and types of elements, statistics, interfaces, timeouts (on)")
+    case .padding:
+      Declaration(
+        "on|off", of: [.udp],
+        "messages of one length, which leave many at a time, in more octets (on live, off with --pcap)")
     }
   }
 }

@@ -38,6 +38,10 @@ struct ExportURL: Equatable, Sendable {
   let parameters: ExportParameters
   /// How a collector's socket is made, as the parameters say.
   let socket: SocketOptions
+  /// Whether IPFIX has options records.
+  let describesItself: Bool
+  /// Whether messages are padded to one length; nil for what is usual.
+  let padsMessages: Bool?
 
   /// Parses an argument; a lone `-` is the table on standard output.
   init(parsing argument: String) throws(ExportURLError) {
@@ -63,6 +67,8 @@ struct ExportURL: Equatable, Sendable {
     }
     parameters = try ExportParameters(tail, of: scheme, argument: argument)
     socket = try SocketOptions(parameters)
+    describesItself = try parameters.isOn(.options, default: true)
+    padsMessages = parameters[.padding] == nil ? nil : try parameters.isOn(.padding, default: true)
   }
 
   /// A file's path; nil is standard output.

@@ -42,14 +42,20 @@ final class Outputs {
 
   /// Opens every output of the plan.
   ///
-  /// - Parameter live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
+  /// - Parameters:
+  ///   - live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
+  ///   - description: what IPFIX outputs say of themselves.
   /// - Throws: a file that cannot be made.
-  init(_ plan: OutputPlan, _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool) throws(Failure) {
+  init(
+    _ plan: OutputPlan, _ settings: RunConfiguration, schema: BuiltInSchema, description: ExportDescription,
+    live: Bool
+  ) throws(Failure) {
     var entries: [Entry] = []
     for index in plan.entries.indices {
       do {
         let output = try Self.open(
-          plan.entries[index].url, others: plan.otherFiles(than: index), settings, schema: schema, live: live)
+          plan.entries[index].url, others: plan.otherFiles(than: index), settings, schema: schema,
+          description: description, live: live)
         entries.append(Entry(plan.entries[index].argument, output))
       } catch {
         for entry in entries { entry.output.close() }
@@ -66,12 +72,15 @@ final class Outputs {
   }
 
   private static func open(
-    _ url: ExportURL, others: [FileIdentity], _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool
+    _ url: ExportURL, others: [FileIdentity], _ settings: RunConfiguration, schema: BuiltInSchema,
+    description: ExportDescription, live: Bool
   ) throws(ExportError) -> any Output {
+    let description = url.describesItself ? description : nil
     var configuration = MessageStream.Configuration()
     configuration.observationDomain = settings.observationDomain
     configuration.maximumLength = settings.largestMessage
     configuration.martletEnterpriseNumber = settings.ownEnterpriseNumber
+    configuration.flowKeys = url.describesItself ? BuiltInSchema.flowKeys : []
     let policy: OverloadPolicy = live ? .drop : .wait(seconds: 30)
     // A disk that is full offline is waited for as long as the end may take, too.
     let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: settings.drainTimeout.seconds)
@@ -81,17 +90,22 @@ final class Outputs {
     switch url.destination {
     case .udp(let host, let port):
       configuration.largestLength = 65507
-      configuration.padsMessages = live
+      configuration.padsMessages = url.padsMessages ?? live
       configuration.templateRefresh = UInt32(clamping: settings.templateRefresh.nanoseconds / 1_000_000_000)
+      configuration.templateRefreshMessages =
+        settings.templateRefreshMessages == 0 ? nil : UInt64(clamping: settings.templateRefreshMessages)
       return IPFIXOutput(
         configuration, schema: schema,
-        transport: UDPTransport(host: host, port: port, socketOptions: url.socket, policy: policy))
+        transport: UDPTransport(host: host, port: port, socketOptions: url.socket, policy: policy),
+        description: description)
     case .tcp(let host, let port):
       return IPFIXOutput(
         configuration, schema: schema,
-        transport: TCPTransport(host: host, port: port, socketOptions: url.socket, policy: policy))
+        transport: TCPTransport(host: host, port: port, socketOptions: url.socket, policy: policy),
+        description: description)
     case .file(.ipfix, let path):
-      return IPFIXOutput(configuration, schema: schema, transport: FileTransport(try file(path)))
+      return IPFIXOutput(
+        configuration, schema: schema, transport: FileTransport(try file(path)), description: description)
     case .file(.json, let path):
       return LineOutput(JSONRecordWriter(), file: try file(path), schema: schema) {
         $0.render($1, isReverse: $2, into: &$3)

@@ -39,7 +39,7 @@ final class FileChunk: @unchecked Sendable {
     self.reopens = reopens
   }
 
-  /// The heading of a file that begins at `offset` of the chunk, with the number of the next record in messages.
+  /// The heading of a file that begins at `offset` of the chunk; messages are numbered so that the chunk goes on.
   func header(at offset: Int) -> SharedBytes {
     guard !units.isEmpty, offset &+ 12 <= bytes.count else { return header }
     let sequence = bytes.withBytes { $0.load(UInt32.self, at: offset &+ 8) }

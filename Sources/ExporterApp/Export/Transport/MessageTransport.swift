@@ -17,12 +17,15 @@ protocol MessageTransport: AnyObject {
   func tick(now: Moment, announcement: () -> SharedBytes) -> TransportEvent
   /// Begins a new file, where there is one.
   func reopen()
+  /// Sends what waits, as `close` does, but stays open: then the counters say what became of it.
+  func settle(announcement: () -> SharedBytes)
   /// Sends what waits, within the bounds of its overload policy and of `Drain`, and closes.
   func close(announcement: () -> SharedBytes)
 }
 
 extension MessageTransport {
   func reopen() {}
+  func settle(announcement: () -> SharedBytes) {}
 }
 
 /// What a transport asks of the message stream.
@@ -32,9 +35,11 @@ enum TransportEvent {
   case newSession
   /// The collector was away and may have come back without our templates: send them again.
   case repeatTemplates
+  /// Messages with descriptions were dropped in a session that has its templates: send the descriptions again.
+  case repeatDescriptions
 }
 
-/// A file of messages (RFC 5655). Each new file begins with all templates known then; the sequence goes on.
+/// A file of messages (RFC 5655). Each new file begins with all templates and descriptions known then; the sequence goes on.
 final class FileTransport: MessageTransport {
   private let file: FileWriter
   /// All templates of the batches before, for the file that begins with the next one.
@@ -66,6 +71,8 @@ final class FileTransport: MessageTransport {
   func tick(now: Moment, announcement: () -> SharedBytes) -> TransportEvent { .none }
 
   func reopen() { file.reopen() }
+
+  func settle(announcement: () -> SharedBytes) { file.settle() }
 
   func close(announcement: () -> SharedBytes) { file.close() }
 }

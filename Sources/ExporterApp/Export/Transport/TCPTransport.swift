@@ -24,7 +24,9 @@ final class TCPTransport: MessageTransport {
   private var rescued = SharedBytes()
   /// What was sent lately, to know what the kernel had not delivered when a connection breaks.
   private var history = SentHistory()
-  /// Offline: no progress within the bound, so nothing is waited for until there is a connection.
+  /// Descriptions were dropped in this session.
+  private var lacksDescriptions = false
+  /// No progress within the bound, so nothing is waited for until there is a connection.
   private var gaveUp = false
 
   /// A transport to a host with a queue of so many octets; connects at the first tick or batch.
@@ -51,9 +53,10 @@ final class TCPTransport: MessageTransport {
     while index < batch.messages.count {
       let message = batch.messages[index]
       index &+= 1
-      while !queue.append(batch[message], records: message.records) {
+      while !queue.append(batch[message], records: message.records, options: message.options) {
         guard waitForRoom(announcement) else {
           drop(batch[message], records: message.records)
+          if message.options > 0 { lacksDescriptions = true }
           break
         }
       }
@@ -70,6 +73,8 @@ final class TCPTransport: MessageTransport {
     let length = MessageQueue.keepSets(of: &templates, 0, message.count, MessageQueue.isTemplateSet)
     // A session to come announces all templates anyway.
     guard length > 16, connection.isOpen else { return }
+    // Numbered when they are sent.
+    templates.store(0 as UInt32, at: 8)
     rescued = rescued.withBytes { SharedBytes(copying: $0, templates.view(0, length)) }
   }
 
@@ -95,7 +100,9 @@ final class TCPTransport: MessageTransport {
     _ = work(now, announcement)
     // Otherwise only a later send would notice, and lose what went before.
     if let reason = connection.detectEnd() { broken(now, reason) }
-    return .none
+    guard lacksDescriptions, connection.isOpen, queue.isEmpty else { return .none }
+    lacksDescriptions = false
+    return .repeatDescriptions
   }
 
   /// Goes one step towards an empty queue: connect, or send what the socket takes. True when octets were sent.
@@ -118,10 +125,12 @@ final class TCPTransport: MessageTransport {
     complaint.resolve("connected")
     gaveUp = false
     counters.connections &+= 1
-    queue.restart()
+    let records = templates.withBytes { MessageQueue.records(inAnnouncement: $0) }
+    queue.restart(behind: records)
     history = SentHistory()
-    preamble = templates
+    preamble = templates.withBytes { MessageQueue.numbered($0, records) }
     preambleSent = 0
+    lacksDescriptions = false
     rescued = SharedBytes()
   }
 
@@ -196,15 +205,19 @@ final class TCPTransport: MessageTransport {
     complaint.say(reason)
   }
 
-  func close(announcement: () -> SharedBytes) {
-    let start = Moment.current
-    // Who is not connected gets another second, who reads slowly all the time there is.
-    let patience: UInt64
-    switch policy {
-    case .drop: patience = Drain.timeout
-    case .wait(let seconds): patience = gaveUp ? 0 : Moment.nanoseconds(seconds)
+  /// How long the end waits without progress, in nanoseconds.
+  private var patience: UInt64 {
+    guard !gaveUp else { return 0 }
+    return switch policy {
+    case .drop: Drain.timeout
+    case .wait(let seconds): Moment.nanoseconds(seconds)
     }
-    var progressAt = start.monotonic
+  }
+
+  func settle(announcement: () -> SharedBytes) {
+    let patience = patience
+    // Who is not connected gets another second, who reads slowly all the time there is.
+    var progressAt = Moment.current.monotonic
     while !queue.isEmpty || !preamble.isEmpty {
       let now = Moment.current
       if work(now, announcement) { progressAt = now.monotonic }
@@ -212,6 +225,12 @@ final class TCPTransport: MessageTransport {
       guard now.monotonic &- progressAt < patience, !Drain.isOver else { break }
       if !queue.isEmpty { connection.wait(milliseconds: 100) }
     }
+    if !queue.isEmpty || !preamble.isEmpty { gaveUp = true }
+  }
+
+  func close(announcement: () -> SharedBytes) {
+    let patience = patience
+    settle(announcement: announcement)
     counters.lose(queue.removeAll())
     if connection.isOpen { waitForAcknowledgement(patience) }
     connection.disconnect(.current, failed: false)
