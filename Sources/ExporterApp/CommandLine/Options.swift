@@ -158,11 +158,18 @@ struct Options: ParsableCommand {
   @Flag(help: "List the counters with their kind, unit and meaning.")
   var listCounters = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Print the elements of all plugins, or of those of --plugins, as a collector reads them.",
+      valueName: ElementFile.allCases.map(\.rawValue).joined(separator: "|")))
+  var printElements: ElementFile?
+
   @OptionGroup(title: "Benchmarks")
   var benchmarks: BenchmarkOptions
 }
 
 extension PluginPreset: ExpressibleByArgument {}
+extension ElementFile: ExpressibleByArgument {}
 
 /// Options that benchmarks and tests use.
 struct BenchmarkOptions: ParsableArguments {
