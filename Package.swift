@@ -1,6 +1,7 @@
 // swift-tools-version: 6.2
-// Martlet's targets, from the bottom up: Wire (readers of bytes), IPFIX (the protocol) and Rendering (text), which know no
-// flows; FlowCore (bytes in, flow records out, needs no EAL), ExporterApp (EAL, ports, lcores, outputs, command line).
+// Martlet's targets, from the bottom up: Wire (readers of bytes), Kafka (its producer), IPFIX (the protocol) and Rendering
+// (text), which know no flows; FlowCore (bytes in, flow records out, needs no EAL), ExporterApp (EAL, ports, lcores,
+// outputs, command line).
 // DPDK's flags come from pkg-config, because SwiftPM cannot parse libdpdk.pc itself.
 import Foundation
 import PackageDescription
@@ -49,12 +50,19 @@ let package = Package(
   targets: [
     .target(name: "CIntrinsics", cSettings: [.unsafeFlags(plainFlags)]),
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
+    .systemLibrary(name: "CKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
     .systemLibrary(name: "CDigest", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CTLS", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "CSockets"),
     .target(name: "CCrash", dependencies: ["CIntrinsics"], cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
     .target(
       name: "Wire", dependencies: ["CIntrinsics", "CDigest"],
+      swiftSettings: strict + [withFlags(plainFlags), crossModule]),
+    .target(
+      name: "Kafka", dependencies: ["Wire", "CKafka"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .target(
       name: "IPFIX", dependencies: ["Wire"], swiftSettings: strict + [withFlags(plainFlags), crossModule]),
@@ -67,7 +75,9 @@ let package = Package(
     .executableTarget(
       name: "ExporterApp",
       dependencies: [
-        "FlowCore", "Rendering", "IPFIX", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets", "CCrash",
+        "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets", "CTLS",
+        "CLZ4", "CZstd",
+        "CCrash",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict + [withFlags(clangFlags), crossModule],
@@ -86,7 +96,7 @@ let package = Package(
       path: "Benchmarks/EngineBench", exclude: ["CEngine"],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .executableTarget(
-      name: "export-bench", dependencies: ["FlowCore", "Rendering", "IPFIX", "CSockets"],
+      name: "export-bench", dependencies: ["FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CSockets"],
       path: "Benchmarks/ExportBench",
       swiftSettings: strict + [withFlags(plainFlags)]),
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
@@ -122,7 +132,8 @@ let package = Package(
     .testTarget(
       name: "ExporterAppTests",
       dependencies: [
-        "ExporterApp", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CCrash", "CIntrinsics",
+        "ExporterApp", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Kafka", "Wire", "CCrash",
+        "CIntrinsics", "CZstd",
       ],
       swiftSettings: strict + [withFlags(clangFlags)]),
   ],

@@ -1,4 +1,5 @@
-// What the export lcore does with finished records, alone: encoding into messages, to loopback UDP, and as lines of text.
+// What the export lcore does with finished records, alone: encoding into messages, to loopback UDP, as lines of text, and
+// to Kafka.
 //
 //     export-bench [--records N] [--capture MIX.pcap] [--json FILE] [--only OUTPUT]
 //
@@ -103,6 +104,10 @@ func run(_ name: String, _ set: RecordSet, target: Double) {
       _ = set.json()
       return set.records.count
     })
+  if only.isEmpty || "\(name), JSON to Kafka's mock".contains(only), let kafka = try? KafkaSink() {
+    report("JSON to Kafka's mock", bytes: set.json(), target: 2000, measure { kafka.send(set) })
+    kafka.close()
+  }
   report(
     "CSV", bytes: set.csv(),
     measure {

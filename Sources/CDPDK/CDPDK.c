@@ -3,6 +3,29 @@
 #define ALLOW_EXPERIMENTAL_API 1
 #include "CDPDK.h"
 
+#include <pthread.h>
+
+/// The CPUs that the process had before EAL started.
+static rte_cpuset_t cpus_at_start;
+
+void martlet_note_cpus(void) {
+  CPU_ZERO(&cpus_at_start);
+  pthread_getaffinity_np(pthread_self(), sizeof(cpus_at_start), &cpus_at_start);
+}
+
+void martlet_leave_lcores(void) {
+  if (rte_lcore_count() == 0) return;
+  rte_cpuset_t cpus = cpus_at_start;
+  unsigned lcore;
+  RTE_LCORE_FOREACH(lcore) {
+    rte_cpuset_t taken = rte_lcore_cpuset(lcore);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+      if (CPU_ISSET(cpu, &taken)) CPU_CLR(cpu, &cpus);
+  }
+  if (CPU_COUNT(&cpus) == 0) cpus = rte_lcore_cpuset(rte_get_main_lcore());
+  pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+}
+
 struct rte_ring *martlet_ring_create(const char *name, unsigned count, int socket) {
   return rte_ring_create(name, count, socket, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
 }

@@ -3,14 +3,17 @@
 
 #include <time.h>
 // Wants timespec.
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/errqueue.h>
 #include <linux/magic.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 size_t martlet_longest_segment(int socket) {
   int family = 0, mtu = 0, segment = 0;
@@ -91,4 +94,13 @@ int martlet_is_hugetlbfs(int descriptor) {
 int martlet_lock_whole(int descriptor) {
   struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   return fcntl(descriptor, F_SETLK, &lock);
+}
+
+int martlet_rename_new(const char *from, const char *to) {
+  if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+  // Not every file system (NFS) knows the flag; a second name is never given over another file either.
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  if (link(from, to) != 0) return -1;
+  unlink(from);
+  return 0;
 }

@@ -22,12 +22,9 @@ public struct JSONRecordWriter: LineWriter, ~Copyable {
   public mutating func end() { output.append("}\n") }
 
   private mutating func key(_ element: InformationElement) {
-    output.append(isFirst ? "\"" : ",\"")
+    if !isFirst { output.append(UInt8(ascii: ",")) }
     isFirst = false
-    output.append(element.owner.name)
-    output.append(element.isReverse ? "@reverse:" : ":")
-    output.append(element.name)
-    output.append("\":")
+    output.append(key: element.owner.name, element.isReverse ? "@reverse:" : ":", element.name)
   }
 
   /// Writes the key and, between quotes, what `write` appends.

@@ -6,17 +6,6 @@ extension OutputBuffer: TextSink {
   /// Appends a number in decimal.
   public mutating func append(decimal number: UInt32) { appendDecimal(UInt64(number)) }
 
-  /// `aa:bb:cc:dd:ee:ff` of the low 48 bits.
-  public mutating func append(mac address: UInt64) {
-    var shift: UInt64 = 40
-    while true {
-      appendHexadecimal(UInt8(truncatingIfNeeded: address &>> shift))
-      if shift == 0 { return }
-      append(UInt8(ascii: ":"))
-      shift &-= 8
-    }
-  }
-
   /// The shortest digits that read back as the same number, `null` for NaN and infinities (JSON has neither).
   public mutating func append(float value: Float) {
     guard value.isFinite else { return append("null") }

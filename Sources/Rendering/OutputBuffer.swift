@@ -69,6 +69,28 @@ public struct OutputBuffer: ~Copyable {
     append(Self.bytes(of: text))
   }
 
+  /// Appends a key of JSON, `"owner:name":`, of which a record has many: all of it at once.
+  mutating func append(key owner: StaticString, _ infix: StaticString, _ name: StaticString) {
+    let (owner, infix, name) = (Self.bytes(of: owner), Self.bytes(of: infix), Self.bytes(of: name))
+    guard let place = extend(owner.count &+ infix.count &+ name.count &+ 3) else { return }
+    Self.store(UInt8(ascii: "\""), in: place, at: 0)
+    var end = place + 1
+    end = Self.store(owner, at: end)
+    end = Self.store(infix, at: end)
+    end = Self.store(name, at: end)
+    Self.store(UInt8(ascii: "\""), in: end, at: 0)
+    Self.store(UInt8(ascii: ":"), in: end, at: 1)
+  }
+
+  /// Stores bytes at a place that has room for them; the place behind them.
+  @inline(__always)
+  private static func store(_ bytes: Bytes, at place: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+    guard bytes.count > 0 else { return place }
+    // Safe: the caller asked `extend` for the sum of what it stores.
+    place.copyMemory(from: bytes.base, byteCount: bytes.count)
+    return place + bytes.count
+  }
+
   /// The bytes of a literal, which lie in the program itself; none for a single scalar, which is kept otherwise.
   @inline(__always)
   private static func bytes(of literal: StaticString) -> Bytes {
@@ -181,6 +203,29 @@ public struct OutputBuffer: ~Copyable {
     guard let place = extend(2) else { return }
     Self.store(Self.digit(byte >> 4), in: place, at: 0)
     Self.store(Self.digit(byte & 15), in: place, at: 1)
+  }
+
+  /// Appends `aa:bb:cc:dd:ee:ff`, the low 48 bits.
+  public mutating func append(mac address: UInt64) {
+    guard let place = extend(17) else { return }
+    var index = 0
+    while true {
+      let octet = UInt8(truncatingIfNeeded: address &>> UInt64(truncatingIfNeeded: 40 &- 8 &* index))
+      Self.store(Self.digit(octet >> 4), in: place, at: 3 &* index)
+      Self.store(Self.digit(octet & 15), in: place, at: 3 &* index &+ 1)
+      index &+= 1
+      if index == 6 { return }
+      Self.store(UInt8(ascii: ":"), in: place, at: 3 &* index &- 1)
+    }
+  }
+
+  /// Appends the sixteen lower-case hexadecimal digits of a number.
+  public mutating func append(hexadecimal number: UInt64) {
+    var shift: UInt64 = 64
+    while shift > 0 {
+      shift &-= 8
+      appendHexadecimal(UInt8(truncatingIfNeeded: number &>> shift))
+    }
   }
 
   /// The lower-case hexadecimal digit of a value below 16.

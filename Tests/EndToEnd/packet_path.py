@@ -37,7 +37,8 @@ EXPORT = (
     "ExportLoop.main()", "RecordSchema<>.append(_:count:to:)", "RecordSchema<>.render(_:isReverse:into:)",
     "Outputs.export(_:count:)",
     re.compile(r"^protocol witness for (?:Output|MessageTransport|ByteConnection)\."),
-    re.compile(r"^(?:specialized )?(?:Outputs|\w+Output(?:<.*>)?|\w+Transport|\w+Connection|FileWriter|MessageQueue)\."
+    re.compile(r"^(?:specialized )?(?:Outputs|\w+Output(?:<.*>)?|\w+Transport|\w+Connection|FileWriter|FileChannel"
+               r"|ChunkWriter|ZstdStream|MessageQueue)\."
                r"(?!init|deinit|__|description|open\(|.*\.(?:modify|setter|read)$)(?<!Outputs\.(?=counters))"),
     # What is freed on the way: through tables, too.
     re.compile(r"^(?:SharedBytes|FileChunk|SocketAddresses)\.__deallocating_deinit$"))

@@ -14,7 +14,7 @@ SOURCES = Path(__file__).resolve().parents[2] / "Sources"
 #: named here belongs to it.
 FLOORS = [
     ["Wire"],
-    ["IPFIX/Elements"],
+    ["Kafka", "IPFIX/Elements"],
     ["IPFIX/Options"],
     ["IPFIX/Messages"],
     ["Rendering"],
@@ -27,6 +27,7 @@ FLOORS = [
     ["ExporterApp/Process"],
     ["ExporterApp/Counters", "ExporterApp/Configuration", "ExporterApp/EAL"],
     ["ExporterApp/Export/Transport", "ExporterApp/Ports"],
+    ["ExporterApp/Export/Spool"],
     ["ExporterApp/Export"],
     ["ExporterApp/Lcores"],
     ["ExporterApp/Offline", "ExporterApp/Live", "ExporterApp/CommandLine"],
@@ -36,18 +37,23 @@ FLOORS = [
 #: Modules of ours that each module may import.
 IMPORTS = {
     "Wire": set(),
+    "Kafka": {"Wire"},
     "IPFIX": {"Wire"},
     "Rendering": {"Wire", "IPFIX"},
     "FlowCore": {"Wire", "IPFIX", "Rendering"},
-    "ExporterApp": {"Wire", "IPFIX", "Rendering", "FlowCore"},
+    "ExporterApp": {"Wire", "Kafka", "IPFIX", "Rendering", "FlowCore"},
 }
 
 #: What only some folders may import.
 RESERVED = {
     "ArgumentParser": ["ExporterApp/CommandLine"],
     "CDPDK": ["ExporterApp"],
+    "CKafka": ["Kafka"],
     "CPcap": ["ExporterApp"],
     "CSockets": ["ExporterApp"],
+    "CTLS": ["ExporterApp/Export/Transport"],
+    "CLZ4": ["ExporterApp/Export/Transport"],
+    "CZstd": ["ExporterApp/Export/Transport"],
     "CCrash": ["ExporterApp/Process"],
 }
 

@@ -1,4 +1,4 @@
-"""The generated parts of README.md, docs/counters.md and docs/ipfix.md, and the README's picture, are what the program and its sources say now.
+"""The generated parts of README.md and docs/, and the README's picture, are what the program and its sources say now.
 
 `Tests/EndToEnd/test_readme.py --write` brings them up to date.
 """

@@ -95,6 +95,11 @@ static inline bool martlet_lcore_has_cpu(unsigned lcore, unsigned cpu) {
   rte_cpuset_t cpus = rte_lcore_cpuset(lcore);
   return cpu < CPU_SETSIZE && CPU_ISSET(cpu, &cpus);
 }
+/// Remembers the CPUs on which the calling thread may run; before EAL starts, which puts it on one.
+void martlet_note_cpus(void);
+/// Lets the calling thread run where no lcore does, of the CPUs that martlet_note_cpus saw, as DPDK's control threads;
+/// where lcores have all of them, with the main lcore. Threads that it makes inherit that. Nothing happens without EAL.
+void martlet_leave_lcores(void);
 
 // Ports.
 

@@ -72,15 +72,53 @@ static inline uint32_t martlet_low_bits(const void *bucket) {
   return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(raised, _mm_setzero_si128()));
 }
 
-/// A bit for each of a bucket's eight places that is in use (signature not 0) and whose 16-bit `due` (at byte 48) is
-/// not after `tick`, modulo 2^16. `bucket` is 64-byte aligned.
-static inline uint32_t martlet_match_due(const void *bucket, uint16_t tick) {
-  const __m128i *line = (const __m128i *)bucket;
-  __m128i zero = _mm_setzero_si128();
-  __m128i free_lanes = _mm_cmpeq_epi16(_mm_load_si128(line), zero);
-  __m128i ahead = _mm_cmpgt_epi16(_mm_sub_epi16(_mm_load_si128(line + 3), _mm_set1_epi16((short)tick)), zero);
-  __m128i waiting = _mm_or_si128(free_lanes, ahead);
-  return ~(uint32_t)_mm_movemask_epi8(_mm_packs_epi16(waiting, zero)) & 0xFF;
+/// All ones in each of the eight 16-bit lanes of a bucket that is free (signature 0).
+static inline __m128i martlet_free_lanes(const __m128i *bucket) {
+  return _mm_cmpeq_epi16(_mm_load_si128(bucket), _mm_setzero_si128());
+}
+
+/// A bit for each of the 32 places of a group (four buckets of 64 bytes, 64-byte aligned) that is in use: bit 8 b + l
+/// is lane l of bucket b.
+static inline uint32_t martlet_group_occupied(const void *group) {
+  uint32_t lanes = 0;
+  for (int bucket = 0; bucket < 4; bucket += 2) {
+    const __m128i *line = (const __m128i *)group + 4 * bucket;
+    __m128i both = _mm_packs_epi16(martlet_free_lanes(line), martlet_free_lanes(line + 4));
+    lanes |= (uint32_t)(0xFFFF & ~_mm_movemask_epi8(both)) << 8 * bucket;
+  }
+  return lanes;
+}
+
+/// The same for the places that are in use and whose 16-bit `due` (at byte 48 of the bucket) is not after `tick`,
+/// modulo 2^16.
+static inline uint32_t martlet_group_due(const void *group, uint16_t tick) {
+  const __m128i now = _mm_set1_epi16((short)tick);
+  uint32_t lanes = 0;
+  for (int bucket = 0; bucket < 4; bucket++) {
+    const __m128i *line = (const __m128i *)group + 4 * bucket;
+    __m128i ahead = _mm_cmpgt_epi16(_mm_sub_epi16(_mm_load_si128(line + 3), now), _mm_setzero_si128());
+    __m128i waiting = _mm_packs_epi16(_mm_or_si128(martlet_free_lanes(line), ahead), _mm_setzero_si128());
+    lanes |= (uint32_t)(0xFF & ~_mm_movemask_epi8(waiting)) << 8 * bucket;
+  }
+  return lanes;
+}
+
+/// The lowest 16-bit `due` of a group's places that are in use, less `tick`, as a signed number; `farthest` where that
+/// is less. The lowest bits of `due` are not looked at, and `tick` is even.
+static inline int16_t martlet_group_earliest(const void *group, uint16_t tick, int16_t farthest) {
+  const __m128i now = _mm_set1_epi16((short)tick);
+  const __m128i none = _mm_set1_epi16(farthest);
+  __m128i earliest = none;
+  for (int bucket = 0; bucket < 4; bucket++) {
+    const __m128i *line = (const __m128i *)group + 4 * bucket;
+    __m128i due = _mm_and_si128(_mm_load_si128(line + 3), _mm_set1_epi16(-2));
+    __m128i rest = _mm_sub_epi16(due, now);
+    earliest = _mm_min_epi16(earliest, _mm_blendv_epi8(rest, none, martlet_free_lanes(line)));
+  }
+  // The instruction for the lowest of eight knows no signs.
+  const __m128i sign = _mm_set1_epi16(INT16_MIN);
+  __m128i lowest = _mm_xor_si128(_mm_minpos_epu16(_mm_xor_si128(earliest, sign)), sign);
+  return (int16_t)_mm_extract_epi16(lowest, 0);
 }
 
 /// How many of the first `count` 16-bit `ticks` are after `tick`, modulo 2^16, before the first that is not. Reads
@@ -96,6 +134,19 @@ static inline uint32_t martlet_count_waiting(const uint16_t *ticks, uint32_t cou
     }
   }
   return count;
+}
+
+/// The CRC32C (RFC 9260 appendix A) of `count` bytes behind those that had `crc`; 0 for the first ones.
+static inline uint32_t martlet_crc32c(uint32_t crc, const void *bytes, uint64_t count) {
+  const uint8_t *next = (const uint8_t *)bytes;
+  uint64_t rest = ~crc;
+  for (; count >= 8; count -= 8, next += 8) {
+    uint64_t word;
+    __builtin_memcpy(&word, next, 8);
+    rest = _mm_crc32_u64(rest, word);
+  }
+  for (; count > 0; count--, next++) rest = _mm_crc32_u8((uint32_t)rest, *next);
+  return ~(uint32_t)rest;
 }
 
 /// The time stamp counter, not serialising.

@@ -1,5 +1,5 @@
-// sendmmsg for Swift, which glibc declares only with _GNU_SOURCE, and two questions about files for which C has the
-// types.
+// sendmmsg and renameat2 for Swift, which glibc declares only with _GNU_SOURCE, and two questions about files for which
+// C has the types.
 #ifndef MARTLET_CSOCKETS_H
 #define MARTLET_CSOCKETS_H
 
@@ -40,5 +40,9 @@ int martlet_is_hugetlbfs(int descriptor);
 
 /// Takes the POSIX write lock on a whole file for this process; 0, or -1 where another process holds one on it.
 int martlet_lock_whole(int descriptor);
+
+/// Gives a file another name in the same file system, unless something has that name already. Returns 0, or -1 and
+/// errno (EEXIST).
+int martlet_rename_new(const char *from, const char *to);
 
 #endif

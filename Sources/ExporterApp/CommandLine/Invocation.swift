@@ -33,6 +33,8 @@ enum Invocation {
       self = .answer(file.text(options.values))
     } else if options.listCounters {
       self = .answer(CounterList.text)
+    } else if let language = options.printSchema {
+      self = .answer(try RecordDeclaration.text(language, options.values))
     } else if separator != nil {
       guard options.pcap.isEmpty else {
         throw .usage("--pcap reads a capture without EAL: leave out the '--' and the EAL options before it")

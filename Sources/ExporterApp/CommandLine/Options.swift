@@ -2,6 +2,7 @@
 // `RunConfiguration` that they make.
 import ArgumentParser
 import FlowCore
+import Rendering
 
 /// The options after `--`, or all of them offline.
 struct Options: ParsableCommand {
@@ -43,9 +44,21 @@ struct Options: ParsableCommand {
     help: ArgumentHelp(
       """
       Where records go, repeatable: \(ExportScheme.allCases.map(\.form).joined(separator: ", ")), each with \
-      ?NAME=VALUE[&…] behind it (--list-exports); FILE - is standard output.
+      ?NAME=VALUE[&…] behind it (--list-exports); FILE - is standard output, unix:PATH a socket that somebody listens on.
       """, valueName: "URL"))
   var export: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "What several collectors get: each all records, the first that is there all, or each a share of the flows (mirror).",
+      valueName: ExportMode.allCases.map(\.rawValue).joined(separator: "|")))
+  var exportMode = Self.defaults.exportMode
+
+  @Option(
+    help: ArgumentHelp(
+      "How many lcores export; the worker lcores are shared among them (1).", valueName: "N"),
+    transform: { try Bounded.parse($0, in: 1...64) })
+  var exportLcores = Self.defaults.exportLcores
 
   @Option(
     help: ArgumentHelp("A flow that goes on is exported after S seconds (300).", valueName: "S"),
@@ -138,6 +151,14 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      """
+      Records for a TCP or TLS collector that is away wait in this directory, SIZE (as 1G) for each, also until the next \
+      run (in memory alone).
+      """, valueName: "DIR,SIZE"), transform: SpoolSettings.init)
+  var spool: SpoolSettings?
+
+  @Option(
+    help: ArgumentHelp(
       "Where a killed process leaves a capture of its last burst (nowhere).", valueName: "FOLDER"))
   var crashDir: String?
 
@@ -164,12 +185,19 @@ struct Options: ParsableCommand {
       valueName: ElementFile.allCases.map(\.rawValue).joined(separator: "|")))
   var printElements: ElementFile?
 
+  @Option(
+    help: ArgumentHelp(
+      "Print a declaration of the JSON records with the plugins given: tables of ClickHouse, a StructType of Spark, or a JSON Schema.",
+      valueName: SchemaLanguage.allCases.map(\.rawValue).joined(separator: "|")))
+  var printSchema: SchemaLanguage?
+
   @OptionGroup(title: "Benchmarks")
   var benchmarks: BenchmarkOptions
 }
 
 extension PluginPreset: ExpressibleByArgument {}
 extension ElementFile: ExpressibleByArgument {}
+extension SchemaLanguage: ExpressibleByArgument {}
 
 /// Options that benchmarks and tests use.
 struct BenchmarkOptions: ParsableArguments {
@@ -196,6 +224,8 @@ extension Options {
     values.plugins = PluginPreset.expand(preset, plugins.flatMap { $0 })
     values.captures = pcap
     values.exports = export
+    values.exportMode = exportMode
+    values.exportLcores = exportLcores
     values.activeTimeout = activeTimeout
     values.inactiveTimeout = inactiveTimeout
     values.flows = flows
@@ -212,6 +242,7 @@ extension Options {
     values.csvEscape = csvEscape
     values.stats = stats
     values.drainTimeout = drainTimeout
+    values.spool = spool
     values.crashFolder = crashDir
     values.clock = clock
     values.benchmarks.receivesOnly = benchmarks.receiveOnly
@@ -224,6 +255,7 @@ extension Options {
   static var defaults: RunConfiguration { RunConfiguration() }
 }
 
+extension ExportMode: ExpressibleByArgument {}
 extension ClockChoice: ExpressibleByArgument {}
 extension CSVEscape: ExpressibleByArgument {}
 

@@ -10,6 +10,10 @@ struct RunConfiguration: Sendable {
   var captures: [String] = []
   /// Where records go, as `ExportURL` reads it.
   var exports: [String] = []
+  /// What several collectors get.
+  var exportMode = ExportMode.mirror
+  /// How many lcores export, live.
+  var exportLcores = 1
   /// After how long a flow that goes on is exported.
   var activeTimeout = Seconds(nanoseconds: 300_000_000_000)
   /// After how long without packets a flow ends.
@@ -42,6 +46,8 @@ struct RunConfiguration: Sendable {
   var stats: Seconds?
   /// How long the outputs get at the end.
   var drainTimeout = Seconds(nanoseconds: 10_000_000_000)
+  /// Where records wait for collectors that are away; nil for memory alone.
+  var spool: SpoolSettings?
   /// The folder for what a killed process leaves; nil for nowhere.
   var crashFolder: String?
   /// Whose clock packets are timed by, live.
@@ -58,6 +64,16 @@ struct RunConfiguration: Sendable {
     /// The run ends after this, as if interrupted.
     var duration: Seconds?
   }
+}
+
+/// What several collectors get of the records. Files get all of them in any case.
+enum ExportMode: String, CaseIterable, Sendable {
+  /// Each gets all.
+  case mirror
+  /// The first in the order given that can be reached gets all.
+  case failover
+  /// Each flow's records go to one of those that can be reached.
+  case distribute
 }
 
 /// What is escaped in CSV beyond what the format itself asks for.

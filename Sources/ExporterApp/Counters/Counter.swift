@@ -34,6 +34,7 @@ struct Counter: Sendable {
     case templates
     case blocks
     case hellos
+    case connections
     case faults
   }
 

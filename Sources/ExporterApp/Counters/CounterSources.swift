@@ -46,6 +46,24 @@ struct OutputCounters: BitwiseCopyable, Sendable, Equatable {
   var sentRecords: UInt64 = 0
   /// Records lost here: no connection, a slow collector, a write error, too long for any message.
   var lostRecords: UInt64 = 0
+  /// The part of `lostRecords` that found no room in memory.
+  var queueFull: UInt64 = 0
+  /// The part that found no room in the spool.
+  var spoolFull: UInt64 = 0
+  /// The part that the spool's disk did not take.
+  var diskErrors: UInt64 = 0
+  /// The part that was sent and not acknowledged when a connection ended, or that was refused.
+  var unacknowledged: UInt64 = 0
+  /// Records written to the spool.
+  var spooled: UInt64 = 0
+  /// Records sent from the spool and acknowledged.
+  var spoolDelivered: UInt64 = 0
+  /// Records in the spool that are still to be sent.
+  var spoolWaiting: UInt64 = 0
+  /// Records, of earlier runs too, that should be in the spool and cannot be read.
+  var spoolTorn: UInt64 = 0
+  /// Records sent again after a connection broke: the collector may have them twice.
+  var repeated: UInt64 = 0
   /// IPFIX messages sent; 0 for text.
   var messages: UInt64 = 0
   /// Octets sent.
@@ -60,15 +78,40 @@ struct OutputCounters: BitwiseCopyable, Sendable, Equatable {
   var options: UInt64 = 0
   /// Failed system calls, refused datagrams and lost connections.
   var errors: UInt64 = 0
+  /// TLS connections that either side refused.
+  var refusals: UInt64 = 0
   /// Connections made, or UDP sockets opened.
   var connections: UInt64 = 0
+  /// What the delivery reports of a message queue said; 0 for other outputs.
+  var deliveries = DeliveryCounters()
 
   /// Counts `count` records as lost.
-  mutating func lose(_ count: Int) { lostRecords &+= UInt64(clamping: count) }
+  mutating func lose(_ count: Int, _ cause: LossCause = .other) {
+    let count = UInt64(clamping: count)
+    lostRecords &+= count
+    switch cause {
+    case .queueFull: queueFull &+= count
+    case .spoolFull: spoolFull &+= count
+    case .diskError: diskErrors &+= count
+    case .other: break
+    }
+  }
 
-  /// Moves records from sent to lost; never below zero.
+  /// Moves records from sent to lost, because they were not acknowledged; never below zero.
   mutating func takeBack(_ count: UInt64) {
     sentRecords = sentRecords &- min(count, sentRecords)
     lostRecords = lostRecords &+ count
+    unacknowledged = unacknowledged &+ count
   }
+}
+
+/// Why records were lost, where there is a counter for it.
+enum LossCause: Sendable {
+  /// No room in memory.
+  case queueFull
+  /// No room in the spool.
+  case spoolFull
+  /// The spool's disk did not take them.
+  case diskError
+  case other
 }

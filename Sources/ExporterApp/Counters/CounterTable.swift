@@ -9,7 +9,7 @@ enum CounterTable {
     arrivals + ports + [
       engine("fragments", .packets, "fragments among the packets") { $0.fragments }
     ] + DiscardReason.allCases.map(discard) + flows + FlowEndReason.allCases.compactMap(ended) + losses
-    + exports
+    + exports + deliveries
 
   /// What came from the RX queues or the capture.
   private static let arrivals = [
@@ -81,13 +81,66 @@ enum CounterTable {
       name: "export faults", kind: .counter, unit: .faults,
       help: "parser faults while the fields of records were written",
       source: .export({ sum($0.parserFaults) }, ofOutput: { _ in 0 })),
-    output("export dropped", .records, "records that no collector took") { $0.lostRecords },
+    output(
+      "TLS refused", .connections,
+      "connections to a collector that either side ended in TLS's handshake: certificate, name, version"
+    ) { $0.refusals },
+    output("spooled", .records, "records written to the spool (--spool)") { $0.spooled },
+    output("spool delivered", .records, "records sent from the spool, of earlier runs too") {
+      $0.spoolDelivered
+    },
+    output("spool waiting", .records, kind: .gauge, "records in the spool that are still to be sent") {
+      $0.spoolWaiting
+    },
+    output(
+      "sent again", .records,
+      "records that a broken connection made doubtful: the collector may have them twice"
+    ) { $0.repeated },
+    output(
+      "spool torn", .records,
+      "records that earlier runs had taken, or that were on the disk, and that cannot be read: lost"
+    ) { $0.spoolTorn },
+    output("export dropped", .records, "records that no collector took, for these reasons and others") {
+      $0.lostRecords
+    },
+    output("queue full", .records, "no room in memory: the collector, or the spool's disk, is too slow") {
+      $0.queueFull
+    },
+    output("spool full", .records, "no room in the spool (--spool)") { $0.spoolFull },
+    output("disk error", .records, "the spool's disk is full, or took them not for another reason") {
+      $0.diskErrors
+    },
+    output("unacknowledged", .records, "sent, but not acknowledged when the connection ended, or refused") {
+      $0.unacknowledged
+    },
     output(
       "shortened", .records, "records too long for any message, whose longest fields were shortened"
     ) { $0.shortened },
     output(
       "options", .records, "options records sent, which say what the stream is, repetitions included"
     ) { $0.options },
+  ]
+
+  /// What became of records in Kafka. All but the first are among `export dropped`.
+  private static let deliveries = [
+    output("acknowledged", .records, "records that Kafka has stored") { $0.deliveries.acknowledged },
+    output("queue full", .records, "records that found the queue for Kafka full: brokers are away or slow") {
+      $0.deliveries.queueFull
+    },
+    output("delivery timed out", .records, "records that Kafka did not take within message.timeout.ms") {
+      $0.deliveries.timedOut
+    },
+    output("delivery refused", .records, "records that Kafka refused: no such topic, no right, too long") {
+      $0.deliveries.refused
+    },
+    output("delivery unknown", .records, "records sent to Kafka, and stored or not: no answer came") {
+      $0.deliveries.unknown
+    },
+    output(
+      "delivery given up", .records, "records that waited for Kafka at the end, or when the producer failed"
+    ) {
+      $0.deliveries.givenUp
+    },
   ]
 }
 
@@ -150,9 +203,9 @@ extension CounterTable {
   }
 
   private static func output(
-    _ name: String, _ unit: Counter.Unit, _ help: String,
+    _ name: String, _ unit: Counter.Unit, kind: Counter.Kind = .counter, _ help: String,
     _ read: @escaping @Sendable (OutputCounters) -> UInt64
   ) -> Counter {
-    Counter(name: name, kind: .counter, unit: unit, help: help, source: .output(read))
+    Counter(name: name, kind: kind, unit: unit, help: help, source: .output(read))
   }
 }

@@ -23,6 +23,7 @@ struct EAL: ~Copyable {
     let count = Int32(arguments.count + 1)
     var status: Int32 = 0
     var errorNumber: Int32 = 0
+    martlet_note_cpus()
     let start = {
       status = rte_eal_init(count, &vector)
       errorNumber = martlet_errno()
@@ -98,15 +99,19 @@ struct EALArguments {
 
   /// EAL's option for so many workers: a CPU for each lcore where there are enough, else one for each worker, since its times
   /// are those of its polls, while control and export share the first; else workers share, too.
-  static func lcores(workers: Int, cpus: [UInt32]) -> String {
+  static func lcores(workers: Int, exporters: Int = 1, cpus: [UInt32]) -> String {
     let cpus = cpus.isEmpty ? [0] : cpus
-    if cpus.count >= workers + 2 {
-      let chosen = cpus.prefix(workers + 2)
+    let others = 1 + exporters
+    if cpus.count >= workers + others {
+      let chosen = cpus.prefix(workers + others)
       let isRun = zip(chosen, chosen.dropFirst()).allSatisfy { $0 + 1 == $1 }
       return isRun
-        ? "-l \(chosen[0])-\(chosen[workers + 1])" : "-l " + chosen.map(String.init).joined(separator: ",")
+        ? "-l \(chosen[0])-\(chosen[workers + others - 1])"
+        : "-l " + chosen.map(String.init).joined(separator: ",")
     }
-    let map = (0..<workers + 2).map { "\($0)@\(cpus[$0 < 2 ? 0 : ($0 - 1) % cpus.count])" }
+    let map = (0..<workers + others).map {
+      "\($0)@\(cpus[$0 < others ? 0 : ($0 - others + 1) % cpus.count])"
+    }
     return "--lcores '\(map.joined(separator: ","))'"
   }
 

@@ -40,7 +40,8 @@ struct ExportDescription {
     _ settings: RunConfiguration, schema: BuiltInSchema, process: UInt32, ports: [PortInterface],
     metering: @escaping () -> CounterSnapshot
   ) {
-    domain = settings.observationDomain
+    // Each export lcore has a domain of its own.
+    domain = settings.observationDomain &+ (process &- 1)
     self.process = process
     interval = max(settings.templateRefresh.nanoseconds, 1_000_000_000)
     interface = { schema.interface(ofPort: $0) }

@@ -8,6 +8,14 @@ enum ExportParameter: String, CaseIterable, Sendable {
   case dscp
   case options
   case padding
+  case compress
+  case certificate
+  case key
+  case ca
+  case verify
+  case rotate
+  case level
+  case config
 
   /// What a parameter is.
   struct Declaration {
@@ -27,27 +35,54 @@ enum ExportParameter: String, CaseIterable, Sendable {
 
   /// What it is.
   var declaration: Declaration {
-    switch self {
-    case .source:
-      Declaration("ADDRESS", of: [.udp, .tcp], "the local address to send from (the route's)")
+    let collectors: [ExportScheme] = [.udp, .tcp, .tls]
+    let files: [ExportScheme] = [.ipfix, .json, .csv, .text]
+    return switch self {
+    case .source: Declaration("ADDRESS", of: collectors, "the local address to send from (the route's)")
     case .interface:
       Declaration(
-        "NAME", of: [.udp, .tcp], "the interface to send through, whatever the routes say (the route's)")
+        "NAME", of: collectors, "the interface to send through, whatever the routes say (the route's)")
     case .dscp:
-      Declaration("N|NAME", of: [.udp, .tcp], "Differentiated Services: 0 to 63, cs1, af11, ef, le … (0)")
+      Declaration("N|NAME", of: collectors, "Differentiated Services: 0 to 63, cs1, af11, ef, le … (0)")
     case .options:
       Declaration(
-        "on|off", of: [.udp, .tcp, .ipfix],
+        "on|off", of: collectors + [.ipfix],
         "options records: names and types of elements, statistics, interfaces, timeouts (on)")
     case .padding:
       Declaration(
         "on|off", of: [.udp],
         "messages of one length, which leave many at a time, in more octets (on live, off with --pcap)")
+    case .compress:
+      Declaration(
+        "lz4|zstd", of: [.tcp] + files,
+        "compress messages as ipfixcol2 reads them (lz4), or a file (zstd) (not at all)")
+    case .certificate:
+      Declaration(
+        "FILE", of: [.tls], "Martlet's own certificate and those between it and an authority, PEM (none)")
+    case .key:
+      Declaration("FILE", of: [.tls], "its private key, PEM without a passphrase (the certificate's file)")
+    case .ca:
+      Declaration(
+        "FILE|DIR", of: [.tls], "whom to trust: PEM, or a folder with hashed names (the system's authorities)"
+      )
+    case .verify:
+      Declaration("on|off", of: [.tls], "whether the collector must prove that it is HOST (on)")
+    case .rotate:
+      Declaration(
+        "TIME|SIZE", of: files,
+        "begin the next file every 300s, 5min, 1h, 1d, or at 512K, 100M, 1G; 1h,1G: at whichever comes first (never)"
+      )
+    case .level: Declaration("N", of: files, "zstd's level, 1 fast to 19 small (3)")
+    case .config:
+      Declaration("FILE", of: [.kafka], "librdkafka's properties, a NAME=VALUE on each line (none)")
     }
   }
+
+  /// Whether it may be there several times, as a list with commas.
+  var isList: Bool { self == .rotate }
 }
 
-/// The parameters of one `--export` argument: all are known to its scheme, none is there twice.
+/// The parameters of one `--export` argument: all are known to its scheme, none is there twice but lists.
 struct ExportParameters: Equatable, Sendable {
   /// A parameter that Martlet does not know itself.
   struct Property: Equatable, Sendable {
@@ -79,9 +114,8 @@ struct ExportParameters: Equatable, Sendable {
           argument, name, "'%' begins the two digits of an octet; write %25 for the character")
       }
       if let known = ExportParameter(rawValue: name), known.declaration.schemes.contains(scheme) {
-        guard values.updateValue(value, forKey: known) == nil else {
-          throw .repeatedParameter(argument, name)
-        }
+        if values[known] != nil, !known.isList { throw .repeatedParameter(argument, name) }
+        values[known] = values[known].map { "\($0),\(value)" } ?? value
       } else if scheme.passesOthersOn {
         guard !others.contains(where: { $0.name == name }) else { throw .repeatedParameter(argument, name) }
         others.append(Property(name: name, value: value))

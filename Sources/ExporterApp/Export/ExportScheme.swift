@@ -4,6 +4,8 @@
 enum ExportScheme: String, CaseIterable, Sendable {
   case udp
   case tcp
+  case tls
+  case kafka
   case ipfix
   case json
   case csv
@@ -13,6 +15,8 @@ enum ExportScheme: String, CaseIterable, Sendable {
   var form: String {
     switch self {
     case .udp, .tcp: "\(rawValue)://HOST[:\(ExportURL.defaultPort)]"
+    case .tls: "\(rawValue)://HOST[:\(ExportURL.defaultTLSPort)]"
+    case .kafka: "kafka://BROKER[:\(KafkaTarget.defaultPort)]/TOPIC"
     case .ipfix, .json, .csv, .text: "\(rawValue):FILE"
     }
   }
@@ -22,6 +26,8 @@ enum ExportScheme: String, CaseIterable, Sendable {
     switch self {
     case .udp: "IPFIX messages as datagrams"
     case .tcp: "IPFIX messages over a connection"
+    case .tls: "IPFIX messages over a connection under TLS"
+    case .kafka: "JSON objects as messages of Kafka; several brokers with ',' between them"
     case .ipfix: "IPFIX messages in a file (RFC 5655)"
     case .json: "one JSON object per line"
     case .csv: "rows under a heading"
@@ -35,12 +41,12 @@ enum ExportScheme: String, CaseIterable, Sendable {
   }
 
   /// Whether parameters of other names are passed on to a library that knows them.
-  var passesOthersOn: Bool { false }
+  var passesOthersOn: Bool { self == .kafka }
 
   /// Whether a file's name follows the colon: one may have a `?` that is not meant for Martlet.
   var namesFile: Bool {
     switch self {
-    case .udp, .tcp: false
+    case .udp, .tcp, .tls, .kafka: false
     case .ipfix, .json, .csv, .text: true
     }
   }

@@ -20,20 +20,27 @@ struct ExportURL: Equatable, Sendable {
     case udp(host: String, port: UInt16)
     /// An IPFIX collector.
     case tcp(host: String, port: UInt16)
-    /// A file; nil is standard output.
+    /// An IPFIX collector over TLS.
+    case tls(host: String, port: UInt16)
+    /// A topic of Kafka.
+    case kafka(KafkaTarget)
+    /// A file; nil is standard output. `unix:PATH` is a socket that somebody listens on.
     case file(Format, path: String?)
   }
 
   /// IANA's port of IPFIX.
   static let defaultPort: UInt16 = 4739
+  /// IANA's port of IPFIX over TLS.
+  static let defaultTLSPort: UInt16 = 4740
   /// What there is to choose from.
   static var choices: String {
     let forms = ExportScheme.allCases.map(\.form)
-    return "use \(forms.dropLast().joined(separator: ", ")) or \(forms.last ?? "") ('-' is standard output)"
+    return
+      "use \(forms.dropLast().joined(separator: ", ")) or \(forms.last ?? "") (FILE may be '-', standard output, or unix:PATH, a socket)"
   }
 
   /// Where records go.
-  let destination: Destination
+  private(set) var destination: Destination
   /// What stands behind `?`.
   let parameters: ExportParameters
   /// How a collector's socket is made, as the parameters say.
@@ -42,6 +49,17 @@ struct ExportURL: Equatable, Sendable {
   let describesItself: Bool
   /// Whether messages are padded to one length; nil for what is usual.
   let padsMessages: Bool?
+  /// Whom a TLS connection trusts; of use with `tls`.
+  let tls: TLSSettings
+  /// What becomes of messages on a TCP connection; nil: nothing.
+  let compression: Compression?
+
+  /// How messages are made smaller.
+  enum Compression: String, CaseIterable, Sendable {
+    case lz4
+  }
+  /// How a file is written, as the parameters and its name say.
+  private(set) var file: FileOptions
 
   /// Parses an argument; a lone `-` is the table on standard output.
   init(parsing argument: String) throws(ExportURLError) {
@@ -53,6 +71,7 @@ struct ExportURL: Equatable, Sendable {
       throw .unknownScheme(argument, String(text[..<colon]))
     }
     let (place, tail) = scheme.split(text[text.index(after: colon)...])
+    parameters = try ExportParameters(tail, of: scheme, argument: argument)
     switch scheme {
     case .udp:
       let (host, port) = try Self.endpoint(place, argument)
@@ -60,27 +79,79 @@ struct ExportURL: Equatable, Sendable {
     case .tcp:
       let (host, port) = try Self.endpoint(place, argument)
       destination = .tcp(host: host, port: port)
+    case .tls:
+      let (host, port) = try Self.endpoint(place, argument, defaultPort: Self.defaultTLSPort)
+      destination = .tls(host: host, port: port)
+    case .kafka: destination = .kafka(try KafkaTarget(place, parameters, argument: argument))
     case .ipfix: destination = .file(.ipfix, path: try Self.path(place, argument))
     case .json: destination = .file(.json, path: try Self.path(place, argument))
     case .csv: destination = .file(.csv, path: try Self.path(place, argument))
     case .text: destination = .file(.text, path: try Self.path(place, argument))
     }
-    parameters = try ExportParameters(tail, of: scheme, argument: argument)
     socket = try SocketOptions(parameters)
     describesItself = try parameters.isOn(.options, default: true)
     padsMessages = parameters[.padding] == nil ? nil : try parameters.isOn(.padding, default: true)
+    tls = try TLSSettings(parameters)
+    compression = scheme == .tcp ? try parameters.choice(.compress, of: Compression.self) : nil
+    if case .file(_, let path) = destination {
+      file = try FileOptions(parameters, path: path, argument)
+    } else {
+      file = FileOptions()
+    }
+    if let source = socket.source, let family = host.flatMap({ SourceAddress($0) })?.family,
+      family != source.family
+    {
+      throw parameters.wrong(.source, "it is of another IP version than the host; give one of the host's")
+    }
+  }
+
+  /// The collector's host; nil for a file and for several brokers.
+  private var host: String? {
+    switch destination {
+    case .udp(let host, _), .tcp(let host, _), .tls(let host, _): host
+    case .kafka, .file: nil
+    }
+  }
+
+  /// Whether this is a collector, which may come and go, and not a file.
+  var isCollector: Bool {
+    switch destination {
+    case .udp, .tcp, .tls, .kafka: true
+    case .file: false
+    }
+  }
+
+  /// The same with another file.
+  ///
+  /// - Parameter argument: the argument with the other file's name, for messages.
+  func replacingPath(by path: String, _ argument: String) throws(ExportURLError) -> ExportURL {
+    var url = self
+    if case .file(let format, _) = destination {
+      url.destination = .file(format, path: path)
+      url.file = try FileOptions(parameters, path: path, argument)
+    }
+    return url
+  }
+
+  /// The argument in messages: without what may be a password.
+  func title(_ argument: String) -> String {
+    if case .kafka(let target) = destination { target.title } else { argument }
   }
 
   /// A file's path; nil is standard output.
   private static func path(_ text: Substring, _ argument: String) throws(ExportURLError) -> String? {
     guard !text.isEmpty else { throw .noFile(argument) }
+    if let socket = UnixSocket.path(String(text)) {
+      guard !socket.isEmpty else { throw .noFile(argument) }
+      guard UnixSocket.fits(socket) else { throw .longSocket(argument) }
+    }
     return text == "-" ? nil : String(text)
   }
 
   /// Splits `//HOST`, `//HOST:PORT`, `//[IPv6]` or `//[IPv6]:PORT`, each with an optional slash behind it.
-  private static func endpoint(_ text: Substring, _ argument: String) throws(ExportURLError) -> (
-    String, UInt16
-  ) {
+  static func endpoint(
+    _ text: Substring, _ argument: String, defaultPort: UInt16 = Self.defaultPort
+  ) throws(ExportURLError) -> (String, UInt16) {
     guard text.hasPrefix("//") else { throw .noHost(argument) }
     var text = text.dropFirst(2)
     if text.hasSuffix("/") { text = text.dropLast() }
@@ -103,6 +174,24 @@ struct ExportURL: Equatable, Sendable {
       throw .badPort(argument, String(port))
     }
     return (String(host), number)
+  }
+}
+
+extension TLSSettings {
+  /// What the parameters say of certificates.
+  fileprivate init(_ parameters: ExportParameters) throws(ExportURLError) {
+    self.init()
+    for parameter in [.certificate, .key, .ca] as [ExportParameter]
+    where parameters[parameter]?.isEmpty ?? false {
+      throw parameters.wrong(parameter, "name a file")
+    }
+    certificate = parameters[.certificate]
+    key = parameters[.key]
+    authorities = parameters[.ca]
+    verifies = try parameters.isOn(.verify, default: true)
+    if key != nil, certificate == nil {
+      throw parameters.wrong(.key, "a key is of use with a certificate only; give certificate=FILE, too")
+    }
   }
 }
 

@@ -115,6 +115,7 @@ final class IPFIXOutput: Output {
   }
 
   var failure: ExportError? { transport.failure }
+  var reachability: Reachability { transport.reachability }
   var status: String { transport.status }
 
   var counters: OutputCounters {

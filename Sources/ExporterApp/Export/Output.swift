@@ -8,6 +8,8 @@ protocol Output: AnyObject {
   var failure: ExportError? { get }
   /// One short line about the state of the connection or the file; empty when all is well.
   var status: String { get }
+  /// Whether records have a chance to arrive; a file is always there.
+  var reachability: Reachability { get }
   /// Takes `count` finished records; they are the caller's again when this returns.
   func append(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int)
   /// Sends what waited for its time, repeats templates, reconnects. Call it every few milliseconds; cheap.
@@ -16,4 +18,8 @@ protocol Output: AnyObject {
   func reopen()
   /// Sends everything that waits, within the bounds of `Drain`, and closes. Nothing may be appended afterwards.
   func close()
+}
+
+extension Output {
+  var reachability: Reachability { .reachable }
 }

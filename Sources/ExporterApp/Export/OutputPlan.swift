@@ -4,9 +4,14 @@
 struct OutputPlan {
   /// One output and what the user wrote for it.
   struct Entry {
-    /// As the user wrote it, for messages.
+    /// As the user wrote it, for messages; without passwords, and with the number of a file.
     var argument: String
     var url: ExportURL
+    /// The number of the export lcore whose output it is; nil for one of each.
+    var exporter: Int?
+
+    /// Whether export lcore `number` has this output.
+    func serves(_ number: Int) -> Bool { exporter == nil || exporter == number }
   }
 
   /// In the order given.
@@ -19,8 +24,9 @@ struct OutputPlan {
   /// - Parameters:
   ///   - fallback: what an empty list means; nil for nothing.
   ///   - inputs: the captures' paths; "-" is standard input.
+  ///   - exporters: how many lcores export. Where there are several, each has files of its own, with a number in their names.
   /// - Throws: an URL that means nothing, or a file that is named twice (usage).
-  init(_ arguments: [String], fallback: String?, inputs: [String]) throws(Failure) {
+  init(_ arguments: [String], fallback: String?, inputs: [String], exporters: Int = 1) throws(Failure) {
     self.inputs = inputs.compactMap { $0 == "-" ? FileIdentity(descriptor: 0) : FileIdentity(path: $0) }
     let arguments = arguments.isEmpty ? fallback.map { [$0] } ?? [] : arguments
     var names: [String: String] = [:]
@@ -28,8 +34,18 @@ struct OutputPlan {
     for argument in arguments {
       let url: ExportURL
       do { url = try ExportURL(parsing: argument) } catch { throw .usage(error.description) }
-      entries.append(Entry(argument: argument, url: url))
-      guard case .file(_, let path) = url.destination else { continue }
+      if case .tls = url.destination {
+        do { _ = try TLSContext(url.tls) } catch { throw .usage("--export \(argument): \(error)") }
+      }
+      entries += try Self.entries(url.title(argument), url, exporters: exporters)
+    }
+    for entry in entries {
+      let argument = entry.argument
+      guard case .file(_, let path) = entry.url.destination else { continue }
+      if let fixed = entry.url.file.pattern?.fixedPath, let problem = SystemFiles.kindOfNoFile(fixed) {
+        throw .usage(
+          "--export \(argument): it is \(problem), which is neither rotated nor compressed; name a file")
+      }
       let identity = path.map { FileIdentity(path: $0) } ?? FileIdentity(descriptor: 1)
       if let identity, self.inputs.contains(identity) {
         throw .usage("--export \(argument): this file is an input; name another one")
@@ -41,6 +57,38 @@ struct OutputPlan {
       names[name] = argument
       if let identity { files[identity] = argument }
     }
+  }
+
+  /// One output for all export lcores, or for a file one for each.
+  private static func entries(_ argument: String, _ url: ExportURL, exporters: Int) throws(Failure) -> [Entry]
+  {
+    guard exporters > 1, case .file(_, let path) = url.destination, !SystemFiles.isDevice(path) else {
+      return [Entry(argument: argument, url: url)]
+    }
+    // Who listens at a socket takes a connection from each.
+    if let path, UnixSocket.path(path) != nil { return [Entry(argument: argument, url: url)] }
+    guard let path, !SystemFiles.isFIFO(path) else {
+      throw .usage(
+        "--export \(argument): \(exporters) export lcores cannot write into one stream; name a file, or leave out --export-lcores"
+      )
+    }
+    var entries: [Entry] = []
+    for number in 0..<exporters {
+      let numbered = Self.numbered(path, number + 1)
+      let argument = argument.replacing(path, with: numbered, maxReplacements: 1)
+      do {
+        let url = try url.replacingPath(by: numbered, argument)
+        entries.append(Entry(argument: argument, url: url, exporter: number))
+      } catch { throw .usage(error.description) }
+    }
+    return entries
+  }
+
+  /// `flows.json` and 2 make `flows-2.json`.
+  static func numbered(_ path: String, _ number: Int) -> String {
+    let name = path.lastIndex(of: "/").map { path[path.index(after: $0)...] } ?? path[...]
+    guard let dot = name.lastIndex(of: "."), dot > name.startIndex else { return "\(path)-\(number)" }
+    return "\(path[..<dot])-\(number)\(path[dot...])"
   }
 
   /// The files of the outputs that exist now, without entry `index`'s.

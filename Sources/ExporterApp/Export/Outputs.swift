@@ -1,6 +1,7 @@
 // All outputs of a run: each `--export` gets every record, through the schema's code for its kind.
 import CIntrinsics
 import FlowCore
+import Glibc
 import IPFIX
 import Rendering
 import Synchronization
@@ -15,12 +16,15 @@ final class Outputs {
     let output: any Output
     /// What it counted, at an address that stays, for the control lcore.
     let published: UnsafeMutablePointer<OutputCounters>
+    /// Its place among the collectors, where each gets a part; nil for what gets all.
+    let place: Int?
     var complaint: Complaint
     /// The trouble in which records were lost last, which may be over; empty when none is known.
     var lossReason = ""
 
-    init(_ name: String, _ output: any Output) {
+    init(_ name: String, _ output: any Output, place: Int?) {
       self.name = name
+      self.place = place
       self.output = output
       published = .allocate(capacity: 1)
       published.initialize(to: OutputCounters())
@@ -29,6 +33,13 @@ final class Outputs {
   }
 
   private let entries: [Entry]
+  private let mode: ExportMode
+  /// Which of the collectors gets a flow, where not all get all.
+  private var choice: CollectorChoice
+  /// Those of a burst's records that one collector gets.
+  private let share: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+  /// Records that are shared out at once.
+  private static let burst = 64
   /// Records handed over, once each.
   private let handedOver: UnsafeMutablePointer<UInt64>
   private var lastTick: UInt64 = 0
@@ -43,20 +54,27 @@ final class Outputs {
   /// Opens every output of the plan.
   ///
   /// - Parameters:
-  ///   - live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
+  ///   - exporter: the number of the export lcore, from 0; each has an observation domain and spools of its own.
   ///   - description: what IPFIX outputs say of themselves.
-  /// - Throws: a file that cannot be made.
+  ///   - live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
+  /// - Throws: a file or a spool that cannot be made.
   init(
-    _ plan: OutputPlan, _ settings: RunConfiguration, schema: BuiltInSchema, description: ExportDescription,
-    live: Bool
+    _ plan: OutputPlan, exporter: Int, _ settings: RunConfiguration, schema: BuiltInSchema,
+    description: ExportDescription, live: Bool
   ) throws(Failure) {
+    var settings = settings
+    settings.observationDomain &+= UInt32(exporter)
     var entries: [Entry] = []
-    for index in plan.entries.indices {
+    var collectors: [String] = []
+    for index in plan.entries.indices where plan.entries[index].serves(exporter) {
+      let planned = plan.entries[index]
       do {
         let output = try Self.open(
-          plan.entries[index].url, others: plan.otherFiles(than: index), settings, schema: schema,
-          description: description, live: live)
-        entries.append(Entry(plan.entries[index].argument, output))
+          planned.url, others: plan.otherFiles(than: index), settings, schema: schema,
+          description: description, live: live, number: exporter)
+        let isShared = settings.exportMode != .mirror && planned.url.isCollector
+        entries.append(Entry(planned.argument, output, place: isShared ? collectors.count : nil))
+        if isShared { collectors.append(planned.argument) }
       } catch {
         for entry in entries { entry.output.close() }
         throw .general(error.description)
@@ -64,28 +82,56 @@ final class Outputs {
     }
     self.entries = entries
     self.schema = schema
+    mode = settings.exportMode
+    choice = CollectorChoice(names: collectors)
+    share = .allocate(capacity: Self.burst)
+    share.initialize(repeating: nil, count: Self.burst)
     handedOver = .allocate(capacity: 1)
     handedOver.initialize(to: 0)
     if entries.isEmpty {
       Console.warning("no --export: flows are counted but go nowhere (as --export udp://collector:4739)")
     }
+    if number == 0, let spool = settings.spool { Self.warn(about: spool, plan) }
+  }
+
+  /// Says what --spool does not do for these exports.
+  private static func warn(about spool: SpoolSettings, _ plan: OutputPlan) {
+    let names = plan.entries.compactMap { $0.url.spoolName(0) }
+    if names.isEmpty {
+      Console.warning("--spool is for tcp:// and tls:// exports, of which there is none: it keeps nothing")
+    }
+    for waiting in SpoolDirectory.waiting(in: spool.directory)
+    where !names.contains(where: { waiting == $0 || waiting.hasPrefix($0 + "_") }) {
+      Console.warning(
+        "\(spool.directory)/\(waiting) has records for a collector that no --export names: they stay there")
+    }
   }
 
   private static func open(
     _ url: ExportURL, others: [FileIdentity], _ settings: RunConfiguration, schema: BuiltInSchema,
-    description: ExportDescription, live: Bool
+    description: ExportDescription, live: Bool, number: Int
   ) throws(ExportError) -> any Output {
-    let description = url.describesItself ? description : nil
+    // A spool numbers records of several runs anew, and knows those of flows only.
+    let isSpooled = settings.spool != nil && url.spoolName(number) != nil
+    let describesItself = url.describesItself && !isSpooled
+    let description = describesItself ? description : nil
     var configuration = MessageStream.Configuration()
     configuration.observationDomain = settings.observationDomain
     configuration.maximumLength = settings.largestMessage
     configuration.martletEnterpriseNumber = settings.ownEnterpriseNumber
-    configuration.flowKeys = url.describesItself ? BuiltInSchema.flowKeys : []
+    configuration.flowKeys = describesItself ? BuiltInSchema.flowKeys : []
     let policy: OverloadPolicy = live ? .drop : .wait(seconds: 30)
     // A disk that is full offline is waited for as long as the end may take, too.
     let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: settings.drainTimeout.seconds)
     func file(_ path: String?) throws(ExportError) -> FileWriter {
-      try FileWriter(path: path, policy: filePolicy, others: others)
+      try FileWriter(path: path, policy: filePolicy, others: others, options: url.file)
+    }
+    func session(_ connection: any ByteConnection, name: String) throws(ExportError) -> any MessageTransport {
+      guard let spool = settings.spool, let directory = url.spoolName(number) else {
+        return TCPTransport(connection, name: name, policy: policy)
+      }
+      return SpoolTransport(
+        connection, name: name, spool: try Spool(spool, name: directory), policy: policy)
     }
     switch url.destination {
     case .udp(let host, let port):
@@ -99,10 +145,18 @@ final class Outputs {
         transport: UDPTransport(host: host, port: port, socketOptions: url.socket, policy: policy),
         description: description)
     case .tcp(let host, let port):
+      let tcp = TCPConnection(host: host, port: port, options: url.socket)
+      let connection: any ByteConnection = url.compression == .lz4 ? LZ4Connection(tcp) : tcp
       return IPFIXOutput(
         configuration, schema: schema,
-        transport: TCPTransport(host: host, port: port, socketOptions: url.socket, policy: policy),
-        description: description)
+        transport: try session(connection, name: "tcp://\(host):\(port)"), description: description)
+    case .tls(let host, let port):
+      let connection = try TLSConnection(host: host, port: port, options: url.socket, settings: url.tls)
+      return IPFIXOutput(
+        configuration, schema: schema,
+        transport: try session(connection, name: "tls://\(host):\(port)"), description: description)
+    case .kafka(let target):
+      return KafkaOutput(try KafkaSession(target, policy: policy), schema: schema)
     case .file(.ipfix, let path):
       return IPFIXOutput(
         configuration, schema: schema, transport: FileTransport(try file(path)), description: description)
@@ -126,9 +180,53 @@ final class Outputs {
   /// Takes `count` finished records; they are the caller's again when this returns.
   func export(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
     faults.countHere()
-    for entry in entries { entry.output.append(records, count: count) }
+    for entry in entries where entry.place == nil || mode == .failover && entry.place == choice.first {
+      entry.output.append(records, count: count)
+    }
+    if mode == .distribute { distribute(records, count: count) }
     martlet_trace_record(nil)
     handedOver.pointee &+= schema.recordCount(records, count: count)
+  }
+
+  /// Gives each collector the records of its flows.
+  private func distribute(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
+    var places = InlineArray<64, UInt8>(repeating: 0)
+    var start = 0
+    while start < count {
+      let length = min(count &- start, Self.burst)
+      for index in 0..<length {
+        guard let record = records[start &+ index] else { continue }
+        places[index] = UInt8(truncatingIfNeeded: choice.collector(of: schema.flowIdentifier(record)))
+      }
+      for entry in entries {
+        guard let place = entry.place else { continue }
+        var taken = 0
+        for index in 0..<length where Int(places[index]) == place {
+          share[taken] = records[start &+ index]
+          taken &+= 1
+        }
+        if taken > 0 { entry.output.append(share, count: taken) }
+      }
+      start &+= length
+    }
+  }
+
+  /// Looks which collectors can be reached, where it matters, and says who gets the records now.
+  private func lookForCollectors() {
+    guard mode != .mirror else { return }
+    let before = choice.first
+    for entry in entries {
+      let isThere = entry.output.reachability != .unreachable
+      guard let place = entry.place, choice.note(place, isReachable: isThere), mode == .distribute else {
+        continue
+      }
+      let change = isThere ? "gets its share of the flows again" : "its share of the flows goes to others"
+      Console.line("\(entry.name): \(change)")
+    }
+    guard mode == .failover, choice.first != before else { return }
+    if let entry = entries.first(where: { $0.place == choice.first }) {
+      Console.line("\(entry.name): gets the records from now on")
+    }
   }
 
   /// Time passes: sends what waited too long, reconnects, refreshes templates, reopens files after a SIGHUP. Called at
@@ -144,7 +242,21 @@ final class Outputs {
       for entry in entries { entry.output.reopen() }
     }
     for entry in entries { entry.output.tick(now: moment) }
+    lookForCollectors()
     publish(says: true)
+  }
+
+  /// Before the first record: waits a moment until it is known which collectors can be reached, where it matters, because a
+  /// capture may be read before that is found out.
+  func lookAround() {
+    guard mode != .mirror else { return }
+    let end = Moment.current.later(seconds: 2).monotonic
+    repeat {
+      lastTick = 0
+      tick()
+      guard entries.contains(where: { $0.place != nil && $0.output.reachability == .unknown }) else { return }
+      usleep(1000)
+    } while Moment.current.monotonic < end && !Drain.isOver
   }
 
   /// Writes everything out and closes, within the bounds of `Drain`. Called once, last.
@@ -198,5 +310,19 @@ final class Outputs {
     }
     if lost > 0 { return .lost("\(lost) records were lost on the way out: \(reasons)") }
     return failure.map { .general($0.description) }
+  }
+}
+
+extension ExportURL {
+  /// The name of the collector's directory in --spool's; nil for what is not spooled.
+  ///
+  /// - Parameter number: which export lcore's, from 0.
+  fileprivate func spoolName(_ number: Int) -> String? {
+    let lcore = number > 0 ? [String(number)] : []
+    switch destination {
+    case .tcp(let host, let port): return SpoolDirectory.name(["tcp", host, String(port)] + lcore)
+    case .tls(let host, let port): return SpoolDirectory.name(["tls", host, String(port)] + lcore)
+    default: return nil
+    }
   }
 }

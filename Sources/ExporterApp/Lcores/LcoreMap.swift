@@ -1,7 +1,7 @@
 // Who does what: the roles of lcores and the queues they poll, decided from numbers alone, so that it can be
 // tested without EAL.
 
-/// The lcores' roles: main controls, the next ones export (one, as long as nobody asks for more), the rest receive.
+/// The lcores' roles: main controls, the next ones export (`--export-lcores`), the rest receive.
 struct LcoreMap: Equatable, Sendable {
   /// A worker lcore and the queues it polls, in order of port, then queue.
   struct Worker: Equatable, Sendable {
@@ -43,8 +43,9 @@ struct LcoreMap: Equatable, Sendable {
   ) throws(Failure) {
     guard others.count > count else {
       throw .usage(
-        "\(others.count + 1) lcore\(others.isEmpty ? " is" : "s are") too few: the first controls, the second "
-          + "exports, the others receive; give \(EALArguments.lcores(workers: 1, cpus: cpus))")
+        "\(others.count + 1) lcore\(others.isEmpty ? " is" : "s are") too few: the first controls, "
+          + "\(count == 1 ? "the second exports" : "the next \(count) export"), the others receive; give "
+          + EALArguments.lcores(workers: count, exporters: count, cpus: cpus))
     }
     control = main
     let exportLcores = Array(others.prefix(count))
@@ -57,13 +58,18 @@ struct LcoreMap: Equatable, Sendable {
       if queues != nil { notes.append("--config gives the queues, --queues is not used") }
     } else {
       let counts = try Self.counts(
-        ports: ports, workers: workerLcores, cpus: cpus, queues: queues, notes: &notes)
+        ports: ports, workers: workerLcores, exporters: count, cpus: cpus, queues: queues, notes: &notes)
       let all = zip(ports, counts).flatMap { port, count in
         (0..<count).map { QueueID(port: port.port, queue: UInt16($0)) }
       }
       for (lcore, queue) in zip(workerLcores, all) { assigned[lcore] = [queue] }
     }
     workers = workerLcores.compactMap { lcore in assigned[lcore].map { Worker(lcore: lcore, queues: $0) } }
+    guard workers.count >= count else {
+      throw .usage(
+        "--export-lcores \(count), but only \(workers.count) worker lcore\(workers.count == 1 ? " has" : "s have") "
+          + "a queue: an export lcore serves at least one")
+    }
     exporters = Self.shared(workers.map(\.lcore), among: exportLcores)
     unused = workerLcores.filter { assigned[$0] == nil }
     warnings = notes
@@ -84,7 +90,8 @@ struct LcoreMap: Equatable, Sendable {
 
   /// Queues per port: one queue at a time to each port in turn until workers or devices are exhausted.
   private static func counts(
-    ports: [PortLimits], workers: [UInt32], cpus: [UInt32], queues: Int?, notes: inout [String]
+    ports: [PortLimits], workers: [UInt32], exporters: Int, cpus: [UInt32], queues: Int?,
+    notes: inout [String]
   ) throws(Failure) -> [Int] {
     var counts = ports.map { _ in 0 }
     if let queues {
@@ -117,7 +124,8 @@ struct LcoreMap: Equatable, Sendable {
       // Workers that share CPUs with each other are slower than one that polls all queues, and their times are worse.
       let remedy =
         cpus.count > total
-        ? "give EAL \(total + 2) lcores (\(EALArguments.lcores(workers: total, cpus: cpus))), lower --queues, or \(one)"
+        ? "give EAL \(total + 1 + exporters) lcores ("
+          + "\(EALArguments.lcores(workers: total, exporters: exporters, cpus: cpus))), lower --queues, or \(one)"
         : "\(one), or lower --queues"
       throw .usage(
         "\(total) RX queue\(total == 1 ? "" : "s") on \(ports.count) port\(ports.count == 1 ? "" : "s") need "

@@ -15,7 +15,8 @@ enum Live {
     try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
     Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
     let plan = try OutputPlan(
-      configuration.exports, fallback: nil, inputs: EALArguments(arguments).replayedCaptures)
+      configuration.exports, fallback: nil, inputs: EALArguments(arguments).replayedCaptures,
+      exporters: configuration.exportLcores)
     let eal = try EAL(arguments)
     do {
       try serve(eal, configuration, schema: schema, plan: plan, signals: signals)
@@ -37,7 +38,7 @@ enum Live {
 
     let map = try LcoreMap(
       main: Lcore.main, others: Lcore.others, ports: ports.map(\.limits), queues: configuration.queues,
-      config: configuration.queueMap, cpus: Machine.onlineCPUs)
+      config: configuration.queueMap, exporters: configuration.exportLcores, cpus: Machine.onlineCPUs)
     for warning in map.warnings { Console.warning(warning) }
     var sources: [TimeSource] = []
     for port in ports { sources.append(try port.times.source(configuration.clock, title: port.title)) }
@@ -72,7 +73,8 @@ enum Live {
         ports: ports.map(\.interface)
       ) { metering.snapshot }
       outputs.append(
-        try Outputs(plan, configuration, schema: schema, description: description, live: true))
+        try Outputs(
+          plan, exporter: number, configuration, schema: schema, description: description, live: true))
     }
     let control = control(
       map, ports: published, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals)
@@ -177,7 +179,7 @@ extension LcoreMap {
     }
     return late.map { worker in
       "lcore \(worker.lcore) (worker) shares its CPU and sleeps when idle, so that packets' times are up to 0.1 ms late: give "
-        + "it a CPU of its own, as in \(EALArguments.lcores(workers: workers.count, cpus: cpus))"
+        + "it a CPU of its own, as in \(EALArguments.lcores(workers: workers.count, exporters: exporters.count, cpus: cpus))"
     }
   }
 

@@ -21,6 +21,9 @@ enum Offline {
     CrashReport.lcore(0, "offline")
     Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
     let plan = try OutputPlan(configuration.exports, fallback: "text:-", inputs: configuration.captures)
+    if configuration.exportLcores > 1 {
+      Console.warning("captures are read by one thread: --export-lcores is for live runs, and not used")
+    }
     try checkCaptures(configuration)
     let worker = try FlowWorker(
       configuration, schema: schema, number: 0, recordsUnderWay: nil, memory: PlainMemory())
@@ -30,7 +33,9 @@ enum Offline {
       configuration, schema: schema, process: 1, ports: [captureInterface(configuration)]
     ) { metering.snapshot }
     // Last, when nothing else can fail: until here no file was touched.
-    let outputs = try Outputs(plan, configuration, schema: schema, description: description, live: false)
+    let outputs = try Outputs(
+      plan, exporter: 0, configuration, schema: schema, description: description, live: false)
+    outputs.lookAround()
     var reader = OfflineReader(metering, outputs: outputs, stats: configuration.stats)
     var failures: [Failure] = []
     for path in configuration.captures where !interrupted.load(ordering: .relaxed) {

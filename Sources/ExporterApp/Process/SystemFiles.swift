@@ -3,8 +3,8 @@ import Glibc
 
 /// The kernel's files, read without complaints: what is not there is empty.
 enum SystemFiles {
-  /// The names in a directory, without hidden ones.
-  static func names(in path: String) -> [String] {
+  /// The names in a directory: those that begin with a dot, or all others.
+  static func names(in path: String, hidden: Bool = false) -> [String] {
     guard let handle = opendir(path) else { return [] }
     defer { closedir(handle) }
     var names: [String] = []
@@ -13,7 +13,7 @@ enum SystemFiles {
       let name = withUnsafePointer(to: &entry.pointee.d_name) {
         $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
       }
-      if !name.hasPrefix(".") { names.append(name) }
+      if name.hasPrefix(".") == hidden { names.append(name) }
     }
     return names
   }
@@ -65,10 +65,28 @@ enum SystemFiles {
   }
 
   /// Whether the path is a device, which several may use; nil is standard output, which only one may.
-  static func isDevice(_ path: String?) -> Bool {
+  static func isDevice(_ path: String?) -> Bool { path.flatMap(kind) == S_IFCHR }
+
+  /// Whether the path is a FIFO.
+  static func isFIFO(_ path: String) -> Bool { kind(path) == S_IFIFO }
+
+  /// What is at the path, as `stat` tells it; nil for nothing.
+  private static func kind(_ path: String) -> mode_t? {
     var status = stat()
-    guard let path, stat(path, &status) == 0 else { return false }
-    return status.st_mode & S_IFMT == S_IFCHR
+    return stat(path, &status) == 0 ? status.st_mode & S_IFMT : nil
+  }
+
+  /// What is at the path, in words, where that is no regular file; nil where it is one, or where there is nothing.
+  static func kindOfNoFile(_ path: String) -> String? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: return nil
+    case S_IFDIR: return "a folder"
+    case S_IFIFO: return "a FIFO"
+    case S_IFSOCK: return "a socket"
+    default: return "a device"
+    }
   }
 
   /// The last component of what a symbolic link names.

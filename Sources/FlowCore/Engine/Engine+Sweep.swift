@@ -12,6 +12,18 @@ extension Engine {
     sweep()
   }
 
+  /// Before packets: where the table is empty and has been left alone for long, the sweep begins here and now.
+  @inline(__always)
+  mutating func beginSweep() {
+    if clock.now &- sweptTo > FlowTable.longestRest, table.count == 0 { restartSweep() }
+  }
+
+  @inline(never)
+  private mutating func restartSweep() {
+    table.settleAll(tick: FlowTable.tick(clock.now))
+    sweptTo = clock.now
+  }
+
   /// Sweeps when the time that passed asks for a batch of groups or more.
   @inline(__always)
   mutating func sweep() {
@@ -85,23 +97,19 @@ extension Engine {
       if sweepGroup == table.groupCount { sweepGroup = 0 }
     }
     if isBlind { sweepBlind &-= passed }
-    let size = UInt64(FlowTable.groupSize)
     var index = 0
     while index < count {
-      var step: UInt64 = 0
-      while step < size {
-        table.bucket(groups[total: index] &* size &+ step).prefetch()
-        step &+= 1
-      }
+      table.prefetch(group: groups[total: index])
       index &+= 1
     }
     index = 0
     while index < count {
-      var step: UInt64 = 0
-      while step < size {
-        let bucket = table.bucket(groups[total: index] &* size &+ step)
-        table.prefetchRecords(of: bucket, lanes: isBlind ? bucket.occupied : bucket.lanes(dueAt: tick))
-        step &+= 1
+      let group = groups[total: index]
+      var lanes = lanes(of: group, tick: tick, isBlind: isBlind)
+      while lanes != 0 {
+        let lane = lanes.trailingZeroBitCount
+        martlet_prefetch(table.record(table.bucket(of: group, lane: lane).recordIndex(lane)))
+        lanes &= lanes &- 1
       }
       index &+= 1
     }
@@ -116,18 +124,19 @@ extension Engine {
   /// Looks at what is due in `group` at `tick`, or at all its flows, and notes when to look at it again.
   @inline(__always)
   private mutating func look(at group: UInt64, tick: UInt16, isBlind: Bool, now: UInt64) {
-    let size = UInt64(FlowTable.groupSize)
-    var step: UInt64 = 0
-    while step < size {
-      let bucket = table.bucket(group &* size &+ step)
-      var lanes = isBlind ? bucket.occupied : bucket.lanes(dueAt: tick)
-      while lanes != 0 {
-        look(at: bucket, lane: lanes.trailingZeroBitCount, now: now)
-        lanes &= lanes &- 1
-      }
-      step &+= 1
+    var lanes = lanes(of: group, tick: tick, isBlind: isBlind)
+    while lanes != 0 {
+      let lane = lanes.trailingZeroBitCount
+      look(at: table.bucket(of: group, lane: lane), lane: lane & 7, now: now)
+      lanes &= lanes &- 1
     }
     table.settle(group: group, tick: tick)
+  }
+
+  /// The places of `group` that have to be looked at.
+  @inline(__always)
+  private func lanes(of group: UInt64, tick: UInt16, isBlind: Bool) -> UInt32 {
+    isBlind ? table.lanes(of: group) : table.lanes(of: group, dueAt: tick)
   }
 
   /// Ends the flow at `lane` if it has timed out, and else notes when to look again.

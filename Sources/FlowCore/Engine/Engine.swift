@@ -15,6 +15,9 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   static var faultCount: Int { MARTLET_TRACE_SLOTS }
   /// The sweep visits every bucket within this time, so that with a tick a timeout is at most 0.64 s late.
   static var sweepPeriod: UInt64 { 500_000_000 }
+  /// The shortest time from one call of the sweep to the next: 2 ms, for which a table of 131072 flows has 64 groups, so that
+  /// a packet at low rates is not followed by a call for a group or two.
+  static var shortestSweepDelay: UInt64 { sweepPeriod / 256 }
   /// Groups of buckets that the sweep prefetches at once.
   static var handful: Int { 8 }
 
@@ -107,8 +110,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     sweepLimit = configuration.isOffline ? .max : 1024
     handfulLimit = configuration.isOffline ? .max : 4
     sweepStep = Self.sweepPeriod << 20 / self.table.groupCount
-    // Eight groups are looked at in one step; in a small table that would take too much time to be exact.
-    sweepDelay = (sweepStep &* (self.table.groupCount >= 512 ? 8 : 1)) >> 20
+    sweepDelay = max(sweepStep >> 20, Self.shortestSweepDelay)
     packets = .allocate(capacity: Self.burstSize)
     clocks = .allocate(capacity: Self.burstSize)
     clocks.initialize(repeating: 0, count: Self.burstSize)
@@ -180,6 +182,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       martlet_trace_burst(frames, UInt32(truncatingIfNeeded: count))
       // Safe: the caller has as many times as frames.
       lastTime = times[count &- 1]
+      beginSweep()
       let end = dissectAll(frames, count, times: times, clocks: clocks)
       timer.end(.dissect, counters)
       findCandidates(to: end)

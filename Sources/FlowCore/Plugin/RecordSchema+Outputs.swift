@@ -136,6 +136,31 @@ extension RecordSchema {
     return fields
   }
 
+  /// The keys of JSON records and what their values are.
+  public func jsonFields() -> [JSONField] {
+    var list = JSONFieldList()
+    for isVersion6 in [false, true] {
+      list.startForm()
+      let key = Key(
+        addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: isVersion6)
+      let record = FlowRecord(key: key)
+      withUnsafePointer(to: record) { writeBasicsOfRow($0, isReverse: false, into: &list) }
+    }
+    list.endForms()
+    withEmptyRecord { record, slab in
+      for slot in 0..<pluginCount {
+        guard isUniflow else {
+          writeFields(of: slots[slot], record, slab, into: &list)
+          continue
+        }
+        for isReverse in [false, true] {
+          uniflow(isReverse, &list) { writeFields(of: slots[slot], record, slab, into: &$0) }
+        }
+      }
+    }
+    return list.fields
+  }
+
   /// The fields of the plugins, without the basic ones.
   func pluginFields() -> [PluginField] {
     var list = PluginFieldList()

@@ -93,6 +93,12 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     return UInt64(record.pointee.presence) << 1 | (record.pointee.key.isVersion6 ? 1 : 0)
   }
 
+  /// The number of the flow's key that flowId is, the same for both directions, on all lcores and in every run.
+  @inline(__always)
+  public func flowIdentifier(_ record: UnsafeMutableRawPointer) -> UInt64 {
+    UnsafePointer(record.flowRecord).pointee.hash(flowHash)
+  }
+
   /// Writes the record's fields: the basic ones, then those of each plugin that has something to export.
   @inline(__always)
   func write<Writer: FieldWriter & ~Copyable>(

@@ -26,10 +26,6 @@ struct Bucket: BitwiseCopyable {
   /// The places (bit = lane) that are in use.
   @inline(__always) var occupied: UInt32 { ~lanes(matching: 0) & 0xFF }
 
-  /// The places (bit = lane) that are in use and due at `tick`.
-  @inline(__always)
-  func lanes(dueAt tick: UInt16) -> UInt32 { martlet_match_due(line, tick) }
-
   /// How many of the bucket's flows are guests in other buckets.
   @inline(__always) var guests: UInt32 { martlet_low_bits(line) }
 

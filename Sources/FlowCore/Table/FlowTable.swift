@@ -260,30 +260,65 @@ struct FlowTable: ~Copyable {
         earliest + Int(truncatingIfNeeded: group), UInt32(truncatingIfNeeded: limit), tick))
   }
 
-  /// Notes the first tick in which a bucket of `group` has something due, as the buckets' own say.
-  func settle(group: UInt64, tick: UInt16) {
-    guard group < groupCount else { return noteFault() }
-    var first = tick & ~1 &+ UInt16(2 * FlowTable.farthestTicks)
-    var isEmpty = true
-    var step: UInt64 = 0
-    while step < UInt64(FlowTable.groupSize) {
-      let bucket = bucket(group &* UInt64(FlowTable.groupSize) &+ step)
-      step &+= 1
-      var lanes = bucket.occupied
-      if lanes != 0 { isEmpty = false }
-      while lanes != 0 {
-        let due = bucket.due(lanes.trailingZeroBitCount)
-        if Int16(bitPattern: due &- first) < 0 { first = due }
-        lanes &= lanes &- 1
-      }
+  /// The buckets of `group`, one behind the other; with a fault, those of the first, where there is no such group.
+  @inline(__always)
+  private func lines(of group: UInt64) -> UnsafeMutableRawPointer {
+    guard group < groupCount else {
+      noteFault()
+      return buckets
     }
+    // Safe: the line above checked the group, whose buckets are 256 bytes.
+    return buckets + Int(truncatingIfNeeded: group &* UInt64(FlowTable.groupSize * FlowTable.bucketSize))
+  }
+
+  /// Prefetches the buckets of `group`.
+  @inline(__always)
+  func prefetch(group: UInt64) {
+    let lines = lines(of: group)
+    martlet_prefetch(lines)
+    martlet_prefetch(lines + 64)
+    martlet_prefetch(lines + 128)
+    martlet_prefetch(lines + 192)
+  }
+
+  /// The places of `group` that are in use; bit 8 b + l is lane l of its bucket b.
+  @inline(__always)
+  func lanes(of group: UInt64) -> UInt32 { martlet_group_occupied(lines(of: group)) }
+
+  /// Those that are in use and due at `tick`.
+  @inline(__always)
+  func lanes(of group: UInt64, dueAt tick: UInt16) -> UInt32 { martlet_group_due(lines(of: group), tick) }
+
+  /// The bucket of `group` in which `lane` of the group's is, 0 to 31.
+  @inline(__always)
+  func bucket(of group: UInt64, lane: Int) -> Bucket {
+    Bucket(line: lines(of: group) + (lane &<< 3 & 0xC0))
+  }
+
+  /// Notes the first tick in which a bucket of `group` has something due, as the buckets' own say.
+  @inline(__always)
+  func settle(group: UInt64, tick: UInt16) {
+    let lines = lines(of: group)
+    let rest = martlet_group_earliest(lines, tick & ~1, Int16(2 * FlowTable.farthestTicks))
+    guard group < groupCount else { return }
     // Safe: the group is the table's, and so are its bits.
     let number = Int(truncatingIfNeeded: group)
-    earliest[number] = first
-    guard isEmpty else { return }
+    earliest[number] = tick & ~1 &+ UInt16(bitPattern: rest)
+    guard martlet_group_occupied(lines) == 0 else { return }
     occupancy[number >> 6] &= ~(1 &<< (group & 63))
     if occupancy[number >> 6] == 0 {
       occupancy[occupancyTop &+ number >> 12] &= ~(1 &<< (group >> 6 & 63))
+    }
+  }
+
+  /// The table is empty: nothing is due for as long as can be said.
+  func settleAll(tick: UInt16) {
+    let last = tick & ~1 &+ UInt16(2 * FlowTable.farthestTicks)
+    var group = 0
+    while group < Int(truncatingIfNeeded: groupCount) {
+      // Safe: there is a tick for each group.
+      earliest[group] = last
+      group &+= 1
     }
   }
 

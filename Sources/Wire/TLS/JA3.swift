@@ -4,9 +4,41 @@ extension TLS {
   /// The text is `version,ciphers,extensions,groups,point formats` for a client and `version,cipher,extensions` for a server;
   /// numbers of a list are joined by `-`, GREASE is left out, and a list that is missing is empty.
   package enum JA3 {
-    package typealias Fingerprint = InlineArray<16, UInt8>
+    package typealias Fingerprint = FingerprintMemory.Digest
 
-    package static func fingerprint(_ hello: ClientHello) -> Fingerprint {
+    package static func fingerprint(_ hello: ClientHello, _ memory: FingerprintMemory) -> Fingerprint {
+      var key = memory.key(.client)
+      key.append(hello.legacyVersion)
+      _ = key.append(hello.cipherSuites)
+      key.endList()
+      key.appendTypes(hello.extensions)
+      key.endList()
+      _ = key.append(hello.groups)
+      key.endList()
+      var index = 0
+      while index < hello.pointFormats.count {
+        key.append(UInt16(hello.pointFormats[index]))
+        index &+= 1
+      }
+      if let known = memory.find(key) { return known }
+      let made = digest(hello)
+      memory.remember(made, key)
+      return made
+    }
+
+    package static func fingerprint(_ hello: ServerHello, _ memory: FingerprintMemory) -> Fingerprint {
+      var key = memory.key(.server)
+      key.append(hello.legacyVersion)
+      key.append(hello.cipherSuite)
+      key.appendTypes(hello.extensions)
+      if let known = memory.find(key) { return known }
+      let made = digest(hello)
+      memory.remember(made, key)
+      return made
+    }
+
+    @inline(never)
+    private static func digest(_ hello: ClientHello) -> Fingerprint {
       var text = DigestText<MD5>()
       text.appendDecimal(hello.legacyVersion)
       text.append(comma)
@@ -25,7 +57,8 @@ extension TLS {
       return text.finish()
     }
 
-    package static func fingerprint(_ hello: ServerHello) -> Fingerprint {
+    @inline(never)
+    private static func digest(_ hello: ServerHello) -> Fingerprint {
       var text = DigestText<MD5>()
       text.appendDecimal(hello.legacyVersion)
       text.append(comma)

@@ -18,6 +18,15 @@ extension TLS {
 
     package subscript(index: Int) -> UInt16 { numbers[total: index] }
 
+    /// Adds all numbers to a key.
+    package func append(to key: inout FingerprintKey) {
+      var index = 0
+      while index < count {
+        key.append(numbers[total: index])
+        index &+= 1
+      }
+    }
+
     /// Sorts: by insertion where there are few, as nearly always, else by both octets (radix), so that the most there can be
     /// cost as many steps as they are.
     package mutating func sort() {
@@ -146,49 +155,86 @@ extension TLS {
     private static let underscore: UInt8 = 0x5F
 
     /// The fingerprint of a hello within `FingerprintLimit`.
-    package static func fingerprint(_ hello: ClientHello, transport: Transport) -> Fingerprint {
-      var ciphers = SortedNumbers<128>()
-      var extensions = SortedNumbers<128>()
-      return fingerprint(hello, transport: transport, &ciphers, &extensions)
-    }
-
-    /// The fingerprint, by means of two empty lists.
-    private static func fingerprint<let capacity: Int>(
-      _ hello: ClientHello, transport: Transport, _ ciphers: inout SortedNumbers<capacity>,
-      _ extensions: inout SortedNumbers<capacity>
-    ) -> Fingerprint {
-      var index = 0
-      while index < hello.cipherSuites.count {
-        let suite = hello.cipherSuites[index]
-        index &+= 1
-        if !isGrease(suite) { ciphers.append(suite) }
-      }
-      ciphers.sort()
-      // Server name and ALPN are counted, but not hashed: the first part of the text tells of them.
-      var extensionCount = 0
-      var reader = ExtensionReader(hello.extensions)
-      while let (type, _) = reader.next() {
-        guard !isGrease(type) else { continue }
-        extensionCount &+= 1
-        guard type != ExtensionType.serverName, type != ExtensionType.protocols else { continue }
-        extensions.append(type)
-      }
-      extensions.sort()
-
+    package static func fingerprint(_ hello: ClientHello, transport: Transport, _ memory: FingerprintMemory)
+      -> Fingerprint
+    {
       var text = Fingerprint(repeating: 0)
       text[0] = transport.rawValue
       (text[1], text[2]) = Version.label(hello.version)
       text[3] = hello.hasServerName ? 0x64 : 0x69
-      (text[4], text[5]) = twoDigits(ciphers.count)
+      let (suites, suiteCount) = hashOfCipherSuites(hello, memory)
+      let (extensions, extensionCount) = hashOfExtensions(hello, memory)
+      (text[4], text[5]) = twoDigits(suiteCount)
       (text[6], text[7]) = twoDigits(extensionCount)
       (text[8], text[9]) = protocolCharacters(hello.firstProtocol)
       text[10] = underscore
-      var hash = digest(ciphers)
-      copyHash(&hash, to: 11, of: &text)
       text[23] = underscore
-      hash = digest(extensions, hello.signatureAlgorithms)
-      copyHash(&hash, to: 24, of: &text)
+      var index = 0
+      while index < 12 {
+        text[total: 11 &+ index] = suites[total: index]
+        text[total: 24 &+ index] = extensions[total: index]
+        index &+= 1
+      }
       return text
+    }
+
+    /// The hash of the sorted cipher suites, in twelve digits, and how many there are.
+    @inline(__always)
+    private static func hashOfCipherSuites(_ hello: ClientHello, _ memory: FingerprintMemory) -> (
+      digits: FingerprintMemory.Digest, count: Int
+    ) {
+      // In the client's order, which is always the same: sorting is for those that are new.
+      var key = memory.key(.cipherSuites)
+      let count = key.append(hello.cipherSuites)
+      if let known = memory.find(key) { return (known, count) }
+      var suites = SortedNumbers<128>()
+      let made = hash(of: hello.cipherSuites, &suites)
+      memory.remember(made, key)
+      return (made, count)
+    }
+
+    /// The hash of the sorted extensions and the signature algorithms, in twelve digits, and how many extensions there are.
+    @inline(__always)
+    private static func hashOfExtensions(_ hello: ClientHello, _ memory: FingerprintMemory) -> (
+      digits: FingerprintMemory.Digest, count: Int
+    ) {
+      var types = SortedNumbers<128>()
+      // Server name and ALPN are counted, but not hashed: the first part of the text tells of them.
+      var count = 0
+      var reader = ExtensionReader(hello.extensions)
+      while let (type, _) = reader.next() {
+        guard !isGrease(type) else { continue }
+        count &+= 1
+        guard type != ExtensionType.serverName, type != ExtensionType.protocols else { continue }
+        types.append(type)
+      }
+      // Sorted first: browsers send their extensions in another order each time.
+      types.sort()
+      var key = memory.key(.extensions)
+      types.append(to: &key)
+      key.endList()
+      _ = key.append(hello.signatureAlgorithms)
+      if let known = memory.find(key) { return (known, count) }
+      var text = digest(types, hello.signatureAlgorithms)
+      let made = digits(&text)
+      memory.remember(made, key)
+      return (made, count)
+    }
+
+    /// The hash of cipher suites, by means of an empty list.
+    @inline(never)
+    private static func hash<let capacity: Int>(
+      of suites: NumberList, _ sorted: inout SortedNumbers<capacity>
+    ) -> FingerprintMemory.Digest {
+      var index = 0
+      while index < suites.count {
+        let suite = suites[index]
+        index &+= 1
+        if !isGrease(suite) { sorted.append(suite) }
+      }
+      sorted.sort()
+      var text = digest(sorted)
+      return digits(&text)
     }
 
     private static func digest<let capacity: Int>(_ numbers: borrowing SortedNumbers<capacity>)
@@ -220,16 +266,18 @@ extension TLS {
       return text
     }
 
-    /// Twelve digits of the hash, or twelve zeros where nothing was hashed.
-    private static func copyHash<let count: Int>(
-      _ hash: inout DigestText<SHA256>, to offset: Int, of text: inout InlineArray<count, UInt8>
-    ) {
-      let isEmpty = hash.isEmpty
+    /// The hash's first twelve digits, or twelve zeros where nothing was hashed.
+    private static func digits(_ hash: inout DigestText<SHA256>) -> FingerprintMemory.Digest {
+      var digits = FingerprintMemory.Digest(repeating: 0x30)
+      guard !hash.isEmpty else { return digits }
       let digest = hash.finish()
-      for index in 0..<6 {
-        text[total: offset &+ 2 &* index] = isEmpty ? 0x30 : hexadecimalDigit(digest[total: index] >> 4)
-        text[total: offset &+ 2 &* index &+ 1] = isEmpty ? 0x30 : hexadecimalDigit(digest[total: index])
+      var index = 0
+      while index < 6 {
+        digits[total: 2 &* index] = hexadecimalDigit(digest[total: index] >> 4)
+        digits[total: 2 &* index &+ 1] = hexadecimalDigit(digest[total: index])
+        index &+= 1
       }
+      return digits
     }
 
     private static func twoDigits(_ number: Int) -> (UInt8, UInt8) {

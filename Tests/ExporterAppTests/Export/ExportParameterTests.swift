@@ -65,6 +65,10 @@ import Testing
       ("tcp://host?interface=%", "%25"), ("tcp://host?interface=%4", "%25"),
       ("tcp://host?interface=%zz", "%25"),
       ("tcp://host?interface=%é", "%25"),
+      ("tls://host?key=a", "give certificate=FILE"), ("tls://host?ca=", "name a file"),
+      ("tls://host?verify=maybe", "neither on nor off"),
+      ("tls://host?compress=lz4", "no parameter 'compress'"),
+      ("tcp://[::1]?source=192.0.2.1", "another IP version"), ("json:unix:", "name a file"),
       ("tcp://host?dscp=64", "0 to 63"), ("sctp://host", "use tcp://"), ("SCTP://host:4739", "use tcp://"),
     ])
   func wrong(_ argument: String, _ hint: String) {

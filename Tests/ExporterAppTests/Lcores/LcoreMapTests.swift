@@ -82,9 +82,17 @@ import Testing
     #expect(map.workers.map(\.lcore) == [3, 4, 5] && map.unused == [6])
     #expect(map.exporters == [.init(lcore: 1, workers: [3, 5]), .init(lcore: 2, workers: [4])])
     let failure = #expect(throws: Failure.self) {
-      try LcoreMap(main: 0, others: [1, 2], ports: one, queues: nil, config: nil, exporters: 2, cpus: cpus)
+      try LcoreMap(
+        main: 0, others: [1, 2], ports: one, queues: nil, config: nil, exporters: 2, cpus: [0, 1, 2, 3, 4])
     }
     #expect(failure?.status == 64)
+    // One that controls, two that export, two that receive.
+    #expect(failure?.description.contains("-l 0-4") == true)
+    let idle = #expect(throws: Failure.self) {
+      try LcoreMap(
+        main: 0, others: [1, 2, 3, 4], ports: one, queues: 1, config: nil, exporters: 2, cpus: cpus)
+    }
+    #expect(idle?.description.contains("--export-lcores 2, but only 1 worker lcore has a queue") == true)
     let taken = #expect(throws: Failure.self) {
       try LcoreMap(
         main: 0, others: [1, 2, 3], ports: one, queues: nil, config: QueueMap("(0,0,2)"), exporters: 2,

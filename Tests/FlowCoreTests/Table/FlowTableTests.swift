@@ -52,11 +52,20 @@ import Testing
 
   private func tick(_ clock: UInt64) -> UInt16 { FlowTable.tick(clock) }
 
-  private func isDue(_ group: UInt64, in table: borrowing FlowTable, _ clock: UInt64) -> Bool {
-    for number in table.buckets(of: group) where table.bucket(number).lanes(dueAt: tick(clock)) != 0 {
-      return true
+  /// The lanes of a bucket that are in use and due, found one by one.
+  private func dueLanes(_ bucket: Bucket, _ clock: UInt64) -> [Int] {
+    (0..<FlowTable.ways).filter {
+      bucket.occupied & 1 << UInt32($0) != 0 && Int16(bitPattern: bucket.due($0) &- tick(clock)) <= 0
     }
-    return false
+  }
+
+  private func isDue(_ group: UInt64, in table: borrowing FlowTable, _ clock: UInt64) -> Bool {
+    var lanes: UInt32 = 0
+    for (place, number) in table.buckets(of: group).enumerated() {
+      for lane in dueLanes(table.bucket(number), clock) { lanes |= 1 << UInt32(8 * place + lane) }
+    }
+    #expect(table.lanes(of: group, dueAt: tick(clock)) == lanes)
+    return lanes != 0
   }
 
   private func hasFlows(_ group: UInt64, in table: borrowing FlowTable) -> Bool {
@@ -67,7 +76,7 @@ import Testing
   private func removeDue(from group: UInt64, of table: inout FlowTable, _ clock: UInt64) {
     for number in table.buckets(of: group) {
       let bucket = table.bucket(number)
-      for lane in 0..<FlowTable.ways where bucket.lanes(dueAt: tick(clock)) & 1 << UInt32(lane) != 0 {
+      for lane in dueLanes(bucket, clock) {
         table.giveBack(bucket.recordIndex(lane))
         table.remove(bucket, lane: lane)
       }

@@ -45,6 +45,24 @@ public enum ParserInput {
     }
   }
 
+  /// What all hellos of a run have left behind.
+  private static let memory = TLS.FingerprintMemory()
+
+  /// A fingerprint is the same whatever hellos came before.
+  private static func compareFingerprints(_ hello: TLS.ClientHello, _ transport: TLS.Transport) -> String? {
+    let empty = TLS.FingerprintMemory()
+    defer { empty.free() }
+    let first = (TLS.JA3.fingerprint(hello, empty), TLS.JA4.fingerprint(hello, transport: transport, empty))
+    for memory in [empty, memory, memory] {
+      let ja3 = TLS.JA3.fingerprint(hello, memory)
+      let ja4 = TLS.JA4.fingerprint(hello, transport: transport, memory)
+      guard ja3.indices.allSatisfy({ ja3[$0] == first.0[$0] }),
+        ja4.indices.allSatisfy({ ja4[$0] == first.1[$0] })
+      else { return "fingerprint: it depends on the hellos before" }
+    }
+    return nil
+  }
+
   private static func parse(_ bytes: Bytes, _ parser: Parser, cut: Int) -> String? {
     switch parser {
     case .clientHello:
@@ -52,12 +70,11 @@ public enum ParserInput {
         guard let hello = try? TLS.ClientHello(bytes, transport: transport), hello.isFingerprinted else {
           continue
         }
-        _ = TLS.JA3.fingerprint(hello)
-        _ = TLS.JA4.fingerprint(hello, transport: transport)
+        if let text = compareFingerprints(hello, transport) { return text }
       }
     case .serverHello:
       if let hello = try? TLS.ServerHello(bytes), TLS.FingerprintLimit.allows(hello.extensions, others: 4) {
-        _ = TLS.JA3.fingerprint(hello)
+        _ = TLS.JA3.fingerprint(hello, memory)
       }
     case .certificate: _ = X509Certificate(bytes)
     case .certificates: return compareCertificates(bytes, cut)

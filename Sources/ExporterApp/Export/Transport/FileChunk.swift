@@ -10,12 +10,16 @@ final class FileChunk: @unchecked Sendable {
   struct Unit: BitwiseCopyable, Sendable {
     var end: Int
     var records: Int
+    /// Options records, which count in the sequence, too.
+    var options = 0
   }
 
   /// The lines or messages.
   let bytes: SharedBytes
   /// What a file that begins with this chunk gets before it.
   let header: SharedBytes
+  /// What one gets that begins within it or behind it: this chunk's own templates, too. Nil: the same.
+  private let headerWithin: SharedBytes?
   /// Records in all.
   let records: Int
   /// The messages, in order; none for lines.
@@ -29,11 +33,12 @@ final class FileChunk: @unchecked Sendable {
 
   /// A chunk that is in no queue.
   init(
-    _ bytes: SharedBytes, header: SharedBytes, records: Int, units: consuming GrowableList<Unit>,
-    reopens: Bool = false
+    _ bytes: SharedBytes, header: SharedBytes, headerWithin: SharedBytes? = nil, records: Int,
+    units: consuming GrowableList<Unit>, reopens: Bool = false
   ) {
     self.bytes = bytes
     self.header = header
+    self.headerWithin = headerWithin
     self.records = records
     self.units = units
     self.reopens = reopens
@@ -41,9 +46,33 @@ final class FileChunk: @unchecked Sendable {
 
   /// The heading of a file that begins at `offset` of the chunk; messages are numbered so that the chunk goes on.
   func header(at offset: Int) -> SharedBytes {
-    guard !units.isEmpty, offset &+ 12 <= bytes.count else { return header }
-    let sequence = bytes.withBytes { $0.load(UInt32.self, at: offset &+ 8) }
+    let header = offset > 0 ? headerWithin ?? header : header
+    guard let sequence = sequence(at: offset) else { return header }
     return header.withBytes { MessageQueue.numbered($0, sequence) }
+  }
+
+  /// The heading of a file that gets nothing, as if it began behind the chunk.
+  var heading: SharedBytes { header(at: bytes.count) }
+
+  /// The number of the next record at a boundary; nil where there are lines.
+  private func sequence(at offset: Int) -> UInt32? {
+    guard !units.isEmpty else { return nil }
+    var (start, records) = (offset, 0)
+    if offset >= bytes.count {
+      start = units.count > 1 ? units[units.count &- 2].end : 0
+      let last = units[units.count &- 1]
+      records = last.records &+ last.options
+    }
+    guard start &+ 12 <= bytes.count else { return nil }
+    return bytes.withBytes { $0.load(UInt32.self, at: start &+ 8) } &+ UInt32(truncatingIfNeeded: records)
+  }
+
+  /// The octets between two offsets, with a heading before them; no copy where that is the whole chunk.
+  func bytes(from start: Int, to end: Int, behind header: SharedBytes) -> SharedBytes {
+    if header.isEmpty, start == 0, end == bytes.count { return bytes }
+    return bytes.withBytes { all in
+      header.withBytes { SharedBytes(copying: $0, all.prefix(end).dropFirst(start)) }
+    }
   }
 
   /// The end of the last whole line or message within the first `offset` octets; 0 when there is none.
@@ -55,6 +84,25 @@ final class FileChunk: @unchecked Sendable {
       if units[index].end <= offset { return units[index].end }
     }
     return 0
+  }
+
+  /// The end of the first line or message that ends behind `offset`; the chunk's where there is none.
+  func boundary(behind offset: Int) -> Int {
+    var index = units.isEmpty ? max(0, offset) : 0
+    guard units.isEmpty else {
+      while index < units.count {
+        if units[index].end > offset { return units[index].end }
+        index &+= 1
+      }
+      return bytes.count
+    }
+    return bytes.withBytes { all in
+      while index < all.count {
+        if all[index] == UInt8(ascii: "\n") { return index &+ 1 }
+        index &+= 1
+      }
+      return all.count
+    }
   }
 
   /// The end of the last whole line; 0 when there is none.

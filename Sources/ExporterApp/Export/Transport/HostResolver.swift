@@ -114,28 +114,12 @@ final class HostResolver: Sendable {
   }
 
   private func startThread() {
-    var thread = pthread_t()
-    // Safe: retained once here; given back once, by the thread, or below where none has started.
-    let context = Unmanaged.passRetained(self)
-    let code = Signals.blockingAll {
-      pthread_create(
-        &thread, nil,
-        { context in
-          guard let context else { return nil }
-          // Safe: what `pthread_create` gets below, of this class; the thread takes it once.
-          let resolver = Unmanaged<HostResolver>.fromOpaque(context).takeRetainedValue()
-          CrashReport.thread("the thread that looks names up")
-          let (addresses, reason) = resolver.lookUp(numericOnly: false)
-          resolver.state.withLock { $0 = .done(addresses, reason: reason) }
-          return nil
-        }, context.toOpaque())
+    let code = DetachedThread.start { [self] in
+      CrashReport.thread("the thread that looks names up")
+      let (addresses, reason) = lookUp(numericOnly: false)
+      state.withLock { $0 = .done(addresses, reason: reason) }
     }
-    if code == 0 {
-      pthread_detach(thread)
-    } else {
-      context.release()
-      state.withLock { $0 = .done(SocketAddresses(), reason: errorText(code)) }
-    }
+    if code != 0 { state.withLock { $0 = .done(SocketAddresses(), reason: errorText(code)) } }
   }
 
   private func lookUp(numericOnly: Bool) -> (addresses: SocketAddresses, reason: String) {
@@ -166,20 +150,4 @@ final class HostResolver: Sendable {
     let reason = addresses.isEmpty ? "no address" : ""
     return (SocketAddresses(addresses), reason)
   }
-}
-
-/// Waiting times that double, from one second to thirty.
-struct BackOff {
-  private var seconds: UInt64 = 1
-  /// Nanoseconds of the monotonic clock before which nothing should be tried.
-  private(set) var retryAt: UInt64 = 0
-
-  func isDue(_ now: Moment) -> Bool { now.monotonic >= retryAt }
-
-  mutating func failed(_ now: Moment) {
-    retryAt = now.monotonic &+ seconds &* 1_000_000_000
-    seconds = min(seconds &* 2, 30)
-  }
-
-  mutating func succeeded() { self = BackOff() }
 }

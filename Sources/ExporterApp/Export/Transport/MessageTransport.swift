@@ -2,6 +2,14 @@
 import IPFIX
 import Wire
 
+/// What is known of the other side.
+enum Reachability {
+  /// The first attempt is under way.
+  case unknown
+  case reachable
+  case unreachable
+}
+
 /// Carries messages to one destination.
 protocol MessageTransport: AnyObject {
   /// What was sent and lost so far; of records only `sentRecords` and `lostRecords`, because the stream knows the rest.
@@ -10,6 +18,8 @@ protocol MessageTransport: AnyObject {
   var failure: ExportError? { get }
   /// One short line about trouble, else empty.
   var status: String { get }
+  /// Whether messages have a chance to arrive.
+  var reachability: Reachability { get }
   /// Takes all messages of a batch, sends, queues or counts them as lost. The memory is only valid during the call.
   /// - Parameter announcement: makes messages with all templates handed over so far, this batch's included.
   func send(_ batch: MessageBatch, now: Moment, announcement: () -> SharedBytes)
@@ -24,6 +34,7 @@ protocol MessageTransport: AnyObject {
 }
 
 extension MessageTransport {
+  var reachability: Reachability { .reachable }
   func reopen() {}
   func settle(announcement: () -> SharedBytes) {}
 }
@@ -58,14 +69,18 @@ final class FileTransport: MessageTransport {
     var index = 0
     while index < batch.messages.count {
       let message = batch.messages[index]
-      ends.append(FileChunk.Unit(end: message.offset &+ message.length, records: message.records))
+      ends.append(
+        FileChunk.Unit(
+          end: message.offset &+ message.length, records: message.records, options: message.options))
       hasTemplates = hasTemplates || MessageQueue.holdsTemplates(batch[message])
       index &+= 1
     }
-    // The batch's own templates come in time within it, unless some of it is dropped: then the next one has them all.
-    file.push(
-      SharedBytes(copying: batch.contents), header: templates, records: batch.records, units: ends)
+    // The batch's own templates come in time within it. A file that begins later needs them, too.
+    let before = templates
     if hasTemplates { templates = announcement() }
+    file.push(
+      SharedBytes(copying: batch.contents), header: before, headerWithin: templates, records: batch.records,
+      units: ends)
   }
 
   func tick(now: Moment, announcement: () -> SharedBytes) -> TransportEvent { .none }

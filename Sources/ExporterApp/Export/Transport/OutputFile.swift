@@ -1,4 +1,4 @@
-// A file, a FIFO, a device or standard output as one thing that can be opened safely, cut and opened again.
+// A file, a FIFO, a Unix socket, a device or standard output as one thing that can be opened safely, cut and opened again.
 import Glibc
 
 /// An output's file. Used by one thread at a time: who makes it, then the writer's, which ends with `close`.
@@ -10,20 +10,26 @@ struct OutputFile {
   let path: String
   /// What is behind the name.
   private(set) var kind: Kind
-  /// -1 while a FIFO has no reader.
+  /// -1 while a FIFO or a Unix socket has no reader.
   private(set) var descriptor: Int32
+  /// What a file of a series is; nil for one that is written in its place.
+  private(set) var series: FileSeries?
   /// Nothing was written to it yet: the heading is still to come.
   var isFresh = true
   private let isStandardOutput: Bool
+  /// The Unix socket's name; nil for all else.
+  private let socketPath: String?
   private let others: [FileIdentity]
 
-  /// Creates or empties the file at `path`; nil is standard output. A FIFO is only opened by `openFIFO`.
+  /// Creates or empties the file at `path`; nil is standard output. A FIFO, and a Unix socket (`unix:PATH`), are only opened by
+  /// `openFIFO`.
   ///
   /// Files are made with mode 0640 less the umask. A symbolic link is followed only if root or this user made it.
   ///
   /// - Parameter others: files that must not be this one; looked at again here, because names can change meanwhile.
   init(path: String?, others: [FileIdentity] = []) throws(ExportError) {
     self.others = others
+    socketPath = path.flatMap(UnixSocket.path)
     guard let path else {
       self.path = "standard output"
       isStandardOutput = true
@@ -38,9 +44,21 @@ struct OutputFile {
     isStandardOutput = false
     descriptor = -1
     kind = .pipe
+    guard socketPath == nil else { return }
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFIFO { return }
     try open(appending: false)
+  }
+
+  /// Creates the first file of a series.
+  init(_ series: FileSeries) throws(ExportError) {
+    path = series.pattern.path
+    kind = .regular
+    descriptor = -1
+    isStandardOutput = false
+    others = []
+    self.series = series
+    try begin()
   }
 
   private static func kind(of descriptor: Int32) -> Kind {
@@ -85,16 +103,17 @@ struct OutputFile {
     isFresh = kind != .regular || size == 0
   }
 
-  /// Opens a FIFO if somebody reads it; false while nobody does.
+  /// Opens a FIFO or a Unix socket if somebody reads it; false while nobody does.
   mutating func openFIFO() -> Bool {
-    let opened = Glibc.open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
+    let opened =
+      socketPath.map(UnixSocket.connect) ?? Glibc.open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
     guard opened >= 0 else { return false }
     descriptor = opened
     isFresh = true
     return true
   }
 
-  /// The reader of a FIFO left: the next one gets a new beginning.
+  /// The reader of a FIFO or a Unix socket left: the next one gets a new beginning.
   mutating func closeFIFO() {
     guard !isStandardOutput, descriptor >= 0 else { return }
     Glibc.close(descriptor)
@@ -113,16 +132,16 @@ struct OutputFile {
   }
 
   /// Octets in the file.
-  private var size: off_t {
+  var size: Int {
     var status = stat()
-    return fstat(descriptor, &status) == 0 ? status.st_size : 0
+    return fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
   }
 
   /// Takes the last `count` octets off a regular file; false where that is not possible.
   func cut(_ count: Int) -> Bool {
     guard kind == .regular, count > 0 else { return count <= 0 }
     let size = size
-    return size >= count && ftruncate(descriptor, size &- off_t(count)) == 0
+    return size >= count && ftruncate(descriptor, off_t(size &- count)) == 0
   }
 
   /// Closes the file; some file systems report a full disk only here.
@@ -135,6 +154,41 @@ struct OutputFile {
 
   /// Whether the end of this output's reader is nobody's loss: `martlet … | head`.
   var mayLoseReader: Bool { isStandardOutput }
+}
+
+// A file of a series.
+extension OutputFile {
+  /// Begins the next file, after `publish` or `abandon`.
+  mutating func begin() throws(ExportError) {
+    guard descriptor < 0, let opened = try series?.begin(now: Clock.system()) else { return }
+    descriptor = opened
+    isFresh = true
+  }
+
+  /// Whether the time of the open file is over.
+  var isOver: Bool { descriptor >= 0 && series?.isOver(now: Clock.system()) ?? false }
+
+  /// When it is over, in nanoseconds since 1970; nil for never.
+  var end: UInt64? { descriptor >= 0 ? series?.end : nil }
+
+  /// Whether somebody deleted the file before it was complete.
+  var isDeleted: Bool {
+    guard series != nil else { return false }
+    var status = stat()
+    return fstat(descriptor, &status) == 0 && status.st_nlink == 0
+  }
+
+  /// Closes the complete file, if that was not done, and gives it its name. May be tried again after an error.
+  mutating func publish() throws(ExportError) {
+    try close()
+    try series?.publish()
+  }
+
+  /// Closes the file and leaves it under its temporary name.
+  mutating func abandon() {
+    if descriptor >= 0 { Glibc.close(descriptor) }
+    descriptor = -1
+  }
 }
 
 /// Which file it is, whatever its name.

@@ -1,4 +1,4 @@
-// A connection of bytes that may break, apart from what goes through it: TLS can take its place.
+// A connection of bytes that may break, apart from what goes through it: TLS and compression are others.
 import Glibc
 import Wire
 
@@ -9,6 +9,8 @@ enum ConnectionEvent: Equatable {
   case opened
   /// It did not come about; it is tried again later.
   case failed(String)
+  /// The two sides do not agree, or do not trust each other; it is tried again later.
+  case refused(String)
 }
 
 /// What became of bytes.
@@ -19,6 +21,16 @@ enum SendResult: Equatable {
   case full
   /// The connection broke.
   case broken(String)
+}
+
+/// What a look for octets from the other side found.
+enum ReceiveResult: Equatable {
+  /// So many came, at least one.
+  case octets(Int)
+  /// There are none now.
+  case nothing
+  /// There will be none any more.
+  case ended(String)
 }
 
 /// A stream of bytes to a collector, made again after it broke. Never blocks but in `wait`.
@@ -33,8 +45,12 @@ protocol ByteConnection: AnyObject {
   func send(_ bytes: Bytes) -> SendResult
   /// Why the other side ended the connection, if it did; what it says is thrown away.
   func detectEnd() -> String?
-  /// Octets that the other side has not acknowledged.
+  /// Octets, of those given to `send`, of which the other side has not acknowledged all that it needs to know them.
   var unacknowledged: Int { get }
+  /// Whether the last connection ended in order: the collector had read all that was acknowledged.
+  var endedInOrder: Bool { get }
+  /// Reads again what files say of connections to come; what is wrong with these, nil when nothing is.
+  func reload() -> String?
   /// Says that no more bytes come.
   func finishSending()
   /// Sleeps until there may be something to do, at most so long.
@@ -42,6 +58,10 @@ protocol ByteConnection: AnyObject {
   /// Gives the connection up.
   /// - Parameter failed: whether the next attempt waits for its time.
   func disconnect(_ now: Moment, failed: Bool)
+}
+
+extension ByteConnection {
+  func reload() -> String? { nil }
 }
 
 /// A TCP connection to the first address of a host that answers.
@@ -56,10 +76,16 @@ final class TCPConnection: ByteConnection {
   private let options: SocketOptions
   private var state = State.disconnected
   private var socket: Int32 = -1
+  /// Nothing is sent any more; the end of the stream takes one number of the sequence, behind the last octet.
+  private var isFinished = false
   private var candidates = SocketAddresses()
   /// The first of `candidates` that was not tried.
   private var nextCandidate = 0
   private var backOff = BackOff()
+  /// The other side's end of the stream was seen, and no error before. A system that ends with something unread resets the
+  /// connection instead.
+  private(set) var endedInOrder = false
+  private var hasFailed = false
   /// When the attempt that is under way began; 0 when there is none.
   private var startedAt: UInt64 = 0
 
@@ -130,6 +156,8 @@ final class TCPConnection: ByteConnection {
     setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, size)
     state = .connected
     startedAt = 0
+    endedInOrder = false
+    hasFailed = false
     nextCandidate = candidates.count
     backOff.succeeded()
     return .opened
@@ -143,6 +171,7 @@ final class TCPConnection: ByteConnection {
   func disconnect(_ now: Moment, failed: Bool) {
     if socket >= 0 { Glibc.close(socket) }
     socket = -1
+    isFinished = false
     state = .disconnected
     startedAt = 0
     // Another address of the same name is tried at once.
@@ -156,31 +185,54 @@ final class TCPConnection: ByteConnection {
       if count > 0 { return .sent(count) }
       let code = errno
       if count == 0 || code == EAGAIN { return .full }
-      if code != EINTR { return .broken("\(resolver.host): \(errorText(code))") }
+      if code != EINTR { return .broken(failure(code)) }
     }
   }
 
   func detectEnd() -> String? {
     guard isOpen else { return nil }
-    let count = withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) {
-      recv(socket, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
-    }
+    let result = withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { receive(into: $0) }
+    if case .ended(let reason) = result { return reason }
+    return nil
+  }
+
+  /// Takes what the other side sent.
+  func receive(into buffer: UnsafeMutableRawBufferPointer) -> ReceiveResult {
+    let count = recv(socket, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
     let code = errno
-    if count == 0 { return "\(resolver.host): the collector closed the connection" }
-    return count < 0 && code != EAGAIN && code != EINTR
-      ? "\(resolver.host): \(errorText(code))" : nil
+    if count > 0 { return .octets(count) }
+    if count == 0 {
+      endedInOrder = !hasFailed
+      return .ended("\(resolver.host): the collector closed the connection")
+    }
+    return code == EAGAIN || code == EINTR ? .nothing : .ended(failure(code))
+  }
+
+  /// Notes how the connection ended. A reset is told once, as ECONNRESET, and looks like an end in order from then on; one
+  /// that follows such an end is EPIPE.
+  private func failure(_ code: Int32) -> String {
+    if code != EPIPE { hasFailed = true }
+    endedInOrder = !hasFailed
+    return "\(resolver.host): \(errorText(code))"
   }
 
   var unacknowledged: Int {
     var octets: Int32 = 0
     guard socket >= 0, ioctl(socket, UInt(TIOCOUTQ), &octets) == 0 else { return 0 }
-    return Int(max(0, octets))
+    return max(0, Int(octets) &- (isFinished ? 1 : 0))
   }
 
-  func finishSending() { if socket >= 0 { shutdown(socket, Int32(SHUT_WR)) } }
+  func finishSending() {
+    guard socket >= 0, !isFinished else { return }
+    isFinished = shutdown(socket, Int32(SHUT_WR)) == 0
+  }
 
-  func wait(milliseconds: Int32) {
-    var waiting = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
+  func wait(milliseconds: Int32) { wait(milliseconds: milliseconds, toSend: true) }
+
+  /// Sleeps until the other side sent something, or also until there is room to send, at most so long.
+  func wait(milliseconds: Int32, toSend: Bool) {
+    // Who wants to send also waits for a connection, and would be woken by what nobody takes.
+    var waiting = pollfd(fd: socket, events: Int16(toSend ? POLLOUT : POLLIN), revents: 0)
     // Without a socket there is nothing to poll, only time to pass.
     poll(&waiting, socket >= 0 ? 1 : 0, socket >= 0 ? milliseconds : min(milliseconds, 20))
   }

@@ -1,4 +1,4 @@
-// IPFIX sessions over TCP (RFC 7011 section 10.4): a collector that may be slow or go away, a bounded queue.
+// IPFIX sessions over TCP, plain, compressed or under TLS (RFC 7011 section 10.4): a collector that may be slow or go away, a bounded queue.
 import Glibc
 import IPFIX
 import Wire
@@ -12,6 +12,7 @@ final class TCPTransport: MessageTransport {
   private(set) var counters = OutputCounters()
   let failure: ExportError? = nil
   private(set) var status = ""
+  var reachability: Reachability { connection.isOpen ? .reachable : hasFailed ? .unreachable : .unknown }
 
   private let connection: any ByteConnection
   private let policy: OverloadPolicy
@@ -28,20 +29,20 @@ final class TCPTransport: MessageTransport {
   private var lacksDescriptions = false
   /// No progress within the bound, so nothing is waited for until there is a connection.
   private var gaveUp = false
+  /// There was no connection, or it ended, and no other one followed.
+  private var hasFailed = false
 
   /// A transport to a host with a queue of so many octets; connects at the first tick or batch.
-  convenience init(
-    host: String, port: UInt16, socketOptions: SocketOptions = SocketOptions(), policy: OverloadPolicy,
-    queueCapacity: Int = 16 << 20
-  ) {
+  convenience init(host: String, port: UInt16, policy: OverloadPolicy, queueCapacity: Int = 16 << 20) {
     self.init(
-      TCPConnection(host: host, port: port, options: socketOptions), name: "tcp://\(host):\(port)",
-      policy: policy,
+      TCPConnection(host: host, port: port), name: "tcp://\(host):\(port)", policy: policy,
       queueCapacity: queueCapacity)
   }
 
   /// A transport over any connection; `name` is for messages.
-  init(_ connection: any ByteConnection, name: String, policy: OverloadPolicy, queueCapacity: Int) {
+  init(
+    _ connection: any ByteConnection, name: String, policy: OverloadPolicy, queueCapacity: Int = 16 << 20
+  ) {
     self.connection = connection
     self.policy = policy
     complaint = Complaint(name: name)
@@ -66,7 +67,7 @@ final class TCPTransport: MessageTransport {
 
   /// Counts a message as lost, but keeps its templates: without them the collector could not read what follows.
   private func drop(_ message: Bytes, records: Int) {
-    counters.lose(records)
+    counters.lose(records, .queueFull)
     complaint.say(
       status.isEmpty ? "the collector is too slow: records are lost" : "\(status): records are lost")
     var templates = OwnedBytes(copying: message)
@@ -111,6 +112,9 @@ final class TCPTransport: MessageTransport {
     case .none: break
     case .opened: begin(announcement())
     case .failed(let reason): noteTrouble(reason)
+    case .refused(let reason):
+      counters.refusals &+= 1
+      noteTrouble(reason)
     }
     if let delay = connection.delay(now) {
       status = delay
@@ -124,6 +128,7 @@ final class TCPTransport: MessageTransport {
     status = ""
     complaint.resolve("connected")
     gaveUp = false
+    hasFailed = false
     counters.connections &+= 1
     let records = templates.withBytes { MessageQueue.records(inAnnouncement: $0) }
     queue.restart(behind: records)
@@ -166,7 +171,7 @@ final class TCPTransport: MessageTransport {
   private func removePreamble(_ count: Int) {
     preambleSent &+= count
     guard preambleSent >= preamble.count else { return }
-    history.add(length: preambleSent, records: 0)
+    history.add(length: preambleSent, content: 0)
     counters.messages &+= 1
     preamble = SharedBytes()
     preambleSent = 0
@@ -176,7 +181,7 @@ final class TCPTransport: MessageTransport {
     queue.removeSent(count) { length, records in
       counters.messages &+= 1
       counters.sentRecords &+= UInt64(clamping: records)
-      history.add(length: length, records: records)
+      history.add(length: length, content: records)
     }
   }
 
@@ -194,15 +199,20 @@ final class TCPTransport: MessageTransport {
   private func countUnacknowledged() -> Int {
     // A message sent in part is still in the queue and not lost.
     let complete = max(0, connection.unacknowledged &- queue.sentOfFirst &- preambleSent)
-    let lost = history.records(inLast: complete)
+    let lost = history.content(inLast: complete)
     counters.takeBack(UInt64(clamping: lost))
     return lost
   }
 
   private func noteTrouble(_ reason: String) {
+    hasFailed = true
     counters.errors &+= 1
     status = reason
     complaint.say(reason)
+  }
+
+  func reopen() {
+    if let trouble = connection.reload() { complaint.say(trouble) }
   }
 
   /// How long the end waits without progress, in nanoseconds.
@@ -231,7 +241,7 @@ final class TCPTransport: MessageTransport {
   func close(announcement: () -> SharedBytes) {
     let patience = patience
     settle(announcement: announcement)
-    counters.lose(queue.removeAll())
+    counters.lose(queue.removeAll(), .queueFull)
     if connection.isOpen { waitForAcknowledgement(patience) }
     connection.disconnect(.current, failed: false)
   }
@@ -253,48 +263,9 @@ final class TCPTransport: MessageTransport {
       if rest < waiting { progressAt = now }
       waiting = rest
     }
-    // The end of the stream takes one number of the sequence, behind the last octet.
-    guard waiting > 1 else { return }
-    let lost = history.records(inLast: waiting &- 1)
+    guard waiting > 0 else { return }
+    let lost = history.content(inLast: waiting)
     counters.takeBack(UInt64(clamping: lost))
     if status.isEmpty { status = "the collector did not acknowledge all" }
-  }
-}
-
-/// The lengths of messages sent lately: enough to cover any socket buffer.
-private struct SentHistory: ~Copyable {
-  private struct Entry: BitwiseCopyable {
-    var length: Int
-    var records: Int
-  }
-
-  private var entries = GrowableList<Entry>()
-  private var next = 0
-  private static let limit = 8192
-
-  mutating func add(length: Int, records: Int) {
-    let entry = Entry(length: length, records: records)
-    if entries.count < Self.limit {
-      entries.append(entry)
-    } else {
-      entries[next] = entry
-      next = (next &+ 1) % Self.limit
-    }
-  }
-
-  /// Records in the messages that overlap the last `octets` octets.
-  func records(inLast octets: Int) -> Int {
-    var rest = octets
-    var records = 0
-    var index = next
-    var left = entries.count
-    while left > 0, rest > 0 {
-      index = index > 0 ? index &- 1 : entries.count &- 1
-      let entry = entries[index]
-      rest &-= entry.length
-      records &+= entry.records
-      left &-= 1
-    }
-    return records
   }
 }

@@ -10,10 +10,14 @@ final class UDPTransport: MessageTransport {
   static let largestMessage = 65507
   /// Runs per system call; offline also datagrams per pause.
   private static let burst = Int(MARTLET_RUNS)
+  /// From one time to the next that templates are sent to a collector that refused them, in nanoseconds.
+  private static let repeatInterval: UInt64 = 5_000_000_000
 
   private(set) var counters = OutputCounters()
   let failure: ExportError? = nil
   private(set) var status = ""
+  /// A collector is there that has an address, and has refused nothing for a while in which templates were sent.
+  private(set) var reachability = Reachability.unknown
 
   private let resolver: HostResolver
   private let socketOptions: SocketOptions
@@ -29,6 +33,8 @@ final class UDPTransport: MessageTransport {
   /// Messages were lost or refused: the collector may lack templates.
   private var templatesAreDoubtful = false
   private var lastRepeat: UInt64 = 0
+  /// When a datagram was refused last, or could not be sent; 0 for never.
+  private var lastFailure: UInt64 = 0
   /// The longest datagram of a run that the kernel takes apart (UDP_SEGMENT); 0 when each datagram is sent by itself.
   private(set) var longestSegment = 0
   /// Records of the datagrams that the last call sent: a refusal does not say which of them, and takes all back.
@@ -200,15 +206,21 @@ final class UDPTransport: MessageTransport {
   }
 
   func tick(now: Moment, announcement: () -> SharedBytes) -> TransportEvent {
-    noticeRefusal()
+    if noticeRefusal() { lastFailure = now.monotonic }
     if socket < 0 || (isSuspect && backOff.isDue(now)) { openSocket(now) }
+    if socket < 0 {
+      reachability = counters.errors > 0 ? .unreachable : .unknown
+    } else {
+      let isRefused = lastFailure > 0 && now.monotonic &- lastFailure < 2 &* Self.repeatInterval
+      reachability = isRefused ? .unreachable : .reachable
+    }
     if isNewSession {
       isNewSession = false
       templatesAreDoubtful = false
       return .newSession
     }
     // A collector that refused may be starting just now, and knows no templates.
-    if socket >= 0 && templatesAreDoubtful && now.monotonic &- lastRepeat >= 5_000_000_000 {
+    if socket >= 0 && templatesAreDoubtful && now.monotonic &- lastRepeat >= Self.repeatInterval {
       templatesAreDoubtful = false
       lastRepeat = now.monotonic
       return .repeatTemplates

@@ -37,7 +37,7 @@ struct QUICHello: BitwiseCopyable {
     summary.fill(hello, &names)
     if hello.isFingerprinted {
       summary.hasFingerprint = true
-      summary.ja4 = TLS.JA4.fingerprint(hello, transport: .quic)
+      summary.ja4 = TLS.JA4.fingerprint(hello, transport: .quic, worker.fingerprints)
     } else {
       blocks.noteFingerprintLeftOut()
     }

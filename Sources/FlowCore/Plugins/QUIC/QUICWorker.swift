@@ -23,6 +23,7 @@ struct QUICWorker: BitwiseCopyable {
   private static var size: Int { keysOffset &+ QUIC.InitialKeys.size }
 
   let cipher: QUIC.InitialCipher
+  let fingerprints: TLS.FingerprintMemory
   /// | a packet's CRYPTO frames 64 × 8 | a hello 4096 | names 2304 | keys 44 |
   private let base: UnsafeMutableRawPointer
   // Safe: the memory has `size` bytes until `free`.
@@ -31,6 +32,7 @@ struct QUICWorker: BitwiseCopyable {
   init?() {
     guard let cipher = QUIC.InitialCipher() else { return nil }
     self.cipher = cipher
+    fingerprints = TLS.FingerprintMemory()
     base = .allocate(byteCount: QUICWorker.size, alignment: 64)
     // Safe: as many bytes were allocated.
     base.initializeMemory(as: UInt8.self, repeating: 0, count: QUICWorker.size)
@@ -38,6 +40,7 @@ struct QUICWorker: BitwiseCopyable {
 
   func free() {
     cipher.free()
+    fingerprints.free()
     base.deallocate()
   }
 

@@ -53,8 +53,8 @@ struct HelloSummary: BitwiseCopyable {
 
   /// Takes the ClientHello in; one seen before is forgotten.
   mutating func note(
-    _ hello: TLS.ClientHello, transport: TLS.Transport, _ stored: inout StoredBytes,
-    _ blocks: inout FlowBlocks
+    _ hello: TLS.ClientHello, transport: TLS.Transport, _ memory: TLS.FingerprintMemory,
+    _ stored: inout StoredBytes, _ blocks: inout FlowBlocks
   ) -> Bool {
     let name = hello.serverName.count <= HelloSummary.longestServerName ? hello.serverName.count : 0
     // The chosen protocol is there only if the ServerHello was seen first: then the names go behind it.
@@ -70,8 +70,8 @@ struct HelloSummary: BitwiseCopyable {
     if !hasServerHello { serverVersion = hello.legacyVersion }
     hasClientFingerprint = hello.isFingerprinted
     if hasClientFingerprint {
-      ja3 = TLS.JA3.fingerprint(hello)
-      ja4 = TLS.JA4.fingerprint(hello, transport: transport)
+      ja3 = TLS.JA3.fingerprint(hello, memory)
+      ja4 = TLS.JA4.fingerprint(hello, transport: transport, memory)
     } else {
       ja4 = TLS.JA4.Fingerprint(repeating: 0)
       blocks.noteFingerprintLeftOut()
@@ -88,7 +88,7 @@ struct HelloSummary: BitwiseCopyable {
 
   /// Takes the ServerHello in.
   mutating func note(
-    _ hello: TLS.ServerHello, transport: TLS.Transport, _ stored: inout StoredBytes,
+    _ hello: TLS.ServerHello, _ memory: TLS.FingerprintMemory, _ stored: inout StoredBytes,
     _ blocks: inout FlowBlocks
   ) -> Bool {
     // Without a ClientHello there are no names yet, or only those of a ServerHello that this one replaces.
@@ -101,7 +101,7 @@ struct HelloSummary: BitwiseCopyable {
     hasServerFingerprint = TLS.FingerprintLimit.allows(
       hello.extensions, others: TLS.FingerprintLimit.cipherSuite)
     if hasServerFingerprint {
-      ja3s = TLS.JA3.fingerprint(hello)
+      ja3s = TLS.JA3.fingerprint(hello, memory)
     } else {
       blocks.noteFingerprintLeftOut()
     }

@@ -57,6 +57,9 @@ struct TLSPlugin: FlowPlugin {
 
   static let readsStreams = true
 
+  func makeWorkerContext() -> TLS.FingerprintMemory { TLS.FingerprintMemory() }
+  func freeWorkerContext(_ context: TLS.FingerprintMemory) { context.free() }
+
   /// A `CertificateReader`.
   var trailingBytes: Int { readsCertificates ? MemoryLayout<CertificateReader>.size : 0 }
 
@@ -176,7 +179,9 @@ struct TLSPlugin: FlowPlugin {
     _ state: inout State, _ message: TLS.HelloMessage?, _ transport: TLS.Transport, isForward: Bool,
     _ flow: inout FlowContext<Self>
   ) -> Verdict {
-    if let message { note(message, transport, &state, isForward: isForward, &flow.blocks) }
+    if let message {
+      note(message, transport, &state, isForward: isForward, flow.worker, &flow.blocks)
+    }
     if state.hasServerHello, state.hasClientHello, !state.isReadingCertificate { return .done }
     state.payloads &+= 1
     return state.payloads >= state.limit ? .done : .more
@@ -185,7 +190,7 @@ struct TLSPlugin: FlowPlugin {
   @inline(never)
   private func note(
     _ message: TLS.HelloMessage, _ transport: TLS.Transport, _ state: inout State, isForward: Bool,
-    _ blocks: inout FlowBlocks
+    _ memory: TLS.FingerprintMemory, _ blocks: inout FlowBlocks
   ) {
     let isClient = message.type == TLS.HandshakeType.clientHello
     guard (isClient ? state.clientHellos : state.serverHellos) < TLSPlugin.mostHellos else { return }
@@ -195,12 +200,12 @@ struct TLSPlugin: FlowPlugin {
     if isClient {
       guard let hello = try? TLS.ClientHello(message.body, transport: transport) else { return }
       state.clientHellos &+= 1
-      guard summary.note(hello, transport: transport, &state.summary, &blocks) else { return }
+      guard summary.note(hello, transport: transport, memory, &state.summary, &blocks) else { return }
       state.hasClientHello = true
     } else {
       guard let hello = try? TLS.ServerHello(message.body) else { return }
       state.serverHellos &+= 1
-      guard summary.note(hello, transport: transport, &state.summary, &blocks) else { return }
+      guard summary.note(hello, memory, &state.summary, &blocks) else { return }
       state.hasServerHello = true
     }
     blocks.contents(state.summary.block).store(summary, at: 0)

@@ -1,0 +1,2 @@
+// libzstd's streams, only what is stable of it.
+#include <zstd.h>

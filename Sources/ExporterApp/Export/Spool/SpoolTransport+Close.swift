@@ -1,0 +1,52 @@
+// The end of a run with a spool: what the collector does not get in time is on the disk, for the next run.
+import Glibc
+import Wire
+
+extension SpoolTransport {
+  /// Nanoseconds that who is not connected gets for a connection.
+  private static let connectPatience: UInt64 = 1_000_000_000
+  /// Nanoseconds that the disk gets beyond the end of the time for the collector.
+  private static let diskPatience: UInt64 = 500_000_000
+
+  func close(announcement: () -> SharedBytes) {
+    var progressAt = Clock.monotonic()
+    var confirmed = window.confirmed
+    while window.confirmed.message < taken.message {
+      let now = Moment.current
+      let hasSent = work(now, announcement)
+      if hasSent || window.confirmed != confirmed { progressAt = now.monotonic }
+      confirmed = window.confirmed
+      if let reason = connection.detectEnd() { broken(now, reason) }
+      let span = now.monotonic &- min(now.monotonic, progressAt)
+      guard connection.isOpen || span < Self.connectPatience else { break }
+      guard span < Drain.timeout, !Drain.isOver else { break }
+      usleep(1000)
+    }
+    finishConnection()
+    isClosing = true
+    settle(.current)
+    // Offline there is no bound on the end, but one on a disk that stands still.
+    let now = Clock.monotonic()
+    let end = Drain.deadline == UInt64.max ? now &+ Drain.timeout : Drain.deadline
+    spool.close(deadline: max(end, now &+ Self.diskPatience))
+    let onDisk = SpoolPosition.later(spool.report.written, window.confirmed)
+    lose(Int(clamping: onDisk.records(to: taken)))
+    let waiting = window.confirmed.records(to: onDisk)
+    if waiting > 0 {
+      Console.line(
+        "\(name): \(waiting) records wait in \(spool.path); the next run with this --spool sends them")
+    }
+  }
+
+  /// Ends the connection, which has a moment to say goodbye.
+  private func finishConnection() {
+    if connection.isOpen {
+      connection.finishSending()
+      let end = Clock.monotonic() &+ Self.diskPatience
+      while connection.unacknowledged > 0, window.isEmpty, Clock.monotonic() < end { usleep(1000) }
+    }
+    settle(.current)
+    endSession(inOrder: true)
+    connection.disconnect(.current, failed: false)
+  }
+}

@@ -1,0 +1,330 @@
+"""Outages of TCP and TLS collectors with --spool: whatever stops, pauses, dies or fills up, each record is stored or counted."""
+
+import contextlib
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from harness import MARTLET, PATIENCE, Live, free_port, is_root, run, stats_lines, totals, wait_until, write_pcap
+from tls_collectors import Authority
+
+HERE = Path(__file__).parent
+
+
+def packet(number):
+    """A packet of UDP from the address that is `number`: a flow of its own."""
+    return bytes(12) + b"\x08\x00" + struct.pack(
+        "!BBHHHBBHIIHHHH", 0x45, 0, 28, 0, 0, 64, 17, 0, number, 0xC0000201, 1000, 2000, 8, 0)
+
+
+class Collector:
+    """The process, started and ended as often as a test wants; what it stored is there whatever became of it."""
+
+    def __init__(self, folder, certificate=None):
+        self.port, self.store, self.log = free_port(socket.SOCK_STREAM), folder / "stored", folder / "collector.log"
+        self.certificate = certificate
+        self.store.touch()
+        self.process = None
+
+    @property
+    def url(self):
+        if self.certificate is None:
+            return f"tcp://127.0.0.1:{self.port}"
+        return f"tls://127.0.0.1:{self.port}?ca={self.certificate.root}"
+
+    def start(self):
+        more = [str(self.certificate.server)] if self.certificate else []
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, HERE / "outage_collector.py", str(self.port), self.store, *more], stderr=log)
+
+        def listens():
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        wait_until(listens, "a collector that listens", self.process)
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        self.process.send_signal(signal.SIGCONT)
+        self.process.wait(PATIENCE)
+        self.process = None
+
+    def send(self, number):
+        self.process.send_signal(number)
+
+    @property
+    def stored(self):
+        """How often each number is stored."""
+        return Counter(int(line.split()[1]) for line in self.store.read_text().splitlines())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        assert "Malformed" not in self.log.read_text(), self.log.read_text()
+
+
+class Feed:
+    """martlet on a capture that is written while it reads: one flow for each number, so many a second."""
+
+    def __init__(self, collector, spool, first, size="64M", rate=2000, options=(), process=None):
+        self.next, self.rate, self.stopped = first, rate, threading.Event()
+        self.log = spool.parent / f"martlet-{first}.log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [MARTLET, "--pcap", "-", "--inactive-timeout", "0.2", "--stats", "0.1", "--drain-timeout", "3", "--export",
+                 collector.url, "--spool", f"{spool},{size}", *options], stdin=subprocess.PIPE, stderr=log)
+        self.pipe = self.process.stdin
+        self.pipe.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+        self.start = time.monotonic()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        with contextlib.suppress(BrokenPipeError):
+            while not self.stopped.is_set():
+                frames = b""
+                for _ in range(max(1, self.rate // 100)):
+                    frame, at = packet(self.next), int((time.monotonic() - self.start) * 1e6)
+                    frames += struct.pack("<IIII", 1_700_000_000 + at // 10**6, at % 10**6, len(frame), len(frame)) + frame
+                    self.next += 1
+                self.pipe.write(frames)
+                self.pipe.flush()
+                time.sleep(0.01)
+
+    def pause(self):
+        """No more flows; what is read is not ended."""
+        self.stopped.set()
+        self.thread.join()
+
+    def kill(self):
+        """kill -9; the numbers that were exported until half a second before are known."""
+        self.process.kill()
+        self.process.wait()
+        self.pause()
+
+    def finish(self):
+        """The end of the capture; the exit status."""
+        self.pause()
+        with contextlib.suppress(BrokenPipeError):
+            self.pipe.close()
+        return self.process.wait(PATIENCE)
+
+    @property
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+    @property
+    def counters(self):
+        return totals(self.text) or (stats_lines(self.text) or [{}])[-1]
+
+    def wait_for(self, counter, count):
+        wait_until(lambda: self.counters.get(counter, 0) >= count, f"{count} of {counter}", self.process)
+
+
+def capture(path, numbers):
+    write_pcap(path, 1, [((1_700_000_000 + index // 1000, 0), len(packet(number)), packet(number))
+                         for index, number in enumerate(numbers)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(params=["tcp", "tls"])
+def collector(request, tmp_path, authority):
+    with Collector(tmp_path, authority if request.param == "tls" else None) as found:
+        yield found
+
+
+def test_collector_stops_pauses_dies_and_comes_back(tmp_path, collector):
+    """Each of them under traffic: nothing is lost, and what is stored twice is counted."""
+    collector.start()
+    feed = Feed(collector, tmp_path / "spool", 1)
+    feed.wait_for("exported", 1000)
+    collector.end(signal.SIGTERM)
+    feed.wait_for("exported", 3000)
+    collector.start()
+    wait_until(lambda: len(collector.stored) >= 3000, "what was spooled", feed.process)
+    # Its system goes on to acknowledge what it does not read any more.
+    collector.send(signal.SIGSTOP)
+    before = feed.counters["exported"]
+    feed.wait_for("exported", before + 3000)
+    collector.send(signal.SIGCONT)
+    wait_until(lambda: len(collector.stored) >= before + 3000, "what was held up", feed.process)
+    collector.send(signal.SIGSTOP)
+    before = feed.counters["exported"]
+    feed.wait_for("exported", before + 3000)
+    collector.end(signal.SIGKILL)
+    feed.wait_for("exported", before + 4000)
+    collector.start()
+    wait_until(lambda: len(collector.stored) >= before + 4000, "what was spooled", feed.process)
+    assert feed.finish() == 0, feed.text
+    collector.end()
+    counters, stored = feed.counters, collector.stored
+    assert set(stored) == set(range(1, feed.next)) and counters["exported"] == feed.next - 1
+    assert counters["spooled"] > 0 and counters["export_dropped"] == counters["spool_torn"] == counters["spool_waiting"] == 0
+    # The killed process had not read what its system had acknowledged.
+    assert sum(stored.values()) - len(stored) <= counters["sent_again"]
+
+
+def test_martlet_is_killed_during_an_outage(tmp_path, collector):
+    """kill -9, twice, without a collector: what was taken a second before is delivered by the third run, in order."""
+    first = Feed(collector, tmp_path / "spool", 1)
+    first.wait_for("spooled", 2000)
+    first.kill()
+    written = max(line["spooled"] for line in stats_lines(first.text))
+    second = Feed(collector, tmp_path / "spool", 1_000_001)
+    second.wait_for("spooled", 1000)
+    assert "records of earlier runs wait" in second.text
+    second.kill()
+    more = max(line["spooled"] for line in stats_lines(second.text))
+    third = Feed(collector, tmp_path / "spool", 2_000_001)
+    third.wait_for("exported", 1000)
+    collector.start()
+    assert third.finish() == 0, third.text
+    collector.end()
+    numbers = [int(line.split()[1]) for line in collector.store.read_text().splitlines()]
+    assert numbers == sorted(set(numbers)), "out of order, or twice"
+    runs = [[n for n in numbers if begin < n <= begin + 1_000_000] for begin in (0, 1_000_000, 2_000_000)]
+    for begin, got, least in zip((1, 1_000_001, 2_000_001), runs, (written, more, third.next - 2_000_001)):
+        assert got == list(range(begin, begin + len(got))) and len(got) >= least
+    assert third.counters["export_dropped"] == 0
+    # What the killed runs had taken is stored or counted: the last tenth of a second alone may be unknown.
+    for feed, following, got in ((first, second, runs[0]), (second, third, runs[1])):
+        taken = max(line["exported"] for line in stats_lines(feed.text))
+        torn = max(line["spool_torn"] for line in stats_lines(following.text))
+        assert len(got) + torn >= taken - feed.rate // 10 - 200
+    sessions = {int(line.split()[0]) for line in collector.store.read_text().splitlines()}
+    assert len(sessions) == 3
+
+
+def test_a_run_without_a_collector_leaves_its_records_to_the_next(tmp_path, collector):
+    spool = ["--spool", f"{tmp_path}/spool,16M"]
+    for index in range(2):
+        numbers = range(1 + 3000 * index, 3001 + 3000 * index)
+        result = run("--pcap", capture(tmp_path / "in.pcap", numbers), "--export", collector.url, *spool, "--stats", "0")
+        assert result.status == 0, result.err
+        assert f"{3000 * (index + 1)} records wait in {tmp_path}/spool" in result.err.decode()
+        assert result.counters["spool_waiting"] == 3000 * (index + 1) and result.counters["export_dropped"] == 0
+    collector.start()
+    result = run("--pcap", capture(tmp_path / "in.pcap", range(6001, 6011)), "--export", collector.url, *spool, "--stats", "0")
+    assert result.status == 0 and result.counters["spool_delivered"] == 6000
+    collector.end()
+    lines = [tuple(map(int, line.split())) for line in collector.store.read_text().splitlines()]
+    assert [number for _, number in lines] == list(range(1, 6011))
+    assert len({session for session, _ in lines}) == 3
+    assert not list((tmp_path / "spool").rglob("*.segment"))
+
+
+def test_a_full_spool_drops_the_newest_and_counts(tmp_path):
+    with Collector(tmp_path) as collector:
+        spool = ["--spool", f"{tmp_path}/spool,64K"]
+        result = run("--pcap", capture(tmp_path / "in.pcap", range(1, 5001)), "--export", collector.url, *spool, "--stats", "0")
+        counters = result.counters
+        waiting = counters["spool_waiting"]
+        assert result.status == 2 and 0 < waiting < 5000
+        assert counters["spool_full"] == counters["export_dropped"] == 5000 - waiting
+        assert sum(file.stat().st_size for file in (tmp_path / "spool").rglob("*.segment")) <= 65536
+        assert "the spool is full" in result.err.decode()
+        collector.start()
+        assert run("--pcap", capture(tmp_path / "in.pcap", [9999]), "--export", collector.url, *spool).status == 0
+        collector.end()
+        assert list(collector.stored) == [*range(1, waiting + 1), 9999]
+
+
+@pytest.mark.skipif(not is_root(), reason="mounting needs root")
+def test_a_full_disk_stops_the_spool_until_there_is_room(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "none", disk], check=True)
+    try:
+        with Collector(tmp_path) as collector:
+            feed = Feed(collector, disk / "spool", 1)
+            feed.log.replace(tmp_path / "log")
+            feed.log = tmp_path / "log"
+            wait_until(lambda: "the disk is full" in feed.text, "a full disk", feed.process)
+            subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
+            wait_until(lambda: "goes on" in feed.text, "a spool that goes on", feed.process)
+            feed.wait_for("spooled", feed.next)
+            collector.start()
+            assert feed.finish() == 0, feed.text
+            collector.end()
+            assert list(collector.stored) == list(range(1, feed.next))
+            assert set(collector.stored.values()) == {1} and feed.counters["export_dropped"] == 0
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_what_cannot_be_read_is_counted(tmp_path):
+    """The last segment torn off, and an octet changed in its middle."""
+    with Collector(tmp_path) as collector:
+        spool = ["--spool", f"{tmp_path}/spool,16M"]
+        assert run("--pcap", capture(tmp_path / "in.pcap", range(1, 3001)), "--export", collector.url, *spool).status == 0
+        segment, = (tmp_path / "spool").rglob("*.segment")
+        data = bytearray(segment.read_bytes())
+        data[len(data) // 2] ^= 1
+        segment.write_bytes(data[:-100])
+        collector.start()
+        result = run("--pcap", capture(tmp_path / "in.pcap", [9999]), "--export", collector.url, *spool, "--stats", "0")
+        collector.end()
+        stored, torn = collector.stored, result.counters["spool_torn"]
+        assert result.status == 0 and 9999 in stored and set(stored.values()) == {1}
+        assert len(stored) - 1 + torn == 3000 and 0 < torn < 100
+        assert "of an earlier run are lost" in result.err.decode() and "cannot be read" in result.err.decode()
+
+
+def test_a_directory_that_is_no_good(tmp_path):
+    (tmp_path / "file").touch()
+    collector = f"tcp://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
+    source = capture(tmp_path / "in.pcap", [1])
+    for place, words in [(tmp_path / "file", "Not a directory"), (tmp_path / "no/where", "No such file")]:
+        result = run("--pcap", source, "--export", collector, "--spool", f"{place},1M")
+        assert result.status == 1 and words in result.messages[-1] and len(result.messages) == 1
+    result = run("--pcap", source, "--export", collector, "--export", collector + "/", "--spool", f"{tmp_path}/spool,1M")
+    assert result.status == 1 and "another --export to the same collector" in result.messages[-1]
+    for wrong in ("nowhere", "/tmp,", ",1G", "/tmp,1X", "/tmp,1K", "/tmp,99999999999T"):
+        assert run("--pcap", source, "--export", collector, "--spool", wrong).status == 64
+    assert "--spool is for tcp:// and tls://" in run(
+        "--pcap", source, "--export", f"json:{tmp_path}/out", "--spool", f"{tmp_path}/spool,1M").err.decode()
+
+
+def test_two_processes_do_not_share_a_spool(tmp_path):
+    with Collector(tmp_path) as collector:
+        feed = Feed(collector, tmp_path / "spool", 1)
+        feed.wait_for("exported", 10)
+        result = run("--pcap", capture(tmp_path / "in.pcap", [1]), "--export", collector.url, "--spool", f"{tmp_path}/spool,1M")
+        assert result.status == 1 and "another Martlet" in result.messages[-1]
+        assert feed.finish() == 0
+
+
+@pytest.mark.skipif(not is_root(), reason="EAL needs root")
+def test_an_outage_of_a_live_run(tmp_path):
+    """Live, the workers do not notice an outage; SIGTERM in one leaves everything to the next run."""
+    source = capture(tmp_path / "live.pcap", range(1, 1001))
+    with Collector(tmp_path) as collector:
+        options = ["--export", collector.url, "--spool", f"{tmp_path}/spool,64M", "--stats", "0.1", "--inactive-timeout", "0.2",
+                   "--active-timeout", "0.5"]
+        with Live([f"--vdev=net_pcap0,rx_pcap={source},infinite_rx=1"], options) as live:
+            live.wait_for(lambda: live.latest.get("spooled", 0) > 2000)
+            assert live.stop(signal.SIGTERM) == (2 if live.counters["ring_full"] else 0), live.text()
+            counters = live.counters
+            assert "records wait in" in live.text() and counters["export_dropped"] == 0
+            assert counters["spool_waiting"] == counters["exported"] == counters["spooled"]
+        collector.start()
+        result = run("--pcap", capture(tmp_path / "in.pcap", [9999]), *options, "--export", f"json:{os.devnull}")
+        collector.end()
+        assert result.status == 0 and sum(collector.stored.values()) == counters["spooled"] + 1
