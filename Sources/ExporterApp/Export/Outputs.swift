@@ -91,7 +91,7 @@ final class Outputs {
     if entries.isEmpty {
       Console.warning("no --export: flows are counted but go nowhere (as --export udp://collector:4739)")
     }
-    if number == 0, let spool = settings.spool { Self.warn(about: spool, plan) }
+    if exporter == 0, let spool = settings.spool { Self.warn(about: spool, plan) }
   }
 
   /// Says what --spool does not do for these exports.

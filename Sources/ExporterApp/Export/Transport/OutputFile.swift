@@ -58,6 +58,7 @@ struct OutputFile {
     isStandardOutput = false
     others = []
     self.series = series
+    socketPath = nil
     try begin()
   }
 
