@@ -84,7 +84,8 @@ def test_nfacctd_reads_all_lines(tmp_path):
         file, settings, log = tmp_path / f"{start}.lst", tmp_path / f"{start}.conf", tmp_path / f"{start}.log"
         file.write_text("! a comment, as in the file\n" + "\n".join(lines[start:start + 60]) + "\n")
         settings.write_text(
-            f"daemonize: false\nplugins: print[a]\nprint_output[a]: csv\naggregate_primitives: {file}\n"
+            f"daemonize: false\nplugins: print[a]\nprint_output[a]: csv\nprint_output_file[a]: {tmp_path}/{start}.csv\n"
+            f"aggregate_primitives: {file}\n"
             f"aggregate[a]: src_host, {', '.join(names[start:start + 60])}\n"
             f"nfacctd_ip: 127.0.0.1\nnfacctd_port: {free_port()}\n")
         done = subprocess.run(
