@@ -133,15 +133,24 @@ extension MessageStream {
 
   /// The record's octets: fixed fields as they are, variable ones behind their length.
   private static func encode(_ record: OptionsRecord) -> SharedBytes {
-    var length = 0
-    for field in record.fields { length &+= field.size }
-    var memory = OwnedBytes(count: length)
-    var position = 0
-    for field in record.fields {
-      field.write(to: &memory, at: position)
-      position &+= field.size
+    // An array checks each index by a trap, its buffer does not: these are all below the count.
+    record.fields.withUnsafeBufferPointer { fields in
+      var length = 0
+      var index = 0
+      while index < fields.count {
+        length &+= fields[index].size
+        index &+= 1
+      }
+      var memory = OwnedBytes(count: length)
+      var position = 0
+      index = 0
+      while index < fields.count {
+        fields[index].write(to: &memory, at: position)
+        position &+= fields[index].size
+        index &+= 1
+      }
+      return SharedBytes(memory, count: length)
     }
-    return SharedBytes(memory, count: length)
   }
 
   /// Puts an encoded options record into the open message, into the open set if that is its template's.
