@@ -81,7 +81,7 @@ def test_nfacctd_reads_all_lines(tmp_path):
     names = [re.match(r"name=(\S+)\t", line)[1] for line in lines]
     assert len(set(names)) == len(names)
     for start in range(0, len(lines), 60):
-        file, settings, log = tmp_path / f"{start}.lst", tmp_path / f"{start}.conf", tmp_path / f"{start}.log"
+        file, settings = tmp_path / f"{start}.lst", tmp_path / f"{start}.conf"
         file.write_text("! a comment, as in the file\n" + "\n".join(lines[start:start + 60]) + "\n")
         settings.write_text(
             f"daemonize: false\nplugins: print[a]\nprint_output[a]: csv\nprint_output_file[a]: {tmp_path}/{start}.csv\n"
@@ -141,4 +141,4 @@ def test_tshark_shows_values(tmp_path):
     assert shown("martlet.martlet.handshakeServerRoundTrip") == sorted(
         str(record["martlet:handshakeServerRoundTrip"]) for record in records if "martlet:handshakeServerRoundTrip" in record)
     assert shown("martlet.martlet.packetTimeMicroseconds") == values(
-        "martlet:packetTimeMicroseconds", lambda entries: ",".join(entries))
+        "martlet:packetTimeMicroseconds", ",".join)

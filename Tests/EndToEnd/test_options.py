@@ -94,8 +94,8 @@ def test_every_kind_of_record(tmp_path, damaged):
     # At the start and at the end.
     first, last = of_kind(session, 41)
     assert [number(first, element) for element in (163, 41, 42, 40)] == [0, 0, 0, 0]
-    place = [index for index, (_, record) in enumerate(session.options) if record is last][0]
-    options, messages, octets, records = [end for end in ends if end[0] <= place][-1]
+    place = next(index for index, (_, record) in enumerate(session.options) if record is last)
+    _, messages, octets, records = [end for end in ends if end[0] <= place][-1]
     assert number(last, 149) == 77 and number(last, 143) == 1
     assert [number(last, element) for element in (163, 41, 42, 40)] == [4, messages, 4, octets]
     assert records == len(session.records) == 4
