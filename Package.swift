@@ -75,7 +75,8 @@ let package = Package(
     .executableTarget(
       name: "ExporterApp",
       dependencies: [
-        "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets", "CTLS",
+        "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets",
+        "CTLS",
         "CLZ4", "CZstd",
         "CCrash",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),

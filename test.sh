@@ -2,7 +2,8 @@
 # Sets up what the tests need and runs all of them: format, build, unit tests, end-to-end tests.
 #
 #     ./test.sh [--no-install] [--long] [STAGE…]        stages: format build unit fuzz end-to-end (default: all)
-#     --long: a minute for each fuzz target, in place of ten seconds
+#     --long: a minute for each fuzz target, in place of ten seconds, and a run of 30 minutes with outages (MARTLET_SOAK
+#     seconds, if that is set)
 #
 # For a Debian 12 with git and a Swift 6.3 toolchain. Every stage runs even when an earlier one failed; each prints
 # its runner's closing line, and what failed. The closing lines are repeated at the end, and the exit status is 0
@@ -16,9 +17,9 @@ INSTALL=yes
 CHOSEN=()
 for argument in "$@"; do
     case $argument in
-        -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
         --no-install) INSTALL=no ;;
-        --long) FUZZ_SECONDS=60 ;;
+        --long) FUZZ_SECONDS=60; export MARTLET_SOAK=${MARTLET_SOAK:-1800} ;;
         format | build | unit | fuzz | end-to-end) CHOSEN+=("$argument") ;;
         *) echo "test.sh: unknown argument $argument; stages are: ${STAGES[*]}" >&2; exit 64 ;;
     esac

@@ -104,3 +104,7 @@ int martlet_rename_new(const char *from, const char *to) {
   unlink(from);
   return 0;
 }
+
+int martlet_close_from(posix_spawn_file_actions_t *actions, int lowest) {
+  return posix_spawn_file_actions_addclosefrom_np(actions, lowest);
+}

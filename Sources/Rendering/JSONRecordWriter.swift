@@ -22,9 +22,9 @@ public struct JSONRecordWriter: LineWriter, ~Copyable {
   public mutating func end() { output.append("}\n") }
 
   private mutating func key(_ element: InformationElement) {
-    if !isFirst { output.append(UInt8(ascii: ",")) }
+    output.append(
+      key: element.owner.name, element.isReverse ? "@reverse:" : ":", element.name, isFirst: isFirst)
     isFirst = false
-    output.append(key: element.owner.name, element.isReverse ? "@reverse:" : ":", element.name)
   }
 
   /// Writes the key and, between quotes, what `write` appends.

@@ -69,12 +69,16 @@ public struct OutputBuffer: ~Copyable {
     append(Self.bytes(of: text))
   }
 
-  /// Appends a key of JSON, `"owner:name":`, of which a record has many: all of it at once.
-  mutating func append(key owner: StaticString, _ infix: StaticString, _ name: StaticString) {
+  /// Appends a key of JSON, `"owner:name":`, of which a record has many: all of it at once, behind a comma where it is not the
+  /// first.
+  @inline(__always)
+  mutating func append(key owner: StaticString, _ infix: StaticString, _ name: StaticString, isFirst: Bool) {
     let (owner, infix, name) = (Self.bytes(of: owner), Self.bytes(of: infix), Self.bytes(of: name))
-    guard let place = extend(owner.count &+ infix.count &+ name.count &+ 3) else { return }
-    Self.store(UInt8(ascii: "\""), in: place, at: 0)
-    var end = place + 1
+    let start = isFirst ? 1 : 2
+    guard let place = extend(start &+ owner.count &+ infix.count &+ name.count &+ 2) else { return }
+    Self.store(UInt8(ascii: ","), in: place, at: 0)
+    Self.store(UInt8(ascii: "\""), in: place, at: start &- 1)
+    var end = place + start
     end = Self.store(owner, at: end)
     end = Self.store(infix, at: end)
     end = Self.store(name, at: end)

@@ -25,11 +25,11 @@ class Connection:
 
     def __init__(self, stream, session, store):
         self.stream, self.number, self.store = stream, session, store
-        self.session, self.data, self.done = Session(), b"", 0
+        self.session, self.data = Session(), b""
 
     def read(self):
-        """Takes what came; False at the end."""
-        while True:
+        """Takes what came, a part of it where it does not end; False at the end."""
+        for _ in range(64):
             try:
                 part = self.stream.recv(1 << 16)
             except (BlockingIOError, ssl.SSLWantReadError):
@@ -40,23 +40,26 @@ class Connection:
                 return False
             self.data += part
             self._parse()
+        return True
 
     def _parse(self):
-        while len(self.data) >= 4:
-            length = struct.unpack_from("!HH", self.data)[1]
+        start = 0
+        while len(self.data) - start >= 4:
+            length = struct.unpack_from("!HH", self.data, start)[1]
             if length < 16:
                 raise Malformed(f"a message of {length} octets")
-            if len(self.data) < length:
-                return
-            self.session.message(self.data[:length])
-            self.data = self.data[length:]
+            if len(self.data) - start < length:
+                break
+            self.session.message(self.data[start:start + length])
+            start += length
+        self.data = self.data[start:]
         if self.session.first_sequence not in (None, 0) or self.session.lost:
             raise Malformed(f"sequence from {self.session.first_sequence}, {self.session.lost} missing")
-        new = self.session.records[self.done:]
-        self.done = len(self.session.records)
-        if new:
+        if self.session.records:
             # One call, so that a kill leaves no half line.
-            os.write(self.store, "".join(f"{self.number} {number(record, SOURCE)}\n" for record in new).encode())
+            os.write(
+                self.store, "".join(f"{self.number} {number(record, SOURCE)}\n" for record in self.session.records).encode())
+            self.session.records.clear()
 
 
 def main():

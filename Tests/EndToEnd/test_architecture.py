@@ -26,7 +26,7 @@ FLOORS = [
     ["FlowCore/Engine"],
     ["ExporterApp/Process"],
     ["ExporterApp/Counters", "ExporterApp/Configuration", "ExporterApp/EAL"],
-    ["ExporterApp/Export/Transport", "ExporterApp/Ports"],
+    ["ExporterApp/Export/Transport", "ExporterApp/Ports", "ExporterApp/HostQuery"],
     ["ExporterApp/Export/Spool"],
     ["ExporterApp/Export"],
     ["ExporterApp/Lcores"],

@@ -43,6 +43,21 @@ public struct InitialSealer {
     return header + masked + sealed
   }
 
+  /// A Retry of version 1 with its tag, for a client whose first packet went to `original` (RFC 9001 section 5.8).
+  public static func retry(
+    to destination: [UInt8], from source: [UInt8], token: [UInt8], original: [UInt8]
+  ) -> [UInt8] {
+    let packet =
+      [0xF0, 0, 0, 0, 1, UInt8(destination.count)] + destination + [UInt8(source.count)] + source + token
+    let key: [UInt8] = [
+      0xBE, 0x0C, 0x69, 0x0B, 0x9F, 0x66, 0x57, 0x5A, 0x1D, 0x76, 0x6B, 0x54, 0xE3, 0x68, 0xC8, 0x4E,
+    ]
+    let nonce: [UInt8] = [0x46, 0x15, 0x99, 0xD3, 0x5D, 0x63, 0x2B, 0xF2, 0x23, 0x98, 0x25, 0xBB]
+    return packet
+      + encrypt(
+        "AES-128-GCM", key: key, nonce: nonce, header: [UInt8(original.count)] + original + packet, [])
+  }
+
   /// A CRYPTO frame.
   public static func crypto(_ bytes: [UInt8], at offset: Int) -> [UInt8] {
     [6] + variable(offset) + variable(bytes.count) + bytes

@@ -1,8 +1,9 @@
-// sendmmsg and renameat2 for Swift, which glibc declares only with _GNU_SOURCE, and two questions about files for which
-// C has the types.
+// What glibc declares for Swift only with _GNU_SOURCE: sendmmsg, renameat2, and closing a new process's descriptors.
+// And two questions about files for which C has the types.
 #ifndef MARTLET_CSOCKETS_H
 #define MARTLET_CSOCKETS_H
 
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,5 +45,8 @@ int martlet_lock_whole(int descriptor);
 /// Gives a file another name in the same file system, unless something has that name already. Returns 0, or -1 and
 /// errno (EEXIST).
 int martlet_rename_new(const char *from, const char *to);
+
+/// Has a process that will be started with `actions` close all descriptors from `lowest` on; 0, or an errno.
+int martlet_close_from(posix_spawn_file_actions_t *actions, int lowest);
 
 #endif

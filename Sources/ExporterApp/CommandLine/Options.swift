@@ -195,10 +195,6 @@ struct Options: ParsableCommand {
   var benchmarks: BenchmarkOptions
 }
 
-extension PluginPreset: ExpressibleByArgument {}
-extension ElementFile: ExpressibleByArgument {}
-extension SchemaLanguage: ExpressibleByArgument {}
-
 /// Options that benchmarks and tests use.
 struct BenchmarkOptions: ParsableArguments {
   @Flag(help: "Receive, count and free packets without looking at them: what the device alone costs.")
@@ -255,7 +251,10 @@ extension Options {
   static var defaults: RunConfiguration { RunConfiguration() }
 }
 
+extension PluginPreset: ExpressibleByArgument {}
 extension ExportMode: ExpressibleByArgument {}
+extension SchemaLanguage: ExpressibleByArgument {}
+extension ElementFile: ExpressibleByArgument {}
 extension ClockChoice: ExpressibleByArgument {}
 extension CSVEscape: ExpressibleByArgument {}
 

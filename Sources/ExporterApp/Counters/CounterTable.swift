@@ -121,12 +121,9 @@ enum CounterTable {
     ) { $0.options },
   ]
 
-  /// What became of records in Kafka. All but the first are among `export dropped`.
+  /// What became of records in Kafka, besides `queue full`. All but the first are among `export dropped`.
   private static let deliveries = [
     output("acknowledged", .records, "records that Kafka has stored") { $0.deliveries.acknowledged },
-    output("queue full", .records, "records that found the queue for Kafka full: brokers are away or slow") {
-      $0.deliveries.queueFull
-    },
     output("delivery timed out", .records, "records that Kafka did not take within message.timeout.ms") {
       $0.deliveries.timedOut
     },

@@ -1,11 +1,9 @@
 // What a message queue's delivery reports said: an output that has them knows of each record what became of it.
 
-/// Records by what became of them at a cluster; those that are in none of these wait or are on their way.
+/// Records by what became of them at a cluster; those that are in none of these wait, are on their way, or found the queue full.
 struct DeliveryCounters: BitwiseCopyable, Sendable, Equatable {
   /// Records that the cluster stored.
   var acknowledged: UInt64 = 0
-  /// Records that found the local queue full.
-  var queueFull: UInt64 = 0
   /// Records that could not be sent in time.
   var timedOut: UInt64 = 0
   /// Records that were not taken: too long, no such topic, no right to write.
@@ -16,5 +14,5 @@ struct DeliveryCounters: BitwiseCopyable, Sendable, Equatable {
   var givenUp: UInt64 = 0
 
   /// Records that are counted as lost.
-  var lost: UInt64 { queueFull &+ timedOut &+ refused &+ unknown &+ givenUp }
+  var lost: UInt64 { timedOut &+ refused &+ unknown &+ givenUp }
 }

@@ -26,6 +26,8 @@ struct ControlLoop {
   let exporters: [ExporterView]
   let ports: PublishedPorts
   let timekeeper: Timekeeper
+  /// Who asks about this host for plugin osquery; nil where nobody does.
+  let hostQuery: HostQuery?
 
   /// Starts the export lcores, then the workers.
   func launch() throws(Failure) {
@@ -54,6 +56,7 @@ struct ControlLoop {
 
   /// Sleeps until a signal or the end of `duration`; a line of counters every `stats`.
   func sleep(stats: Seconds?, duration: Seconds?) {
+    defer { hostQuery?.end() }
     let start = Clock.monotonic()
     let end = duration.map { start + $0.nanoseconds } ?? UInt64.max
     let interval = stats.flatMap { $0.nanoseconds == 0 ? nil : $0.nanoseconds }
@@ -75,7 +78,8 @@ struct ControlLoop {
         previous = (now, counters)
         nextLine = max(nextLine + interval, now)
       }
-      let wake = min(end, nextLine, nextLook)
+      let nextAnswer = hostQuery?.work(now) ?? UInt64.max
+      let wake = min(end, nextLine, nextLook, nextAnswer)
       switch signals.wait(nanoseconds: wake - min(now, wake)) {
       case SIGINT, SIGTERM: return
       case let other?: heed(other)

@@ -77,7 +77,8 @@ enum Live {
           plan, exporter: number, configuration, schema: schema, description: description, live: true))
     }
     let control = control(
-      map, ports: published, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals)
+      map, ports: published, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals,
+      hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) })
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
@@ -145,7 +146,7 @@ enum Live {
   /// The control lcore's view of all of them, with the export lcores' loops.
   private static func control(
     _ map: LcoreMap, ports: PublishedPorts, timekeeper: Timekeeper,
-    crew: Crew, outputs: [Outputs], signals: Signals
+    crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?
   ) -> ControlLoop {
     var exporters: [ControlLoop.ExporterView] = []
     for (number, exporter) in map.exporters.enumerated() {
@@ -159,7 +160,7 @@ enum Live {
     }
     return ControlLoop(
       run: crew.run, signals: signals, workers: crew.workers, exporters: exporters, ports: ports,
-      timekeeper: timekeeper)
+      timekeeper: timekeeper, hostQuery: hostQuery)
   }
 }
 

@@ -36,6 +36,9 @@ enum Offline {
     let outputs = try Outputs(
       plan, exporter: 0, configuration, schema: schema, description: description, live: false)
     outputs.lookAround()
+    if let question = schema.hostQuestion {
+      HostQuery(question, configuration)?.askOnce(until: interrupted)
+    }
     var reader = OfflineReader(metering, outputs: outputs, stats: configuration.stats)
     var failures: [Failure] = []
     for path in configuration.captures where !interrupted.load(ordering: .relaxed) {

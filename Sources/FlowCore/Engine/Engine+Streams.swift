@@ -86,15 +86,21 @@ extension Engine {
       var reading = stage.read(
         StreamBytes(bytes: bytes, isForward: view.isForward, isAfterGap: arrival.isAfterGap && before == 0),
         number: number, view, blocks(of: record), isContinued: isContinued)
-      // Nothing is left for another record; and only one that has a packet can end without this one.
-      if reading.verdict.contains(.nextRecord), reading.taken >= bytes.count { reading = .flush }
-      if reading.verdict.contains(.startNewRecord), isFirst { reading = .incomplete() }
-      if reading.verdict.contains(.startNewRecord) {
-        wishes.again |= 1 &<< UInt32(truncatingIfNeeded: number)
-      }
-      wishes.add(reading.verdict, slot: number)
-      if reading.verdict.contains(.done) {
-        record.pointee.interest &= ~(1 &<< UInt32(truncatingIfNeeded: number))
+      if reading.verdict.rawValue != 0 {
+        // Nothing is left for another record; and only one that has a packet can end without this one.
+        if reading.verdict.contains(.nextRecord), reading.taken >= bytes.count { reading = .flush }
+        if reading.verdict.contains(.startNewRecord), isFirst { reading = .incomplete() }
+        if reading.verdict.contains(.startNewRecord) {
+          wishes.again |= 1 &<< UInt32(truncatingIfNeeded: number)
+        }
+        wishes.add(reading.verdict, slot: number)
+        if reading.verdict.contains(.done) {
+          record.pointee.interest &= ~(1 &<< UInt32(truncatingIfNeeded: number))
+        }
+        if reading.verdict.contains(.claims) {
+          record.pointee.interest &= ~stage.slots[number].excludes
+          rest &= ~stage.slots[number].excludes
+        }
       }
       position.pointee = UInt16(clamping: before &+ min(bytes.count, max(0, reading.taken)))
     }

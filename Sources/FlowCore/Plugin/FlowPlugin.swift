@@ -20,6 +20,8 @@ public struct Verdict: OptionSet, BitwiseCopyable, Sendable {
   /// The flow is exported now, this packet included, and the plugin's `create` is called at once for the same packet in a new
   /// record of the flow, which counts no packet yet: for what else is in it. `FlowContext.position` leads there.
   public static let nextRecord = Verdict(rawValue: 8)
+  /// Only from `read`: what is left of the connection cannot be another plugin's, see `StreamClaim`.
+  static let claims = Verdict(rawValue: 16)
   /// The bits that end a record once its packet was counted, and those with which its plugin goes on in another one.
   static let endsRecord: UInt8 = 2 | 8
   static let continues: UInt8 = 4 | 8
@@ -59,6 +61,9 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   /// Whether the plugin reads the byte streams of TCP: then TCP's bytes come to `read`, and `create` and `update` see the
   /// packets of other protocols only.
   static var readsStreams: Bool { get }
+  /// How much of a connection is the plugin's when a reading of its is `claiming`, and which claims of others leave it nothing:
+  /// those that are as large or larger.
+  static var streamClaim: StreamClaim { get }
 
   /// The plugin with the options given; `PluginOptions` has checked that their names are known.
   init(options: borrowing PluginOptions) throws(FlowSetupError)
@@ -99,6 +104,7 @@ extension FlowPlugin {
   public static var sharesElements: Bool { false }
   public static var looksBeforeUpdate: Bool { false }
   public static var readsStreams: Bool { false }
+  public static var streamClaim: StreamClaim { .none }
   public var trailingBytes: Int { 0 }
   @inline(__always)
   public func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>)

@@ -62,21 +62,26 @@ extension PacketView {
   @inline(__always) public var flowLabel: UInt32 { isVersion6 ? headerWord & 0xF_FFFF : 0 }
 }
 
-extension FinishedFlow {
-  /// The address of the flow's source: the first packet's sender.
-  @inline(__always) public var source: IPAddress {
-    let key = record.pointee.key
-    return key.isVersion6
-      ? IPAddress(high: record.pointee.sourceHigh, low: record.pointee.sourceLow)
+extension FlowRecord {
+  /// The address of the flow's source.
+  @inline(__always) fileprivate var source: IPAddress {
+    key.isVersion6
+      ? IPAddress(high: sourceHigh, low: sourceLow)
       : IPAddress(version4: UInt32(truncatingIfNeeded: key.addresses >> 32))
   }
   /// The address that the flow's first packet went to.
-  @inline(__always) public var destination: IPAddress {
-    let key = record.pointee.key
-    return key.isVersion6
-      ? IPAddress(high: record.pointee.destinationHigh, low: record.pointee.destinationLow)
+  @inline(__always) fileprivate var destination: IPAddress {
+    key.isVersion6
+      ? IPAddress(high: destinationHigh, low: destinationLow)
       : IPAddress(version4: UInt32(truncatingIfNeeded: key.addresses))
   }
+}
+
+extension FinishedFlow {
+  /// The address of the flow's source: the first packet's sender.
+  @inline(__always) public var source: IPAddress { record.pointee.source }
+  /// The address that the flow's first packet went to.
+  @inline(__always) public var destination: IPAddress { record.pointee.destination }
   /// Whether the flow's packets are IPv6.
   @inline(__always) public var isVersion6: Bool { record.pointee.key.isVersion6 }
   /// The IP protocol number.
@@ -104,6 +109,10 @@ extension FinishedFlow {
 }
 
 extension FlowContext {
+  /// The address of the flow's source: the first packet's sender.
+  @inline(__always) public var source: IPAddress { record.pointee.source }
+  /// The address that the flow's first packet went to.
+  @inline(__always) public var destination: IPAddress { record.pointee.destination }
   /// The octets counted so far of the packets that the source sent.
   @inline(__always) public var forwardOctets: UInt64 { record.pointee.forwardOctets }
   /// The octets counted so far of the packets that the destination sent.

@@ -28,6 +28,8 @@ struct PluginSlot<Registry: PluginRegistry>: BitwiseCopyable {
   var trailingSize: UInt32
   /// Where its positions in the two byte streams lie, from the record's start; 0 where it reads none.
   var positionsOffset: UInt32 = 0
+  /// The slots (bit = slot) whose plugins are left nothing of a connection that this one claims.
+  var excludes: UInt32 = 0
   /// The plugin's own value: its options.
   var plugin: UnsafeMutableRawPointer
 }
@@ -84,6 +86,7 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     var readsStreams: UInt32 = 0
     var stored: [[UInt32]] = []
     var states: [PluginStates.Entry] = []
+    var claims: [StreamClaim] = []
     let readers = Self.readers(selections)
     streamsSize = FlowStreams.size(readers: readers)
     var offset = FlowRecord.size + streamsSize
@@ -109,9 +112,15 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
         readsStreams |= 1 << slots.count
       }
       stored.append(finder.stored.map { slot.stateOffset + $0 })
+      claims.append(finder.claim)
       states += finder.state
       offset = Int(slot.stateOffset + slot.stateSize)
       slots.append(slot)
+    }
+    for (slot, claim) in claims.enumerated() where claim > .none {
+      for (other, its) in claims.enumerated() where other != slot && its > .none && its <= claim {
+        slots[slot].excludes |= 1 << other
+      }
     }
     statesSize = offset - FlowRecord.size
     stateLines = min(8, (offset - FlowRecord.size + 63) / 64)
@@ -187,6 +196,7 @@ private struct PluginFinder<Registry: PluginRegistry>: PluginVisitor {
   var slot: PluginSlot<Registry>?
   var looksBeforeUpdate = false
   var readsStreams = false
+  var claim = StreamClaim.none
   var stored: [UInt32] = []
   var state: [PluginStates.Entry] = []
   var error: FlowSetupError?
@@ -212,6 +222,7 @@ private struct PluginFinder<Registry: PluginRegistry>: PluginVisitor {
         plugin: UnsafeMutableRawPointer(memory))
       looksBeforeUpdate = P.looksBeforeUpdate
       readsStreams = P.readsStreams
+      claim = P.readsStreams ? P.streamClaim : .none
       stored = P.State.members().filter { $0.kind == .stored }.map { UInt32($0.offset) }
       state = [PluginStates.Entry(plugin: ObjectIdentifier(type), offset: stateOffset)]
     } catch {

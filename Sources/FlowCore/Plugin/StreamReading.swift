@@ -40,6 +40,23 @@ public struct Reading: BitwiseCopyable, Sendable {
   /// `Verdict.mostRecords` records at the most.
   @inline(__always)
   public static func nextRecord(taken count: Int) -> Reading { Reading(taken: count, verdict: .nextRecord) }
+
+  /// The same, and the connection is the plugin's: see `StreamClaim`.
+  @inline(__always) public var claiming: Reading { Reading(taken: taken, verdict: verdict.union(.claims)) }
+}
+
+/// How much of a connection is a plugin's that recognised it (`Reading.claiming`): other plugins are not shown what cannot be
+/// theirs. A plugin claims only what it saw from the first bytes on, so that nothing in the midst of another's connection,
+/// which somebody put there, takes that away.
+public enum StreamClaim: UInt8, BitwiseCopyable, Sendable, Comparable {
+  /// None: it claims nothing, and may share the bytes with any other.
+  case none
+  /// A dialogue in clear text, which may go on as another protocol, as behind STARTTLS or CONNECT. No other dialogue is in it.
+  case dialogue
+  /// All of it: neither a dialogue nor another protocol that would have all of it is in there.
+  case connection
+
+  public static func < (one: StreamClaim, other: StreamClaim) -> Bool { one.rawValue < other.rawValue }
 }
 
 /// What bytes are to a reader whose beginning is not that of the stream: asked where a segment arrived ahead of others.

@@ -32,6 +32,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case qualityOfService
   case roundTrip
   case ssh
+  case osquery
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -66,6 +67,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .qualityOfService: visitor.visit(QualityOfService.self)
     case .roundTrip: visitor.visit(RoundTrip.self)
     case .ssh: visitor.visit(SSHPlugin.self)
+    case .osquery: visitor.visit(OSQueryPlugin.self)
     }
   }
 }

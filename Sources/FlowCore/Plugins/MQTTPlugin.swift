@@ -10,6 +10,7 @@ struct MQTTPlugin: FlowPlugin {
     PluginOption("topiccount", .number(0...1000, default: 0), "how many topics are kept")
   ]
   static let readsStreams = true
+  static let streamClaim = StreamClaim.connection
 
   struct State: FlowState {
     var forward = MQTTReader()
@@ -67,11 +68,12 @@ struct MQTTPlugin: FlowPlugin {
     if stream.isAfterGap, reader.hasBegun { reader.isLost = true }
     if state.isPresent, !reader.hasBegun, !mayAnswer(stream.bytes) { reader.isLost = true }
     var position = 0
+    let wasPresent = state.isPresent
     while !reader.isLost {
       let wanted = Int(state.topicCount) < mostTopics ? Self.longestTopics : 0
       let event = reader.next(stream.bytes, at: &position, wanted: wanted)
       switch event {
-      case .end: return .all
+      case .end: return wasPresent == state.isPresent ? .all : .all.claiming
       case .incomplete: return .incomplete(taken: position)
       case .invalid:
         guard state.isPresent else { return .done }

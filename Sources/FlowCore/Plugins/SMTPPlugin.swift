@@ -7,6 +7,7 @@ struct SMTPPlugin: FlowPlugin {
   static let name = "smtp"
   static let summary = "SMTP: commands, replies, domain, first sender and recipient"
   static let readsStreams = true
+  static let streamClaim = StreamClaim.dialogue
 
   struct State: FlowState {
     /// Bits of commands and of replies, see below.
@@ -57,9 +58,11 @@ struct SMTPPlugin: FlowPlugin {
   private func follow(_ state: inout State, _ stream: StreamBytes, _ flow: inout FlowContext<Self>) -> Reading
   {
     var position = 0
+    var claims = false
     while true {
       switch state.dialogue.next(stream, at: &position) {
       case .command(let command):
+        if !state.hasDomain, command.verb == .ehlo || command.verb == .helo { claims = true }
         // Where only a greeting speaks for SMTP, which FTP has too, the first command decides.
         if !state.dialogue.isSure {
           switch command.verb {
@@ -73,8 +76,8 @@ struct SMTPPlugin: FlowPlugin {
       case .reply(let reply, let isFirst):
         note(reply, isFirst: isFirst, in: &state)
         state.isPresent = state.isPresent || state.dialogue.isSure
-      case .end: return .all
-      case .incomplete: return .incomplete(taken: position)
+      case .end: return claims ? .all.claiming : .all
+      case .incomplete: return claims ? .incomplete(taken: position).claiming : .incomplete(taken: position)
       case .over: return .done
       }
     }

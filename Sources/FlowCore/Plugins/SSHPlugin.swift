@@ -2,11 +2,15 @@
 import IPFIX
 import Wire
 
-/// `--plugin ssh`. A connection is one, on any port, when a side begins with `SSH-`.
+/// `--plugin ssh`. A connection is one, on any port, when a side begins with `SSH-`, the server's also behind some lines of text.
+///
+/// Which side is the client is told by its lists where they have a name that only one side sends, by lines that only a server
+/// may send, by SSH's port, by who opened the connection, and else by the lower port, in this order.
 struct SSHPlugin: FlowPlugin {
   static let name = "ssh"
   static let summary = "SSH: versions, HASSH and algorithms of both sides"
   static let readsStreams = true
+  static let streamClaim = StreamClaim.connection
 
   /// How far a direction was read.
   enum Phase: UInt8, BitwiseCopyable {
@@ -36,10 +40,13 @@ struct SSHPlugin: FlowPlugin {
     var isServerFirst = false
   }
 
-  /// The server's usual port, on which also lines before its identification are taken for SSH's.
+  /// The server's usual port.
   private static var port: UInt16 { 22 }
-  /// How many lines may come before an identification.
+  /// How many lines may come before an identification, and how many where nothing but them speaks for SSH; how long the first
+  /// of the latter may be before its end is seen.
   private static var mostLines: UInt8 { 32 }
+  private static var mostStrangeLines: UInt8 { 4 }
+  private static var longestStrangeLine: Int { 255 }
   /// How often a direction goes on while the other one says nothing; before it knows the other's algorithms it has no more
   /// than a guess to send.
   private static var mostReadings: UInt8 { 16 }
@@ -60,8 +67,23 @@ struct SSHPlugin: FlowPlugin {
   func read(
     _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>
   ) -> Reading {
-    if !state.isPresent, !SSH.mayBegin(stream.bytes), packet.sourcePort != Self.port { return .done }
+    if !state.isPresent, !SSH.mayBegin(stream.bytes), !mayBeLines(state, stream, packet, flow) {
+      return .done
+    }
     return follow(&state, stream, packet, &flow)
+  }
+
+  /// Whether bytes that are no identification may be lines before a server's: at SSH's port what it sends is; at others text
+  /// with which it speaks first. The servers of files and mails begin with a digit, `+` or `*`, which is not taken for it.
+  @inline(__always)
+  private func mayBeLines(
+    _ state: State, _ stream: StreamBytes, _ packet: PacketView, _ flow: FlowContext<Self>
+  ) -> Bool {
+    if packet.sourcePort == Self.port { return true }
+    let direction = stream.isForward ? state.forward : state.reverse
+    if direction.patience > 0 { return true }
+    guard stream.bytes[0] >= UInt8(ascii: "A"), stream.bytes[0] <= UInt8(ascii: "~") else { return false }
+    return stream.isForward == isServerFirst(flow, packet)
   }
 
   func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { state.isPresent }
@@ -71,20 +93,29 @@ struct SSHPlugin: FlowPlugin {
     _ state: inout State, _ stream: StreamBytes, _ packet: PacketView, _ flow: inout FlowContext<Self>
   ) -> Reading {
     var direction = stream.isForward ? state.forward : state.reverse
+    let other = stream.isForward ? state.reverse : state.forward
     defer { if stream.isForward { state.forward = direction } else { state.reverse = direction } }
     var position = 0
+    var claims = false
     if direction.phase == .start {
       if stream.isAfterGap, !SSH.mayBegin(stream.bytes) { direction.phase = .over }
       while direction.phase == .start {
         let rest = stream.bytes.dropFirst(position)
+        let isStrange = !state.isPresent && packet.sourcePort != Self.port
         switch SSH.start(rest) {
-        case .incomplete: return .incomplete(taken: position)
+        case .incomplete:
+          if !isStrange || rest.count <= Self.longestStrangeLine { return .incomplete(taken: position) }
+          direction.phase = .over
         case .line(let length):
           direction.patience &+= 1
-          if direction.patience > Self.mostLines { direction.phase = .over }
+          if direction.patience > (isStrange ? Self.mostStrangeLines : Self.mostLines) {
+            direction.phase = .over
+          }
           position &+= length
         case .identification(let version, let length):
-          if !state.isPresent { state.isServerFirst = isServerFirst(flow, packet) }
+          claims = !state.isPresent
+          if claims { state.isServerFirst = isServerFirst(flow, packet) }
+          if direction.patience > 0, other.offer.isEmpty { state.isServerFirst = stream.isForward }
           state.isPresent = true
           direction.patience = 0
           direction.phase = hasKeyExchange(version) ? .keyExchange : .over
@@ -99,16 +130,20 @@ struct SSHPlugin: FlowPlugin {
     }
     if direction.phase == .keyExchange {
       switch SSH.firstPacket(stream.bytes.dropFirst(position)) {
-      case .incomplete: return .incomplete(taken: position)
+      case .incomplete: return claims ? .incomplete(taken: position).claiming : .incomplete(taken: position)
       case .keyExchange(let exchange):
+        // What was kept of the other side stays as it was read.
+        if let isClients = exchange.isClients, other.offer.isEmpty {
+          state.isServerFirst = isClients != stream.isForward
+        }
         keep(exchange, ofClient: stream.isForward != state.isServerFirst, in: &direction, &flow)
       case .other: break
       }
       direction.phase = .over
     }
     direction.patience &+= 1
-    let other = stream.isForward ? state.reverse : state.forward
-    return other.phase == .over || direction.patience > Self.mostReadings ? .done : .all
+    if other.phase == .over || direction.patience > Self.mostReadings { return .done }
+    return claims ? .all.claiming : .all
   }
 
   /// Whether the version has the key exchange of version 2: `SSH-1.99-` has (section 5.1).
@@ -116,8 +151,8 @@ struct SSHPlugin: FlowPlugin {
     version.starts(with: "SSH-2") || version.starts(with: "SSH-1.99")
   }
 
-  /// Whether the flow's source is the server: the side with SSH's port, whatever came first in the capture. Without it, it is
-  /// not where a connection was seen to begin, of which the answer may be missing; else the server is the side with the lower
+  /// Whether the flow's source is the server, by its packets: the side with SSH's port, whatever came first in the capture. Without
+  /// it, it is not where a connection was seen to begin, of which the answer may be missing; else the server is the side with the lower
   /// port.
   private func isServerFirst(_ flow: FlowContext<Self>, _ packet: PacketView) -> Bool {
     let record = flow.record.pointee

@@ -15,8 +15,14 @@ extension QUIC {
   ///     PADDING 0 | PING 1 | ACK 2, 3: largest v, delay v, ranges n v, first v, n × (gap v, length v), 3: counts 3 × v
   ///     CRYPTO 6: offset v, n v, bytes n | CONNECTION_CLOSE 1c: code v, type v, n v, reason n; 1d: the same without type
   ///
+  /// Google's versions T050 and T051 have frames of their own, but for PADDING:
+  ///
+  ///     CONNECTION_CLOSE 2: code 4, n 2, reason n | PING 7 | CRYPTO 8, as above
+  ///     ACK 01m0llbb: largest l, delay 2, m: n 1, first b, n × (gap 1, length b), times n 1, n > 0: delta 1, time 4,
+  ///                   n − 1 × (delta 1, time 2)           where ll and bb are 0 to 3, for 1, 2, 4 and 6 bytes
+  ///
   /// A frame of another type must not be there, and ends the packet; so does one that leads past its end. Each step reads a
-  /// byte at least. In Google's versions T050 and T051 CRYPTO is 8.
+  /// byte at least.
   package struct FrameReader: BitwiseCopyable {
     private var cursor: Cursor
     private let isGoogles: Bool
@@ -28,7 +34,7 @@ extension QUIC {
     }
 
     /// The next CRYPTO frame; nil at the end.
-    package mutating func next() -> CryptoFrame? { try? frame() }
+    package mutating func next() -> CryptoFrame? { isGoogles ? try? googleFrame() : try? frame() }
 
     private mutating func frame() throws(Truncated) -> CryptoFrame? {
       while cursor.remaining > 0 {
@@ -40,9 +46,6 @@ extension QUIC {
           try skipAcknowledgement()
           try skipNumbers(3)
         case 6: return try cryptoFrame()
-        case 8:
-          guard isGoogles else { return nil }
-          return try cryptoFrame()
         case 0x1C:
           try skipNumbers(2)
           _ = try cursor.variableField()
@@ -53,6 +56,41 @@ extension QUIC {
         }
       }
       return nil
+    }
+
+    private mutating func googleFrame() throws(Truncated) -> CryptoFrame? {
+      while cursor.remaining > 0 {
+        let type = try cursor.unsigned8()
+        switch type {
+        case 0: skipPadding()
+        case 2:
+          try cursor.skip(4)
+          try cursor.skip(Int(try cursor.unsigned16()))
+        case 7: break
+        case 8: return try cryptoFrame()
+        case 0x40...0x7F: try skipGoogleAcknowledgement(type)
+        default: return nil
+        }
+      }
+      return nil
+    }
+
+    private mutating func skipGoogleAcknowledgement(_ type: UInt8) throws(Truncated) {
+      /// The bytes that two bits of the type stand for.
+      func length(_ code: UInt8) -> Int {
+        switch code & 3 {
+        case 0: 1
+        case 1: 2
+        case 2: 4
+        default: 6
+        }
+      }
+      let block = length(type)
+      try cursor.skip(length(type &>> 2) &+ 2)
+      let blocks = type & 0x20 == 0 ? 0 : Int(try cursor.unsigned8())
+      try cursor.skip(block &+ blocks &* (1 &+ block))
+      let times = Int(try cursor.unsigned8())
+      if times > 0 { try cursor.skip(5 &+ (times &- 1) &* 3) }
     }
 
     private mutating func cryptoFrame() throws(Truncated) -> CryptoFrame {

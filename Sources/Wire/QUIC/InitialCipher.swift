@@ -125,6 +125,34 @@ extension QUIC {
       else { return nil }
       return opened.prefix(sealed.count)
     }
+
+    /// Whether `tag` is that of nothing, with a connection's id and `signed` beside it. The secret is a key of 16 bytes and a
+    /// nonce of 12, in the order in which they are written.
+    func isTag(
+      _ tag: Bytes, _ secret: (UInt64, UInt64, UInt64, UInt32), connection: Bytes, of signed: Bytes
+    ) -> Bool {
+      let scratch = MutableBytes(memory, count: InitialCipher.size)
+      let key = scratch.dropFirst(InitialCipher.maskOffset)
+      key.store(secret.0.bigEndian, at: 0)
+      key.store(secret.1.bigEndian, at: 8)
+      let nonce = scratch.dropFirst(InitialCipher.nonceOffset)
+      nonce.store(secret.2.bigEndian, at: 0)
+      nonce.store(secret.3.bigEndian, at: 8)
+      let id = connection.prefix(QUIC.longestConnectionID)
+      scratch.store(UInt8(truncatingIfNeeded: id.count), at: 0)
+      scratch.copy(id, to: 1)
+      var written: Int32 = 0
+      // Safe: the key has 16 bytes and the nonce 12, as stored above; the tag has 16, which is asked first. Nothing is
+      // decrypted, so nothing is written. libcrypto does not write to the tag.
+      return tag.count == QUIC.tagLength
+        && EVP_CipherInit_ex(payload, nil, nil, key.octets, nonce.octets, 0) == 1
+        && EVP_CipherUpdate(payload, nil, &written, scratch.octets, Int32(clamping: 1 &+ id.count)) == 1
+        && EVP_CipherUpdate(payload, nil, &written, signed.octets, Int32(clamping: signed.count)) == 1
+        && EVP_CIPHER_CTX_ctrl(
+          payload, EVP_CTRL_AEAD_SET_TAG, Int32(QUIC.tagLength), UnsafeMutableRawPointer(mutating: tag.base))
+          == 1
+        && EVP_CipherFinal_ex(payload, scratch.dropFirst(InitialCipher.payloadOffset).octets, &written) == 1
+    }
   }
 }
 

@@ -38,6 +38,24 @@ extension SSH {
     }
     package func compression(ofClient: Bool) -> Bytes { ofClient ? compressionToServer : compressionToClient }
 
+    /// Whether a client sends such lists, where a name tells: those of extensions (RFC 8308 section 2.1) and of OpenSSH's strict
+    /// key exchange have a letter for the side. Nil where none does.
+    package var isClients: Bool? {
+      let names = keyExchange.prefix(Self.longestFingerprinted)
+      if let place = names.find("ext-info-") { return Self.isClients(names.dropFirst(place &+ 9)) }
+      if let place = names.find("kex-strict-") { return Self.isClients(names.dropFirst(place &+ 11)) }
+      return nil
+    }
+
+    private static func isClients(_ letter: Bytes) -> Bool? {
+      guard !letter.isEmpty else { return nil }
+      switch letter[0] {
+      case UInt8(ascii: "c"): return true
+      case UInt8(ascii: "s"): return false
+      default: return nil
+      }
+    }
+
     // MARK: Text
 
     /// The most bytes of each list in `writeAlgorithms`; names that do not fit whole are left out.

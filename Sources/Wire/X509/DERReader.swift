@@ -11,6 +11,8 @@ package struct DERReader: BitwiseCopyable {
     package static let objectIdentifier: UInt8 = 0x06
     package static let utcTime: UInt8 = 0x17
     package static let generalizedTime: UInt8 = 0x18
+    package static let teletexString: UInt8 = 0x14
+    package static let universalString: UInt8 = 0x1C
     package static let twoByteString: UInt8 = 0x1E
     package static let sequence: UInt8 = 0x30
     package static let set: UInt8 = 0x31

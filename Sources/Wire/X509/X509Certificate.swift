@@ -13,14 +13,6 @@
 ///         SEQUENCE public key               SEQUENCE of an identifier and parameters, BIT STRING
 ///       …
 package struct X509Certificate: BitwiseCopyable {
-  /// The last common name of an issuer or a subject: the most specific one.
-  package struct Name: BitwiseCopyable {
-    /// The string as it stands, empty where there is none.
-    package fileprivate(set) var bytes: Bytes
-    /// Whether each character has two bytes (BMPString).
-    package fileprivate(set) var isWide = false
-  }
-
   /// What a public key is for.
   package enum KeyType: UInt8, BitwiseCopyable {
     case other, rsa, rsaPSS, dsa, ellipticCurve, ed25519, ed448
@@ -41,8 +33,9 @@ package struct X509Certificate: BitwiseCopyable {
 
   /// The serial number, most significant byte first, without the zero that keeps it positive.
   package let serialNumber: Bytes
-  package let issuer: Name
-  package let subject: Name
+  /// The last common names: the most specific ones; empty where there are none.
+  package let issuer: DirectoryString
+  package let subject: DirectoryString
   /// Seconds since 1970, 0 for what is before or no date.
   package let notBefore: UInt64
   package let notAfter: UInt64
@@ -80,8 +73,8 @@ package struct X509Certificate: BitwiseCopyable {
   /// `id-at-commonName`, 2.5.4.3.
   private static let commonNameIdentifier: UInt32 = 0x55_04_03
 
-  private static func commonName(_ name: Bytes) -> Name {
-    var found = Name(bytes: name.prefix(0))
+  private static func commonName(_ name: Bytes) -> DirectoryString {
+    var found = DirectoryString(tag: 0, name.prefix(0))
     var relative = DERReader(name)
     while let set = relative.next(DERReader.Tag.set) {
       var pairs = DERReader(set)
@@ -90,7 +83,7 @@ package struct X509Certificate: BitwiseCopyable {
         guard let identifier = fields.next(DERReader.Tag.objectIdentifier), identifier.count == 3,
           identifier.number == UInt64(commonNameIdentifier), let value = fields.next()
         else { continue }
-        found = Name(bytes: value.contents, isWide: value.tag == DERReader.Tag.twoByteString)
+        found = DirectoryString(tag: value.tag, value.contents)
       }
     }
     return found
@@ -117,13 +110,20 @@ package struct X509Certificate: BitwiseCopyable {
     guard let month = text.digits(2, at: 0), let day = text.digits(2, at: 2),
       let hour = text.digits(2, at: 4), let minute = text.digits(2, at: 6),
       let second = text.digits(2, at: 8),
-      month >= 1, month <= 12, day >= 1, day <= 31, hour < 24, minute < 60, second <= 60
+      month >= 1, month <= 12, day >= 1, day <= daysOfMonth(month, of: year), hour < 24, minute < 60,
+      second <= 60
     else { return 0 }
     // Years that begin in March have their leap day last: 153 days are five months from March or from August on.
     if month < 3 { year &-= 1 }
     let dayOfYear = (153 &* (month &+ (month < 3 ? 9 : -3)) &+ 2) / 5 &+ day &- 1
     let days = 365 &* year &+ year / 4 &- year / 100 &+ year / 400 &+ dayOfYear &- 719_468
     return UInt64(clamping: ((days &* 24 &+ hour) &* 60 &+ minute) &* 60 &+ second)
+  }
+
+  /// How many days a month has (1 to 12), in the calendar of today.
+  private static func daysOfMonth(_ month: Int, of year: Int) -> Int {
+    guard month == 2 else { return 30 &+ (month &+ month / 8) & 1 }
+    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
   }
 
   // MARK: Keys

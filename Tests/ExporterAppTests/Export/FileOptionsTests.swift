@@ -1,4 +1,5 @@
 // What `--export` says of how a file is written: its rotation, its names, its compressor.
+import Glibc
 import Testing
 
 @testable import ExporterApp
@@ -51,6 +52,7 @@ import Testing
       ("json:x?compress=zstd&compress=zstd", "twice"),
       ("json:-?rotate=1h", "name a file"), ("json:-?compress=zstd", "pipe into zstd"),
       ("json:x%", "%% for '%'"), ("json:x-%Q", "'%Q' is no conversion"), ("json:x-%D", "'%D'"),
+      ("json:x-%e", "'%e'"),
       ("json:x-%-d", "'%-'"), ("json:x-%é", "'%é'"), ("json:/tmp/?rotate=1h", "name a file in it"),
       ("json:/%Y/x?rotate=1h", "a folder"), ("udp://host?rotate=1h", "udp takes no parameter"),
     ])
@@ -86,7 +88,7 @@ import Testing
     let name = temporary.split(separator: "/").last.map(String.init) ?? ""
     #expect(pattern.isTemporary(name))
     #expect(!pattern.isTemporary(String(name.dropFirst())))
-    #expect(!pattern.isTemporary(".other.part"))
+    #expect(!pattern.isTemporary(".other.txt"))
   }
 
   @Test("paths that no time changes")

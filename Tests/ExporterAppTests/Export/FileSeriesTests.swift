@@ -1,5 +1,6 @@
 // Files that follow one another: whole, each readable by itself, every record in one of them.
 import CZstd
+import FlowCore
 import Foundation
 import IPFIX
 import IPFIXDecoding
@@ -274,10 +275,9 @@ import Wire
     var contents = OwnedBytes(count: 40)
     contents.store(7 as UInt32, at: 8)
     contents.store(10 as UInt32, at: 28)
-    let (before, within) = (OwnedBytes(count: 16), OwnedBytes(count: 32))
     let messages = FileChunk(
-      SharedBytes(contents, count: 40), header: SharedBytes(before, count: 16),
-      headerWithin: SharedBytes(within, count: 32), records: 5, units: units)
+      SharedBytes(contents, count: 40), header: SharedBytes(OwnedBytes(count: 16), count: 16),
+      headerWithin: SharedBytes(OwnedBytes(count: 32), count: 32), records: 5, units: units)
     #expect([0, 19, 20, 39, 40].map { messages.boundary(behind: $0) } == [20, 20, 40, 40, 40])
     func number(_ header: SharedBytes) -> UInt32 { header.withBytes { $0.load(UInt32.self, at: 8) } }
     #expect(messages.header(at: 0).count == 16 && number(messages.header(at: 0)) == 7)

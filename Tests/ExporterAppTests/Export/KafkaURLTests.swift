@@ -82,8 +82,8 @@ import Testing
   @Test("lost records have one cause each")
   func causes() {
     var counters = DeliveryCounters()
-    (counters.acknowledged, counters.queueFull, counters.timedOut) = (1000, 1, 20)
-    (counters.refused, counters.unknown, counters.givenUp) = (300, 4000, 50000)
-    #expect(counters.lost == 54321)
+    (counters.acknowledged, counters.timedOut, counters.refused) = (1000, 20, 300)
+    (counters.unknown, counters.givenUp) = (4000, 50000)
+    #expect(counters.lost == 54320)
   }
 }

@@ -71,6 +71,7 @@ import Wire
     ("idpcontent", 15), ("basicplus", 30), ("icmp", 3), ("vlan", 0), ("mpls", 4), ("flowhash", 0),
     ("ntp", 6), ("ssdp", 33), ("netbios", 7), ("mqtt", 33), ("smtp", 76), ("quic", 58), ("flowstats", 176),
     ("qos", 47), ("rtt", 80), ("ssh", 34),
+    ("osquery", 7),
   ])
   func stateIsAsSmallAsItWas(selection: String, bytes: UInt32) throws {
     let slot = try StateLayout<BuiltInPlugins>([PluginSelection(selection)]).slots[0]
@@ -107,7 +108,7 @@ import Wire
       "pstats", "phists", "bstats", "nettisa", "idpcontent", "basicplus", "icmp", "vlan", "mpls", "flowhash",
       "ovpn", "wg", "ssadetector", "tls", "quic", "dns", "passivedns", "dnssd", "ntp", "ssdp", "netbios",
       "mqtt", "smtp",
-      "http", "rtsp", "sip",
+      "http", "rtsp", "sip", "osquery",
     ])
   func elementsAreTheReferences(plugin: String) throws {
     var finder = FieldFinder(name: plugin)

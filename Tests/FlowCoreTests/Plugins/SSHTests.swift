@@ -40,10 +40,10 @@ import Testing
 
   /// Both sides' bytes in segments of `size`; the server speaks first if told so.
   private func run(
-    _ client: [UInt8], _ server: [UInt8], size: Int = 1400, port: UInt16 = 7022, serverFirst: Bool = false,
-    hasHandshake: Bool = true
+    _ client: [UInt8], _ server: [UInt8], size: Int = 1400, port: UInt16 = 7022, clientPort: UInt16 = 40000,
+    serverFirst: Bool = false, hasHandshake: Bool = true
   ) throws -> Record {
-    var conversation = Conversation(.tcp, serverPort: port)
+    var conversation = Conversation(.tcp, clientPort: clientPort, serverPort: port)
     if hasHandshake { conversation.handshake() }
     for byClient in serverFirst ? [false, true] : [true, false] {
       let bytes = byClient ? client : server
@@ -103,6 +103,74 @@ import Testing
     #expect(record.text("martlet:sshHasshServer") == "0x")
   }
 
+  // MARK: Who is who
+
+  /// The same lists with the names that only a client and only a server has.
+  private static let tellingClient =
+    line(clientLine)
+    + exchange(
+      ["curve25519-sha256,ecdh-sha2-nistp256,ext-info-c,kex-strict-c-v00@openssh.com"]
+        + clientLists.dropFirst())
+  private static let tellingServer =
+    line(serverLine)
+    + exchange(["curve25519-sha256,kex-strict-s-v00@openssh.com"] + serverLists.dropFirst())
+  /// As above, with these names.
+  private static let tellingClientHash = "0x3c871df519629c58347ccbd738cecb55"
+  private static let tellingServerHash = "0x93418ee1bce34a2ff42baa896797af32"
+
+  /// The lists say who is who, whatever the ports and whoever is seen first.
+  @Test(arguments: [(UInt16(40000), UInt16(60022)), (20, 2222), (22, 40000), (40000, 22)])
+  func listsTellTheClient(clientPort: UInt16, port: UInt16) throws {
+    for serverFirst in [false, true] {
+      let record = try run(
+        Self.tellingClient, Self.tellingServer, size: 100, port: port, clientPort: clientPort,
+        serverFirst: serverFirst,
+        hasHandshake: false)
+      #expect(record.text("martlet:sshClientVersion") == Self.clientLine)
+      #expect(record.text("martlet:sshServerVersion") == Self.serverLine)
+      #expect(record.text("martlet:sshHassh") == Self.tellingClientHash)
+      #expect(record.text("martlet:sshHasshServer") == Self.tellingServerHash)
+    }
+  }
+
+  /// One direction alone, as where a probe sees only one way; and what the first list was taken for stays.
+  @Test func oneDirectionIsEnough() throws {
+    let client = try run(Self.tellingClient, [], port: 80, hasHandshake: false)
+    #expect(client.text("martlet:sshClientVersion") == Self.clientLine)
+    #expect(client.text("martlet:sshHassh") == Self.tellingClientHash)
+    let server = try run([], Self.tellingServer, port: 60022, hasHandshake: false)
+    #expect(server.text("martlet:sshServerVersion") == Self.serverLine)
+    #expect(server.text("martlet:sshHasshServer") == Self.tellingServerHash)
+    #expect(server.text("martlet:sshClientVersion").isEmpty)
+    // Without a telling name the lower port is the server's.
+    let plain = try run([], Self.server, port: 2222, hasHandshake: false)
+    #expect(plain.text("martlet:sshServerVersion") == Self.serverLine)
+    #expect(plain.text("martlet:sshHasshServer") == Self.serverHash)
+  }
+
+  /// SSH's port is the server's, also where the client's is lower, and where the server was seen first.
+  @Test func portIsTheServers() throws {
+    for serverFirst in [false, true] {
+      expectAll(
+        try run(
+          Self.client, Self.server, port: 22, clientPort: 20, serverFirst: serverFirst, hasHandshake: false))
+    }
+  }
+
+  /// The handshake was seen from the SYN-ACK on: the flow's source is the server.
+  @Test func whoAnsweredIsTheServer() throws {
+    for (client, server) in [(Self.client, Self.server), (Self.tellingClient, Self.tellingServer)] {
+      var conversation = Conversation(.tcp, clientPort: 40000, serverPort: 22)
+      conversation.server(flags: 0x12)
+      conversation.client(flags: 0x10)
+      conversation.server(server)
+      conversation.client(client)
+      let record = try #require(try conversation.run(plugins: ["ssh"]).first)
+      #expect(record.text("martlet:sshClientVersion") == Self.clientLine)
+      #expect(record.text("martlet:sshServerVersion") == Self.serverLine)
+    }
+  }
+
   // MARK: Identifications
 
   /// RFC 4253 section 4.2: a server may send other lines first.
@@ -110,11 +178,19 @@ import Testing
     let lines = Self.line("Authorised use only.") + Self.line("") + Self.line("SSh is served here")
     for size in [1, 1400] {
       expectAll(try run(Self.client, lines + Self.server, size: size, port: 22, serverFirst: true))
-      // On another port the client has to be known.
-      expectAll(try run(Self.client, lines + Self.server, size: size))
+      // On other ports, too, where the client is known, and where the server speaks first.
+      for serverFirst in [false, true] {
+        expectAll(try run(Self.client, lines + Self.server, size: size, serverFirst: serverFirst))
+      }
+      // One way, without a handshake: the side with lines is the server.
+      let alone = try run([], lines + Self.server, size: size, hasHandshake: false)
+      #expect(alone.text("martlet:sshServerVersion") == Self.serverLine)
     }
-    let unknown = try run(Self.client, lines + Self.server, serverFirst: true)
-    #expect(unknown["martlet:sshServerVersion"] == nil)
+    // What only may be lines is not followed far, nor what the servers of other protocols begin with.
+    for other in ["x\nx\nx\nx\nx\n", "220 files\r\n", "+OK mails\r\n", String(repeating: "x", count: 400)] {
+      let record = try run(Self.client, Self.line(other) + Self.server, size: 100, serverFirst: true)
+      #expect(record["martlet:sshServerVersion"] == nil, "\(other)")
+    }
     let many = (0...32).flatMap { _ in Self.line("x") }
     #expect(try run(Self.client, many + Self.server).text("martlet:sshServerVersion").isEmpty)
   }

@@ -45,11 +45,10 @@ public enum ParserInput {
     }
   }
 
-  /// What all hellos of a run have left behind.
-  private static let memory = TLS.FingerprintMemory()
-
-  /// A fingerprint is the same whatever hellos came before.
-  private static func compareFingerprints(_ hello: TLS.ClientHello, _ transport: TLS.Transport) -> String? {
+  /// A fingerprint is the same whatever hellos came before, of which `memory` has some.
+  private static func compareFingerprints(
+    _ hello: TLS.ClientHello, _ transport: TLS.Transport, _ memory: TLS.FingerprintMemory
+  ) -> String? {
     let empty = TLS.FingerprintMemory()
     defer { empty.free() }
     let first = (TLS.JA3.fingerprint(hello, empty), TLS.JA4.fingerprint(hello, transport: transport, empty))
@@ -66,14 +65,18 @@ public enum ParserInput {
   private static func parse(_ bytes: Bytes, _ parser: Parser, cut: Int) -> String? {
     switch parser {
     case .clientHello:
+      let memory = TLS.FingerprintMemory()
+      defer { memory.free() }
       for transport in [TLS.Transport.stream, .datagram, .quic] {
         guard let hello = try? TLS.ClientHello(bytes, transport: transport), hello.isFingerprinted else {
           continue
         }
-        if let text = compareFingerprints(hello, transport) { return text }
+        if let text = compareFingerprints(hello, transport, memory) { return text }
       }
     case .serverHello:
       if let hello = try? TLS.ServerHello(bytes), TLS.FingerprintLimit.allows(hello.extensions, others: 4) {
+        let memory = TLS.FingerprintMemory()
+        defer { memory.free() }
         _ = TLS.JA3.fingerprint(hello, memory)
       }
     case .certificate: _ = X509Certificate(bytes)

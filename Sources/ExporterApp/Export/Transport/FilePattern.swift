@@ -17,7 +17,7 @@ struct FilePattern: Equatable, Sendable {
   let fixedPath: String?
 
   /// The conversions that there may be: none makes a slash, a space in the C locale, or several lines.
-  static let conversions = "YmdHMSyjFRTsaAbBhpIZzuwVGgUWCe"
+  static let conversions = "YmdHMSyjFRTsaAbBhpIZzuwVGgUWC"
 
   /// Checks a path.
   init(_ path: String) throws(InvalidValue) {

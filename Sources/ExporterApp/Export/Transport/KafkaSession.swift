@@ -29,6 +29,8 @@ final class KafkaSession {
   private var backOff = BackOff()
   private var deliveries = DeliveryCounters()
   private var records: UInt64 = 0
+  /// Records that found no room in the queue.
+  private var queueFull: UInt64 = 0
   private var octets: UInt64 = 0
   private var errors: UInt64 = 0
   /// What is wrong now, else empty.
@@ -72,7 +74,8 @@ final class KafkaSession {
     var counters = OutputCounters()
     counters.records = records
     counters.sentRecords = deliveries.acknowledged
-    counters.lostRecords = deliveries.lost
+    counters.lostRecords = queueFull &+ deliveries.lost
+    counters.queueFull = queueFull
     counters.bytes = octets
     counters.errors = errors
     counters.deliveries = deliveries
@@ -89,7 +92,7 @@ final class KafkaSession {
         return
       case .queueFull:
         if makesRoom() { continue }
-        deliveries.queueFull &+= 1
+        queueFull &+= 1
       case .refused(let reason):
         note(reason)
         deliveries.refused &+= 1

@@ -56,9 +56,9 @@ struct OutputFile {
     kind = .regular
     descriptor = -1
     isStandardOutput = false
+    socketPath = nil
     others = []
     self.series = series
-    socketPath = nil
     try begin()
   }
 

@@ -1,4 +1,5 @@
-// IPFIX sessions over TCP, plain, compressed or under TLS (RFC 7011 section 10.4): a collector that may be slow or go away, a bounded queue.
+// IPFIX sessions over TCP, plain, compressed or under TLS (RFC 7011 section 10.4): a collector that may be slow or go away, and a
+// bounded queue.
 import Glibc
 import IPFIX
 import Wire

@@ -26,11 +26,15 @@ struct QUICConnection: BitwiseCopyable {
 
     var count: Int { min(Int(length), bytes.count) }
 
-    /// Whether the id is known, and has these bytes.
-    func isEqual(to other: Bytes) -> Bool {
+    /// Calls `body` with the id's bytes.
+    @inline(__always)
+    func withBytes<Result>(_ body: (Bytes) -> Result) -> Result {
       var copy = bytes
-      return isKnown && withUnsafeBytes(of: &copy) { Bytes($0).prefix(count).isEqual(to: other) }
+      return withUnsafeBytes(of: &copy) { body(Bytes($0).prefix(count)) }
     }
+
+    /// Whether the id is known, and has these bytes.
+    func isEqual(to other: Bytes) -> Bool { isKnown && withBytes { $0.isEqual(to: other) } }
 
     mutating func noteFirst(_ id: Bytes) {
       if !isKnown { self = ID(id) }
@@ -177,10 +181,12 @@ struct QUICConnection: BitwiseCopyable {
 
   // MARK: Packets
 
-  /// Takes note of a Retry: its token, and the id that the client goes on with.
+  /// Takes note of a Retry: its token, and the id that the client goes on with. A client follows the first one only (RFC 9000
+  /// section 17.2.5.2).
   mutating func noteRetry(_ long: QUIC.LongPacket) {
+    guard !retry.isKnown else { return }
     tokenLength = UInt64(clamping: long.tokenLength)
-    retry.noteFirst(long.source)
+    retry = ID(long.source)
   }
 
   mutating func noteZeroRTT() {

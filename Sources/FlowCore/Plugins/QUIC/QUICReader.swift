@@ -53,6 +53,7 @@ extension QUICPlugin {
       connection.noteSender(.client, packet)
     case .handshake: break
     case .retry:
+      guard worker.isGenuine(long, connection.originalServer) else { return }
       connection.noteRetry(long)
       connection.noteSender(.server, packet)
     case .versionNegotiation: connection.noteSender(.server, packet)
@@ -99,17 +100,22 @@ extension QUICPlugin {
     _ long: QUIC.LongPacket, _ packet: PacketView, _ connection: inout QUICConnection, _ state: inout State,
     _ worker: QUICWorker, _ blocks: inout FlowBlocks
   ) {
-    // The server's Retry changes the keys, when the client follows it.
+    let keys = QUICConnection.keys(.client, blocks.contents(state.connection.block))
+    // The server's Retry changes the keys when the client follows it: then they open its packet. Whoever sees the client's id
+    // can make a Retry, but not that.
     if connection.keyed.isKnown, connection.retry.isEqual(to: long.destination),
       !connection.keyed.isEqual(to: long.destination)
     {
-      connection.keyed = QUICConnection.ID(long.destination)
-      connection.clientKeyVersion = 0
-      connection.serverKeyVersion = 0
+      worker.deriveOwnKeys(long)
+      connection.attempts &+= 1
+      if let frames = worker.cipher.open(long, worker.ownKeys) {
+        takeOwnKeys(long, &connection, worker, into: keys)
+        if !connection.clientIsOver { noteHello(frames, long, &connection, &state, worker, &blocks) }
+        return
+      }
     }
     let isOurs = connection.isServer(long.destination)
     if connection.clientIsOver, isOurs || connection.other.isEqual(to: long.destination) { return }
-    let keys = QUICConnection.keys(.client, blocks.contents(state.connection.block))
     if connection.keyed.isKnown {
       if connection.clientKeyVersion != long.version {
         worker.derive(.client, connection.keyed, version: long.version, into: keys)
@@ -133,12 +139,20 @@ extension QUICPlugin {
     }
     connection.noteSender(.client, packet)
     connection.noteFirstInitial(long)
+    takeOwnKeys(long, &connection, worker, into: keys)
+    CryptoStream.clear(state.clientStream, blocks)
+    noteHello(frames, long, &connection, &state, worker, &blocks)
+  }
+
+  /// The keys of the packet's own id, which opened it, are the connection's from here on.
+  private static func takeOwnKeys(
+    _ long: QUIC.LongPacket, _ connection: inout QUICConnection, _ worker: QUICWorker,
+    into keys: MutableBytes
+  ) {
     connection.keyed = QUICConnection.ID(long.destination)
     connection.clientKeyVersion = long.version
     connection.serverKeyVersion = 0
     keys.copy(worker.ownKeys, to: 0)
-    CryptoStream.clear(state.clientStream, blocks)
-    noteHello(frames, long, &connection, &state, worker, &blocks)
   }
 
   private static func noteHello(

@@ -52,10 +52,12 @@ struct QUICWorker: BitwiseCopyable {
   // MARK: Keys
 
   func derive(_ side: QUIC.Side, _ id: QUICConnection.ID, version: UInt32, into keys: MutableBytes) {
-    var bytes = id.bytes
-    withUnsafeBytes(of: &bytes) {
-      QUIC.InitialKeys.derive(side, Bytes($0).prefix(id.count), version: version, into: keys)
-    }
+    id.withBytes { QUIC.InitialKeys.derive(side, $0, version: version, into: keys) }
+  }
+
+  /// Whether a Retry may be the server's: it is not where its tag is wrong for the id that the client chose.
+  func isGenuine(_ retry: QUIC.LongPacket, _ original: QUICConnection.ID) -> Bool {
+    !original.isKnown || original.withBytes { cipher.isGenuine(retry, to: $0) }
   }
 
   /// Makes `ownKeys` those of a client whose first packet this is.

@@ -125,20 +125,10 @@ struct CertificateSummary: BitwiseCopyable {
 }
 
 extension ScratchText {
-  /// Adds a name, cut to `limit` bytes; of characters of two bytes those that are ASCII, `?` for others. Returns how many bytes
-  /// it has.
-  fileprivate mutating func append(_ name: X509Certificate.Name, limit: Int) -> UInt8 {
+  /// Adds the characters of a name that fit whole in `limit` bytes; returns how many bytes they have.
+  fileprivate mutating func append(_ name: DirectoryString, limit: Int) -> UInt8 {
     let before = count
-    if name.isWide {
-      var index = 0
-      while index &+ 1 < name.bytes.count, count &- before < limit {
-        let character = name.bytes.load(UInt16.self, at: index)
-        append(character < 0x80 ? UInt8(truncatingIfNeeded: character) : UInt8(ascii: "?"))
-        index &+= 2
-      }
-    } else {
-      append(name.bytes.prefix(limit))
-    }
+    name.write(to: &self, limit: limit)
     return UInt8(truncatingIfNeeded: count &- before)
   }
 }

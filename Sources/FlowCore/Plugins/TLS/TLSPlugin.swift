@@ -56,6 +56,7 @@ struct TLSPlugin: FlowPlugin {
   init(options: borrowing PluginOptions) { readsCertificates = options.flag("certificates") }
 
   static let readsStreams = true
+  static let streamClaim = StreamClaim.connection
 
   func makeWorkerContext() -> TLS.FingerprintMemory { TLS.FingerprintMemory() }
   func freeWorkerContext(_ context: TLS.FingerprintMemory) { context.free() }
@@ -98,12 +99,15 @@ struct TLSPlugin: FlowPlugin {
     case .incomplete: if !wasCollecting { extend(&state, by: TLSPlugin.helloLimit) }
     case .nothing: break
     }
-    if readsCertificates, let message, message.type == TLS.HandshakeType.serverHello {
-      beginCertificate(&state, message, stream, at: reader.start, &flow)
+    let isFirst = state.payloads == 0
+    let couldBegin = state.certificate == .none
+    var isDone = conclude(&state, message, .stream, isForward: stream.isForward, &flow).contains(.done)
+    if readsCertificates, couldBegin, state.isReadingCertificate {
+      isDone = beginCertificate(&state, stream, at: reader.start, &flow)
     }
-    if conclude(&state, message, .stream, isForward: stream.isForward, &flow).contains(.done) { return .done }
+    if isDone { return .done }
     if case .incomplete = outcome { return .incomplete() }
-    return .all
+    return isFirst && message != nil ? .all.claiming : .all
   }
 
   // MARK: Certificates
@@ -117,20 +121,21 @@ struct TLSPlugin: FlowPlugin {
     }
   }
 
-  /// The first ServerHello of a version that sends certificates in clear is where reading begins.
+  /// Whether the server's certificate follows its hello in clear.
+  private func isFollowedByCertificate(_ hello: TLS.ServerHello) -> Bool {
+    hello.version >= TLS.Version.ssl3 && hello.version < TLS.Version.tls13
+  }
+
+  /// Reads on behind the ServerHello, which lies at `start`; true where no more is wanted of the flow.
   @inline(never)
   private func beginCertificate(
-    _ state: inout State, _ message: TLS.HelloMessage, _ stream: StreamBytes, at start: Int,
-    _ flow: inout FlowContext<Self>
-  ) {
-    guard state.certificate == .none, let hello = try? TLS.ServerHello(message.body),
-      hello.version >= TLS.Version.ssl3, hello.version < TLS.Version.tls13
-    else { return }
-    state.certificate = stream.isForward ? .inForward : .inReverse
+    _ state: inout State, _ stream: StreamBytes, at start: Int, _ flow: inout FlowContext<Self>
+  ) -> Bool {
     extend(&state, by: TLSPlugin.helloLimit)
     var reader = CertificateReader()
     if !reader.take(stream.bytes.dropFirst(start), &flow.blocks) { state.certificate = .over }
     flow.trailing.store(reader, at: 0)
+    return state.certificate == .over && state.hasClientHello
   }
 
   @inline(never)
@@ -207,6 +212,11 @@ struct TLSPlugin: FlowPlugin {
       state.serverHellos &+= 1
       guard summary.note(hello, memory, &state.summary, &blocks) else { return }
       state.hasServerHello = true
+      if readsCertificates, case .stream = transport, state.certificate == .none,
+        isFollowedByCertificate(hello)
+      {
+        state.certificate = isForward ? .inForward : .inReverse
+      }
     }
     blocks.contents(state.summary.block).store(summary, at: 0)
     state.summary.length = summary.end

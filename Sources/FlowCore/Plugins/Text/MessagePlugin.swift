@@ -67,6 +67,7 @@ protocol MessagePlugin: FlowPlugin where State: MessageState, WorkerContext == H
 
 extension MessagePlugin {
   static var readsStreams: Bool { true }
+  static var streamClaim: StreamClaim { .dialogue }
 
   func makeWorkerContext() -> Handover { Handover() }
 
@@ -93,6 +94,7 @@ extension MessagePlugin {
       begin(&dialogue, isForward: stream.isForward, flow)
       state.dialogue = dialogue
     }
+    let hadMessage = dialogue.hasMessage
     var reader = stream.isForward ? dialogue.forward : dialogue.reverse
     if stream.isAfterGap { reader.restart(isLost: true) }
     let reading = readOn(&reader, stream.bytes, &state, &flow)
@@ -104,7 +106,7 @@ extension MessagePlugin {
       let other = stream.isForward ? dialogue.reverse : dialogue.forward
       flow.worker = Handover(reader: other, key: flow.record.pointee.key, isPending: true)
     }
-    return reading
+    return !hadMessage && dialogue.hasMessage && dialogue.misses == 0 ? reading.claiming : reading
   }
 
   /// A record's first bytes: the other direction may be in the midst of a message.

@@ -49,8 +49,19 @@ private func chunk(_ numbers: Range<UInt64>, run: UInt64 = 1, padding: Int = 40)
 }
 
 /// Opens the log in a directory that nobody else has.
-private func log(_ directory: TemporaryDirectory, limit: Int = 1 << 20, run: UInt64 = 1) throws -> SpoolLog {
+private func openLog(_ directory: TemporaryDirectory, limit: Int = 1 << 20, run: UInt64 = 1) throws
+  -> SpoolLog
+{
   SpoolLog(try SpoolDirectory(directory.path, name: "c"), limit: limit, run: run)
+}
+
+/// Writes a chunk from unit `unit` on: what became of it, and the unit that is to be written next.
+private func write(
+  _ chunk: SpoolChunk, from unit: Int = 0, to log: inout SpoolLog
+) -> (outcome: SpoolLog.Outcome, unit: Int) {
+  var unit = unit
+  let outcome = log.append(chunk, from: &unit)
+  return (outcome, unit)
 }
 
 /// The numbers of all messages from `number` on that can be read.
@@ -86,26 +97,31 @@ private func numbers(_ log: borrowing SpoolLog, from number: UInt64 = 0) -> [UIn
   func roundTrip() throws {
     let directory = TemporaryDirectory()
     do {
-      var log = try log(directory)
-      var unit = 0
-      #expect(log.append(chunk(0..<50), from: &unit) == .done && unit == 50)
-      unit = 0
-      #expect(log.append(chunk(50..<60), from: &unit) == .done)
-      #expect(log.end == SpoolPosition(message: 60, record: 180))
-      for start in 0...60 as ClosedRange<UInt64> { #expect(numbers(log, from: start) == Array(start..<60)) }
+      var log = try openLog(directory)
+      let first = write(chunk(0..<50), to: &log)
+      #expect(first.outcome == .done && first.unit == 50)
+      let second = write(chunk(50..<60), to: &log)
+      #expect(second.outcome == .done && second.unit == 10)
+      let end = log.end
+      #expect(end == SpoolPosition(message: 60, record: 180))
+      for start in 0...60 as ClosedRange<UInt64> {
+        let found = numbers(log, from: start)
+        #expect(found == Array(start..<60))
+      }
     }
-    let log = try log(directory, run: 2)
-    #expect(log.end == SpoolPosition(message: 60, record: 180) && log.first == SpoolPosition())
-    #expect(numbers(log) == Array(0..<60))
+    let log = try openLog(directory, run: 2)
+    let (first, end, found) = (log.first, log.end, numbers(log))
+    #expect(end == SpoolPosition(message: 60, record: 180) && first == SpoolPosition())
+    #expect(found == Array(0..<60))
   }
 
   @Test("a segment that is torn off at any octet gives the messages before")
   func torn() throws {
     let directory = TemporaryDirectory()
     do {
-      var log = try log(directory)
-      var unit = 0
-      #expect(log.append(chunk(0..<5), from: &unit) == .done)
+      var log = try openLog(directory)
+      let written = write(chunk(0..<5), to: &log)
+      #expect(written.outcome == .done && written.unit == 5)
     }
     let path = try #require(directory.segments().first)
     let whole = try #require(FileManager.default.contents(atPath: path))
@@ -113,10 +129,11 @@ private func numbers(_ log: borrowing SpoolLog, from number: UInt64 = 0) -> [UIn
     #expect(whole.count == SegmentHeader.fixedLength + 5 * frame)
     for length in 0...whole.count {
       try whole.prefix(length).write(to: URL(fileURLWithPath: path))
-      let log = try log(directory)
+      let log = try openLog(directory)
       let count = max(0, length - SegmentHeader.fixedLength) / frame
-      #expect(numbers(log) == Array(0..<UInt64(count)))
-      #expect(log.end.message == UInt64(count))
+      let (found, end) = (numbers(log), log.end)
+      #expect(found == Array(0..<UInt64(count)))
+      #expect(end.message == UInt64(count))
       // One without a whole header is put aside.
       try? FileManager.default.removeItem(atPath: path + ".damaged")
     }
@@ -126,9 +143,9 @@ private func numbers(_ log: borrowing SpoolLog, from number: UInt64 = 0) -> [UIn
   func changed() throws {
     let directory = TemporaryDirectory()
     do {
-      var log = try log(directory)
-      var unit = 0
-      #expect(log.append(chunk(0..<5), from: &unit) == .done)
+      var log = try openLog(directory)
+      let written = write(chunk(0..<5), to: &log)
+      #expect(written.outcome == .done && written.unit == 5)
     }
     let path = try #require(directory.segments().first)
     let whole = try #require(FileManager.default.contents(atPath: path))
@@ -138,7 +155,7 @@ private func numbers(_ log: borrowing SpoolLog, from number: UInt64 = 0) -> [UIn
       damaged[octet] ^= 0x10
       try damaged.write(to: URL(fileURLWithPath: path))
       let hit = UInt64((octet - SegmentHeader.fixedLength) / frame)
-      let log = try log(directory)
+      let log = try openLog(directory)
       let found = numbers(log)
       let isLength = (octet - SegmentHeader.fixedLength) % frame < 4
       if isLength {
@@ -152,38 +169,39 @@ private func numbers(_ log: borrowing SpoolLog, from number: UInt64 = 0) -> [UIn
   @Test("the bound holds, segments are rotated, and what is delivered makes room")
   func bounded() throws {
     let directory = TemporaryDirectory()
-    var log = try log(directory, limit: 1 << 16)
-    var unit = 0
+    var log = try openLog(directory, limit: 1 << 16)
     let all = chunk(0..<200, padding: 1000)
-    #expect(log.append(all, from: &unit) == .full)
-    let first = unit
-    #expect(first > 50 && log.octets <= 1 << 16)
+    var written = write(all, to: &log)
+    let first = written.unit
+    var (found, octets) = (numbers(log), log.octets)
+    #expect(written.outcome == .full && first > 50 && octets <= 1 << 16)
     #expect(directory.segments().count > 4)
-    #expect(numbers(log) == Array(0..<UInt64(first)))
+    #expect(found == Array(0..<UInt64(first)))
     log.remove(below: UInt64(first / 2))
-    #expect(log.append(all, from: &unit) == .full)
-    #expect(unit > first && log.octets <= 1 << 16)
-    #expect(numbers(log, from: UInt64(first / 2)) == Array(UInt64(first / 2)..<UInt64(unit)))
+    written = write(all, from: first, to: &log)
+    let unit = written.unit
+    (found, octets) = (numbers(log, from: UInt64(first / 2)), log.octets)
+    #expect(written.outcome == .full && unit > first && octets <= 1 << 16)
+    #expect(found == Array(UInt64(first / 2)..<UInt64(unit)))
     log.remove(below: UInt64(unit))
-    #expect(directory.segments().isEmpty && log.octets == 0)
-    #expect(log.append(all, from: &unit) == .full || unit == 200)
+    octets = log.octets
+    #expect(directory.segments().isEmpty && octets == 0)
+    written = write(all, from: unit, to: &log)
+    #expect(written.unit > unit)
   }
 
   @Test("a gap in the numbers begins a segment, and each run has its own")
   func gap() throws {
     let directory = TemporaryDirectory()
     do {
-      var log = try log(directory, run: 7)
-      var unit = 0
-      #expect(log.append(chunk(0..<5, run: 7), from: &unit) == .done)
-      unit = 0
-      #expect(log.append(chunk(9..<12, run: 7), from: &unit) == .done)
+      var log = try openLog(directory, run: 7)
+      _ = write(chunk(0..<5, run: 7), to: &log)
+      _ = write(chunk(9..<12, run: 7), to: &log)
       #expect(directory.segments().count == 2)
     }
-    var log = try log(directory, run: 8)
+    var log = try openLog(directory, run: 8)
     log.begin(at: log.end)
-    var unit = 0
-    #expect(log.append(chunk(12..<14, run: 8), from: &unit) == .done)
+    _ = write(chunk(12..<14, run: 8), to: &log)
     var reader = SpoolReader()
     reader.seek(3)
     var runs: [UInt64] = []

@@ -176,9 +176,8 @@ import Testing
   private static let retryID: [UInt8] = [0xE1, 0xE2, 0xE3, 0xE4, 0xE5]
 
   /// A Retry with a token of 40 bytes.
-  private static let retry = TLSBuilder.join(
-    [0xF0, 0, 0, 0, 1], TLSBuilder.field8(clientID), TLSBuilder.field8(retryID),
-    [UInt8](repeating: 5, count: 40 + 16))
+  private static let retry = InitialSealer.retry(
+    to: clientID, from: retryID, token: [UInt8](repeating: 5, count: 40), original: id)
 
   /// Also where the first packet had half a hello only.
   @Test(arguments: [false, true])
@@ -201,6 +200,46 @@ import Testing
     #expect(record.number("cesnet:quicMultiplexed") == 0)
     #expect(record["cesnet:quicPackets"] == .numbers([0x81, 0x88, 0x81, 0x81]))
     #expect(record.number("martlet:quicTlsCipherSuite") == 0x1302)
+  }
+
+  /// Somebody else's Retry, with the id that the server has anyway; also one who has seen the client's id, and can make the tag.
+  @Test(arguments: [false, true])
+  func aForgedRetryLosesNothing(hasTag: Bool) throws {
+    var (client, server) = (Self.client(), Self.server())
+    var conversation = Conversation(.udp)
+    conversation.client(client.seal(Self.crypto(Array(Self.hello.prefix(700)))))
+    var forged = InitialSealer.retry(
+      to: Self.clientID, from: Self.serverID, token: [1, 2, 3], original: Self.id)
+    if !hasTag { forged[forged.count - 1] ^= 1 }
+    conversation.server(forged)
+    conversation.server(server.seal([2, 0, 0, 0, 0]))
+    client.destination = Self.serverID
+    conversation.client(client.seal(InitialSealer.crypto(Array(Self.hello.dropFirst(700)), at: 700)))
+    conversation.server(server.seal(Self.crypto(Self.answer)))
+    let record = try #require(try run(conversation).first)
+    #expect(record.text("cesnet:quicSNI") == "www.example.org")
+    #expect(record.number("martlet:quicTlsCipherSuite") == 0x1302)
+    #expect(record.text("cesnet:quicOSCID") == "0x808182838485868788898a8b")
+    #expect(record.text("cesnet:quicSCID") == "0x51525354")
+    #expect(record.text("cesnet:quicRetrySCID") == (hasTag ? "0x51525354" : "0x"))
+    #expect(record.number("cesnet:quicTokenLength") == 0)
+    // It is listed: that is what was seen.
+    #expect(record["cesnet:quicPackets"] == .numbers([0x81, 0x88, 0x81, 0x81, 0x81]))
+  }
+
+  /// The first Retry counts, as for the client.
+  @Test func aSecondRetryIsNotFollowed() throws {
+    var client = Self.client()
+    var conversation = Conversation(.udp)
+    conversation.client(client.seal(Self.crypto(Self.hello)))
+    conversation.server(Self.retry)
+    conversation.server(InitialSealer.retry(to: Self.clientID, from: [9, 9], token: [1], original: Self.id))
+    (client.destination, client.keyed) = (Self.retryID, Self.retryID)
+    conversation.client(client.seal(Self.crypto(Self.hello)))
+    let record = try #require(try run(conversation).first)
+    #expect(record.text("cesnet:quicRetrySCID") == "0xe1e2e3e4e5")
+    #expect(record.number("cesnet:quicTokenLength") == 40)
+    #expect(record.number("cesnet:quicMultiplexed") == 0)
   }
 
   @Test func negotiationEndsTheRecord() throws {
@@ -367,6 +406,30 @@ import Testing
       }
       _ = try run(conversation)
     }
+  }
+
+  /// A few bytes far behind the start: memory is taken for what came, not for what may come between.
+  @Test func aFarOffsetTakesNoMemory() throws {
+    func flows(_ count: Int, offset: Int) throws -> UInt64 {
+      var frames: [CapturedFrame] = []
+      for port in 0..<count {
+        var conversation = Conversation(.udp, clientPort: UInt16(2000 + port))
+        var client = Self.client()
+        for step in 0..<3 {
+          conversation.client(client.seal(InitialSealer.crypto([1, 2, 3, 4], at: offset + 10 * step)))
+        }
+        frames += conversation.frames
+      }
+      let run = try Capture(frames: frames).run(plugins: ["quic"], configuration: .small)
+      #expect(run.records.count == count)
+      #expect(run.records.allSatisfy { $0.number("cesnet:quicCHParsed") == 0 })
+      return run.counters.slabFull
+    }
+    // The slab has 1 MiB: for each flow 512 bytes for its connection, and 2 KiB for the start of a stream; 8 KiB for its
+    // whole would be too much for 200.
+    #expect(try flows(200, offset: 7000) == 0)
+    #expect(try flows(200, offset: 1) == 0)
+    #expect(try flows(200, offset: 1 << 24) == 0)
   }
 
   /// The 33rd packet that might be opened is not, nor the fifth of a datagram.

@@ -89,6 +89,50 @@ import Wire
     }
   }
 
+  /// RFC 9001 and RFC 9369, A.4; drafts 29 and 27 of what became RFC 9001, A.4; all for the same connection.
+  @Test func retriesHaveTheirTags() throws {
+    let cipher = try #require(QUIC.InitialCipher())
+    defer { cipher.free() }
+    func isGenuine(_ packet: [UInt8], captured: Int? = nil, _ connection: [UInt8] = QUICVectors.connection)
+      -> Bool
+    {
+      packet.withUnsafeBytes { packet in
+        connection.withUnsafeBytes { connection in
+          var reader = QUIC.DatagramReader(
+            Bytes(packet).prefix(captured ?? packet.count), length: packet.count)
+          return reader.next().map { cipher.isGenuine($0, to: Bytes(connection)) } ?? false
+        }
+      }
+    }
+    let draft29 = QUICVectors.bytes(
+      "ffff00001d0008f067a5502a4262b5746f6b656ed16926d81f6f9ca2953a8aa4575e1e49")
+    let draft27 = QUICVectors.bytes(
+      "ffff00001b0008f067a5502a4262b5746f6b656ea523cb5ba524695f6569f293a1359d8e")
+    for packet in [QUICVectors.retry, QUICVectors.retry2, draft29, draft27] {
+      #expect(isGenuine(packet))
+      #expect(!isGenuine(packet, [1, 2, 3]))
+      #expect(!isGenuine(packet, []))
+      // Every byte is part of it, but for those that make it another packet: type, version, lengths of ids.
+      for offset in 7..<packet.count {
+        var changed = packet
+        changed[offset] ^= 0x10
+        #expect(!isGenuine(changed), "byte \(offset)")
+      }
+      // What was not captured whole may be genuine, as what has no tag.
+      #expect(isGenuine(packet, captured: packet.count - 1, [1, 2, 3]))
+    }
+    // Of version 1 under the number of another: not with its key. Draft 24 has none.
+    var other = QUICVectors.retry
+    for version: [UInt8] in [
+      [0xFF, 0, 0, 0x1D], [0xFF, 0, 0, 0x1B], [0x54, 0x30, 0x35, 0x31], [0x54, 0x30, 0x35, 0x30],
+    ] {
+      other.replaceSubrange(1..<5, with: version)
+      #expect(!isGenuine(other))
+    }
+    other.replaceSubrange(1..<5, with: [0xFF, 0, 0, 0x18])
+    #expect(isGenuine(other))
+  }
+
   @Test func headersAreRead() throws {
     for (bytes, version) in [(QUICVectors.retry, UInt32(1)), (QUICVectors.retry2, 0x6B33_43CF)] {
       bytes.withUnsafeBytes { bytes in
@@ -153,8 +197,19 @@ import Wire
     #expect(frames("02 05 00 ffffffffffffffff 02 01 01 0600 01 aa") == [])
     #expect(frames("06 ffffffffffffffff 01 aa") == [[255, 0xAA]])
     #expect(frames("06 00 ffffffffffffffff aa") == [])
-    // Google's CRYPTO.
     #expect(frames("0800 01 aa") == [])
-    #expect(frames("0800 01 aa", version: 0x5430_3531) == [[0, 0xAA]])
+    // Google's: PING and PADDING; acknowledgements as QUICHE's tests have them, of one block and of five; with three times; in
+    // all lengths of numbers; CONNECTION_CLOSE.
+    for before in [
+      "", "07 000000", "45 1234 0000 1234 00", "65 1234 0000 04 0001 01 0eaf ff 0000 91 01ea 05 0004 00",
+      "40 12 0000 12 03 01 32103254 02 3210 03 3210", "4f 123456789abc 0000 123456789abc 00",
+      "5a 12345678 0000 12345678 00",
+      "02 00000011 0002 6869",
+    ] {
+      #expect(frames("\(before) 0800 01 aa", version: 0x5430_3531) == [[0, 0xAA]], "\(before)")
+    }
+    for before in ["06", "65 1234 0000 ff 0001", "45 1234 0000 1234 ff", "02 00000011 ffff", "01", "80"] {
+      #expect(frames("\(before) 0800 01 aa", version: 0x5430_3531) == [], "\(before)")
+    }
   }
 }

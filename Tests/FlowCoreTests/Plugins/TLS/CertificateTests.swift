@@ -180,12 +180,22 @@ import Wire
 
   // MARK: The certificate's own format
 
+  /// The bytes of a name in UTF-8, of which `limit` are wanted.
+  private static func text(_ name: DirectoryString, limit: Int = 160) -> [UInt8] {
+    var memory = [UInt8](repeating: 0, count: 200)
+    return memory.withUnsafeMutableBytes { memory in
+      var text = ScratchText(MutableBytes(memory.baseAddress!, count: memory.count))
+      name.write(to: &text, limit: limit)
+      return [UInt8](text.bytes.buffer)
+    }
+  }
+
   private func certificate(_ bytes: [UInt8]) -> (
     subject: [UInt8], type: X509Certificate.KeyType, bits: UInt16, after: UInt64
   )? {
     bytes.withUnsafeBytes { buffer in
       X509Certificate(Bytes(buffer)).map {
-        ([UInt8]($0.subject.bytes.buffer), $0.keyType, $0.keyBits, $0.notAfter)
+        (Self.text($0.subject), $0.keyType, $0.keyBits, $0.notAfter)
       }
     }
   }
@@ -208,11 +218,62 @@ import Wire
     }
   }
 
+  /// A certificate whose subject's common name is an element with this tag, and the subject in `limit` bytes.
+  private func subject(tag: UInt8, _ bytes: [UInt8], limit: Int = 160) throws -> [UInt8] {
+    func element(_ tag: UInt8, _ contents: [UInt8]) -> [UInt8] {
+      [tag] + (contents.count < 128 ? [UInt8(contents.count)] : [0x82] + TLSBuilder.word(contents.count))
+        + contents
+    }
+    let pair = element(0x30, element(6, [0x55, 4, 3]) + element(tag, bytes))
+    let signed = TLSBuilder.join(
+      element(2, [1]), element(0x30, []), element(0x30, []), element(0x30, []),
+      element(0x30, element(0x31, pair)), element(0x30, []))
+    let whole = element(0x30, element(0x30, signed))
+    return try whole.withUnsafeBytes { buffer in
+      Self.text(try #require(X509Certificate(Bytes(buffer))).subject, limit: limit)
+    }
+  }
+
+  private static let names: [(UInt8, [UInt8], String)] = [
+    // X.680: UTF8String, PrintableString, T61String, IA5String, UniversalString, BMPString.
+    (UInt8(0x0C), Array("Zürich 😀".utf8), "Zürich 😀"), (0x13, Array("Example".utf8), "Example"),
+    (0x14, [0x5A, 0xFC, 0x72], "Zür"), (0x16, Array("a@b".utf8), "a@b"),
+    (0x1C, [0, 0, 0, 0x5A, 0, 0, 0, 0xFC, 0, 1, 0xF6, 0], "Zü😀"),
+    (0x1E, [0, 0x5A, 0, 0xFC, 0x20, 0xAC], "Zü€"),
+    // Windows' pair of halves, a half alone, at the end too; half a character.
+    (0x1E, [0xD8, 0x3D, 0xDE, 0x00, 0, 0x41], "😀A"),
+    (0x1E, [0xDE, 0x00, 0xD8, 0x3D, 0, 0x41], "\u{FFFD}\u{FFFD}A"),
+    (0x1E, [0, 0x41, 0xD8, 0x3D], "A\u{FFFD}"), (0x1E, [0, 0x41, 0], "A\u{FFFD}"),
+    (0x1C, [0, 0x11, 0, 0, 0, 0, 0xD8, 0, 0, 0, 0, 0x41, 0, 0], "\u{FFFD}\u{FFFD}A\u{FFFD}"),
+    // RFC 3629: a byte too few, none to follow, too many of them, a half, beyond the last character.
+    (0x0C, [0x41, 0xC3], "A\u{FFFD}"), (0x0C, [0x80, 0xC3, 0x41], "\u{FFFD}\u{FFFD}A"),
+    (0x0C, [0xC0, 0x80], "\u{FFFD}\u{FFFD}"), (0x0C, [0xE0, 0x80, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}"),
+    (0x0C, [0xED, 0xA0, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}"),
+    (0x0C, [0xF4, 0x90, 0x80, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}"), (0x0C, [0xFF], "\u{FFFD}"),
+    (0x0C, [], ""), (0x1E, [], ""),
+  ]
+
+  @Test(arguments: names) func namesBecomeUTF8(tag: UInt8, bytes: [UInt8], text: String) throws {
+    #expect(String(decoding: try subject(tag: tag, bytes), as: UTF8.self) == text)
+  }
+
+  @Test func namesAreCutBetweenCharacters() throws {
+    let name = "aü€😀"
+    let kept = (0...11).map { limit in try? subject(tag: 0x0C, Array(name.utf8), limit: limit).count }
+    #expect(kept == [0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10])
+    let long = try subject(tag: 0x1E, (0..<200).flatMap { _ in [0x20, 0xAC] as [UInt8] })
+    #expect(String(decoding: long, as: UTF8.self) == String(repeating: "€", count: 53))
+  }
+
   @Test(arguments: [
     // RFC 5280 section 4.1.2.5: two digits are 1950 to 2049; 99991231235959Z is for ever. Seconds by `date -u +%s`.
     ("491231235959Z", UInt64(2_524_607_999)), ("500101000000Z", 0), ("700101000001Z", 1),
     ("000229120000Z", 951_825_600), ("99991231235959Z", 253_402_300_799), ("20240229000000Z", 1_709_164_800),
-    ("20241301000000Z", 0), ("2024022", 0), ("2024022900000xZ", 0), ("", 0),
+    ("20240230000000Z", 0), ("230229000000Z", 0), ("230228000000Z", 1_677_542_400), ("240431000000Z", 0),
+    ("240430000000Z", 1_714_435_200), ("21000229000000Z", 0), ("240831000000Z", 1_725_062_400),
+    ("240931000000Z", 0),
+    ("241231000000Z", 1_735_603_200), ("240700000000Z", 0), ("20241301000000Z", 0), ("2024022", 0),
+    ("2024022900000xZ", 0), ("", 0),
   ]) func datesAreRead(text: String, seconds: UInt64) throws {
     func element(_ tag: UInt8, _ contents: [UInt8]) -> [UInt8] {
       [tag] + (contents.count < 128 ? [UInt8(contents.count)] : [0x81, UInt8(contents.count)]) + contents

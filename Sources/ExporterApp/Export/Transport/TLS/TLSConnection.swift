@@ -23,6 +23,8 @@ final class TLSConnection: ByteConnection {
   private var wire = WireQueue(capacity: 1 << 17)
   private var backOff = BackOff()
   private var isFinishing = false
+  /// TLS has failed: an alert of the collector, or octets that are no records.
+  private var hasFailed = false
   /// The collector refused the connection without having shown that it took anything of it.
   private var isRefused = false
 
@@ -60,7 +62,7 @@ final class TLSConnection: ByteConnection {
       let event = tcp.advance(now)
       guard event == .opened else { return event }
       wire.restart()
-      (isFinishing, isRefused) = (false, false)
+      (isFinishing, hasFailed, isRefused) = (false, false, false)
       session = TLSSession(context, host: host)
       state = .handshaking(since: now.monotonic)
       return shakeHands(now, now.monotonic)
@@ -127,6 +129,7 @@ final class TLSConnection: ByteConnection {
     let end = takeIn(Self.smallPortion)
     switch session?.read() {
     case .failed(let reason):
+      hasFailed = true
       isRefused = session?.mayBeRefused ?? false
       _ = flush()
       return "\(host.text): \(reason)"
@@ -182,7 +185,8 @@ final class TLSConnection: ByteConnection {
     wire.plain(unacknowledged: isRefused ? Int.max / 2 : tcp.unacknowledged)
   }
 
-  var endedInOrder: Bool { tcp.endedInOrder }
+  // Who breaks off with an alert may have thrown away what his kernel acknowledged.
+  var endedInOrder: Bool { tcp.endedInOrder && !hasFailed }
 
   func finishSending() {
     guard !isFinishing else { return }
