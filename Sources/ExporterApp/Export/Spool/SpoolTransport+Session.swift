@@ -101,7 +101,7 @@ extension SpoolTransport {
     case .pending: return
     case .chunk(let chunk, _) where chunk.run != run:
       run = chunk.run
-      preamble = chunk.templates.withBytes { MessageQueue.numbered($0, 0) }
+      preamble = chunk.templates.withBytes { MessageQueue.unnumbered($0) }
     case .nothing, .chunk: preamble = announcement()
     }
     session = Session(run: run, announced: run == spool.run ? taken.message : 0)
@@ -135,13 +135,13 @@ extension SpoolTransport {
       var copy = OwnedBytes(copying: message)
       let length = MessageQueue.keepSets(of: &copy, 0, message.count) { !MessageQueue.isTemplateSet($0) }
       if length > 16 {
-        guard queue.append(copy.view(0, length), records: records) else { return false }
+        guard queue.append(copy.view(0, length), records: records, options: 0) else { return false }
         window.enqueue(octets: length, records: records, place: end, isSpooled: isSpooled)
       } else {
         window.skip(to: end)
       }
     } else {
-      guard queue.append(message, records: records) else { return false }
+      guard queue.append(message, records: records, options: 0) else { return false }
       window.enqueue(octets: message.count, records: records, place: end, isSpooled: isSpooled)
     }
     next = end
