@@ -23,7 +23,9 @@ struct CollectorChoice {
     for (place, name) in names.enumerated() { seeds[total: place] = Self.number(name) }
   }
 
-  private static func all(_ count: Int) -> UInt64 { count >= 64 ? .max : (1 << UInt64(count)) &- 1 }
+  private static func all(_ count: Int) -> UInt64 {
+    count >= 64 ? .max : (1 &<< UInt64(truncatingIfNeeded: count)) &- 1
+  }
 
   /// Notes whether a collector can be reached; true when that is new.
   mutating func note(_ place: Int, isReachable: Bool) -> Bool {

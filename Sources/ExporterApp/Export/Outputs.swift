@@ -202,22 +202,29 @@ final class Outputs {
         }
         index &+= 1
       }
-      for entry in entries {
-        guard let place = entry.place else { continue }
-        var taken = 0
-        index = 0
-        while index < length {
-          // Safe: there is room for a burst, and no more are taken than are there.
-          if places[total: index] == place {
-            share[taken] = records[start &+ index]
-            taken &+= 1
-          }
-          index &+= 1
-        }
-        if taken > 0 { entry.output.append(share, count: taken) }
-      }
+      for entry in entries { give(entry, records + start, places, count: length) }
       start &+= length
     }
+  }
+
+  /// Gives one collector those of at most a burst of records whose places are its own.
+  @inline(never)
+  private func give(
+    _ entry: Entry, _ records: UnsafePointer<UnsafeMutableRawPointer?>, _ places: InlineArray<64, Int>,
+    count: Int
+  ) {
+    guard let place = entry.place else { return }
+    var taken = 0
+    var index = 0
+    while index < count {
+      // Safe: the caller has `count` records, there is room for a burst, and no more are taken than are there.
+      if places[total: index] == place {
+        share[taken] = records[index]
+        taken &+= 1
+      }
+      index &+= 1
+    }
+    if taken > 0 { entry.output.append(share, count: taken) }
   }
 
   /// Looks which collectors can be reached, where it matters, and says who gets the records now.
@@ -263,9 +270,18 @@ final class Outputs {
     repeat {
       lastTick = 0
       tick()
-      guard entries.contains(where: { $0.place != nil && $0.output.reachability == .unknown }) else { return }
+      guard hasUnknownCollector else { return }
       usleep(1000)
     } while Clock.monotonic() < end && !Drain.isOver
+  }
+
+  @inline(never)
+  private var hasUnknownCollector: Bool {
+    var isUnknown = false
+    for entry in entries where entry.place != nil && entry.output.reachability == .unknown {
+      isUnknown = true
+    }
+    return isUnknown
   }
 
   /// Writes everything out and closes, within the bounds of `Drain`. Called once, last.
