@@ -345,6 +345,8 @@ class Session:
 
     def __init__(self):
         self.templates, self.records, self.sequence = {}, [], {}
+        #: Fields of the scope of each options template, and the options records, each with its scope: a tuple of elements.
+        self.scopes, self.options = {}, []
         self.messages = self.template_records = 0
         self.first_sequence = None
         self.lost = 0
@@ -360,7 +362,7 @@ class Session:
         if sequence != expected:
             self.lost += (sequence - expected) & 0xFFFFFFFF
         self.lengths.append(length)
-        before, offset = len(self.records), 16
+        before, offset = len(self.records) + len(self.options), 16
         while offset < length:
             if offset + 4 > length:
                 raise Malformed("set header does not fit")
@@ -375,11 +377,11 @@ class Session:
             elif kind >= 256:
                 if (domain, kind) not in self.templates:
                     raise Malformed(f"data set {kind} before its template")
-                self._data(self.templates[domain, kind], body)
+                self._data(domain, kind, body)
             else:
                 raise Malformed(f"set id {kind}")
             offset += size
-        self.sequence[domain] = (sequence + len(self.records) - before) & 0xFFFFFFFF
+        self.sequence[domain] = (sequence + len(self.records) + len(self.options) - before) & 0xFFFFFFFF
         self.messages += 1
 
     def _fields(self, body, offset, count):
@@ -412,12 +414,20 @@ class Session:
     def _options(self, domain, body):
         offset = 0
         while len(body) - offset >= 6:
-            kind, count, _scope = struct.unpack_from("!HHH", body, offset)
+            kind, count, scope = struct.unpack_from("!HHH", body, offset)
             if kind == 0:
                 break
-            self.templates[domain, kind], offset = self._fields(body, offset + 6, count)
+            if kind < 256 or not 0 < scope <= count:
+                raise Malformed(f"options template {kind} with {scope} of {count} fields as scope")
+            fields, offset = self._fields(body, offset + 6, count)
+            if self.templates.get((domain, kind), fields) != fields:
+                raise Malformed(f"options template {kind} changed")
+            self.templates[domain, kind], self.scopes[domain, kind] = fields, scope
+            self.template_records += 1
 
-    def _data(self, fields, body):
+    def _data(self, domain, kind, body):
+        fields = self.templates[domain, kind]
+        scope = self.scopes.get((domain, kind))
         least = sum(1 if size == 0xFFFF else size for _, _, size in fields)
         offset = 0
         while len(body) - offset >= least:
@@ -433,7 +443,10 @@ class Session:
                     raise Malformed("record does not fit its set")
                 record[enterprise, element] = body[offset:offset + size]
                 offset += size
-            self.records.append(record)
+            if scope is None:
+                self.records.append(record)
+            else:
+                self.options.append((tuple((enterprise, element) for enterprise, element, _ in fields[:scope]), record))
         if any(body[offset:]):
             raise Malformed("padding is not zero")
 
@@ -533,8 +546,9 @@ def free_port(kind=socket.SOCK_DGRAM):
         return probe.getsockname()[1]
 
 
-def nfdump(folder, send):
-    """What nfdump shows of the flows that `send(port)` has sent to nfcapd, which must not have complained."""
+def nfdump(folder, send, logs=None):
+    """What nfdump shows of the flows that `send(port)` has sent to nfcapd, which must not have complained; `logs` gets what it
+    said."""
     for attempt in range(5):
         port, place = free_port(), folder / f"nfcapd{attempt}"
         place.mkdir()
@@ -553,6 +567,8 @@ def nfdump(folder, send):
         if dropped == 0:
             break
     assert not re.search(r"(?i)malformed|corrupt|sequence failure.*[1-9]|unknown template", log), log
+    if logs is not None:
+        logs.append(log)
     files = [p for p in place.iterdir() if p.name.startswith("nfcapd.") and p.name[7:].isdigit()]
     assert len(files) == 1, list(place.iterdir())
     done = subprocess.run(["nfdump", "-r", files[0], "-o", "json"], capture_output=True, text=True, timeout=60,
@@ -561,11 +577,11 @@ def nfdump(folder, send):
     return json.loads(done.stdout)
 
 
-def nfacctd(folder, send, more, packets):
+def nfacctd(folder, send, more, packets, configuration=""):
     """What pmacct's nfacctd shows, a row for each of its aggregates, of the flows that `send(port)` has sent to it.
 
     `more` are primitives besides addresses, ports and the protocol; `packets` is how many the rows are to have in all, for
-    which they are waited.
+    which they are waited; `configuration` has more lines of its file.
     """
     table, port = folder / "flows.csv", free_port()
     settings, log = folder / "nfacctd.conf", folder / "nfacctd.log"
@@ -573,7 +589,7 @@ def nfacctd(folder, send, more, packets):
     settings.write_text(
         f"daemonize: false\nplugins: print[a]\nprint_output[a]: csv\nprint_refresh_time[a]: 2\nprint_output_file[a]: {table}\n"
         f"print_output_file_append[a]: true\naggregate[a]: src_host, dst_host, src_port, dst_port, proto, {more}\n"
-        f"nfacctd_ip: 127.0.0.1\nnfacctd_port: {port}\ntimestamps_utc: true\n")
+        f"nfacctd_ip: 127.0.0.1\nnfacctd_port: {port}\ntimestamps_utc: true\n{configuration}")
 
     # A flow of one packet from 192.0.2.1, with which one sees when it is ready.
     probe, frame = folder / "probe.pcap", bytes(12) + b"\x08\x00" + struct.pack(

@@ -82,7 +82,7 @@ def main():
             if stream in connections and not connections[stream].read():
                 stream.close()
                 del connections[stream]
-        if ending in ready:
+        if ending in ready and not select.select([listener], [], [], 0)[0]:
             for stream, connection in connections.items():
                 connection.read()
                 stream.close()

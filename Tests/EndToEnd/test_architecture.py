@@ -15,6 +15,7 @@ SOURCES = Path(__file__).resolve().parents[2] / "Sources"
 FLOORS = [
     ["Wire"],
     ["Kafka", "IPFIX/Elements"],
+    ["IPFIX/Options"],
     ["IPFIX/Messages"],
     ["Rendering"],
     ["FlowCore/Packet"],

@@ -98,11 +98,15 @@ public struct DecodedMessage: Sendable {
   public var observationDomain: UInt32
   /// Templates defined in this message, in order; withdrawals have no fields.
   public var templates: [Template] = []
-  /// Data records in order.
+  /// Options templates defined in this message, in order.
+  public var optionsTemplates: [Template] = []
+  /// Data records of templates in order.
   public var records: [DecodedRecord] = []
+  /// Data records of options templates in order; they count in the sequence, too.
+  public var options: [DecodedRecord] = []
   /// The identifiers of all sets in order.
   public var sets: [UInt16] = []
-  /// Data sets left out because their template is not known (options templates are not kept).
+  /// Data sets left out because their template is not known.
   public var unknownSets = 0
 }
 

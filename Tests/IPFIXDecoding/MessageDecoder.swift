@@ -4,7 +4,7 @@ import IPFIX
 /// Decodes IPFIX messages (RFC 7011) and files of them (RFC 5655), basicLists (RFC 6313) included.
 ///
 /// Any bytes are safe: every length is checked, and work and memory are linear in the input. Keeps the templates of each
-/// observation domain between messages; options templates and their records are passed over.
+/// observation domain between messages.
 public struct MessageDecoder: Sendable {
   private struct TemplateKey: Hashable {
     var observationDomain: UInt32
@@ -58,8 +58,8 @@ public struct MessageDecoder: Sendable {
       var set = try body.part(setLength - 4, "set")
       message.sets.append(identifier)
       switch identifier {
-      case 2: try decodeTemplates(&set, &message)
-      case 3: break
+      case 2: try decodeTemplates(&set, &message, areOptions: false)
+      case 3: try decodeTemplates(&set, &message, areOptions: true)
       case 256...: try decodeRecords(&set, identifier, &message)
       default: throw .malformed(what: "set id \(identifier) is reserved", offset: offset)
       }
@@ -67,9 +67,9 @@ public struct MessageDecoder: Sendable {
     return message
   }
 
-  private mutating func decodeTemplates(_ set: inout ByteReader, _ message: inout DecodedMessage)
-    throws(DecodeError)
-  {
+  private mutating func decodeTemplates(
+    _ set: inout ByteReader, _ message: inout DecodedMessage, areOptions: Bool
+  ) throws(DecodeError) {
     // Up to three octets may pad a set (RFC 7011 section 3.3.1).
     while set.remaining >= 4 {
       let offset = set.position
@@ -77,8 +77,10 @@ public struct MessageDecoder: Sendable {
       let count = Int(try set.unsigned16("field count"))
       let key = TemplateKey(observationDomain: message.observationDomain, identifier: template.identifier)
       if count == 0 {
-        if template.identifier == 2 {
-          templates = templates.filter { $0.key.observationDomain != message.observationDomain }
+        if template.identifier == (areOptions ? 3 : 2) {
+          templates = templates.filter {
+            $0.key.observationDomain != message.observationDomain || ($0.value.scopeCount > 0) != areOptions
+          }
         } else {
           templates[key] = nil
         }
@@ -88,6 +90,13 @@ public struct MessageDecoder: Sendable {
       guard template.identifier >= 256 else {
         throw .malformed(what: "template id \(template.identifier) is below 256", offset: offset)
       }
+      if areOptions {
+        template.scopeCount = Int(try set.unsigned16("scope field count"))
+        guard 1...count ~= template.scopeCount else {
+          throw .malformed(
+            what: "\(template.scopeCount) of \(count) fields are the scope", offset: offset + 4)
+        }
+      }
       for _ in 0..<count {
         let field = try Self.fieldSpecifier(&set)
         // Without this a message could name thousands of fields that take no room in its records.
@@ -95,7 +104,7 @@ public struct MessageDecoder: Sendable {
         template.fields.append(field)
       }
       templates[key] = template
-      message.templates.append(template)
+      if areOptions { message.optionsTemplates.append(template) } else { message.templates.append(template) }
     }
   }
 
@@ -127,7 +136,8 @@ public struct MessageDecoder: Sendable {
         let value = try value(of: field, element, &set, depth: 0)
         fields.append(DecodedField(specifier: field, element: element, value: value))
       }
-      message.records.append(DecodedRecord(template: identifier, fields: fields))
+      let record = DecodedRecord(template: identifier, fields: fields)
+      if template.scopeCount > 0 { message.options.append(record) } else { message.records.append(record) }
     }
   }
 

@@ -6,7 +6,7 @@ import Testing
 @testable import IPFIX
 
 @Suite struct DecoderTests {
-  @Test("RFC 7011 A.4.1 to A.4.4: options templates, padded, and their data records are passed over")
+  @Test("RFC 7011 A.4.1 to A.4.4: options templates, padded, and their data records")
   func optionsTemplates() throws {
     var decoder = MessageDecoder(model: Sample.model)
     // lineCardId 141 = 0x8D, exportedMessageTotalCount 41 = 0x29, exportedFlowRecordTotalCount 42 = 0x2A, the proprietary
@@ -19,8 +19,16 @@ import Testing
         // 1: 345 = 0x159 messages, 10201 = 0x27D9 records; 2: 690 = 0x2B2 and 20402 = 0x4FB2.
         + bytes("0104 0014 00000001 0159 27D9 00000002 02B2 4FB2"))
     #expect(message.sets == [3, 3, 3, 260])
-    #expect(message.unknownSets == 1)
-    #expect(message.records.isEmpty)
+    #expect(message.unknownSets == 0)
+    #expect(message.records.isEmpty && message.templates.isEmpty)
+    #expect(message.optionsTemplates.map(\.identifier) == [258, 259, 260])
+    #expect(message.optionsTemplates.allSatisfy { $0.scopeCount == 1 && $0.fields.count == 3 })
+    let values = message.options.map { [$0[123, 32473], $0[41], $0[42]] }
+    #expect(
+      values == [
+        [.octets([0, 0, 0, 1]), .octets([0x01, 0x59]), .octets([0x27, 0xD9])],
+        [.octets([0, 0, 0, 2]), .octets([0x02, 0xB2]), .octets([0x4F, 0xB2])],
+      ])
   }
 
   /// Template 256 of RFC 6313 9.1 (figure 11), and one data set for it.

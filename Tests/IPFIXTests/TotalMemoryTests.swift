@@ -141,9 +141,9 @@ private func faults(_ body: () -> Void) -> UInt64 {
   func batch() {
     let memory = block()
     var messages = GrowableList<MessageBatch.Message>()
-    messages.append(MessageBatch.Message(offset: 0, length: 8, records: 1))
-    messages.append(MessageBatch.Message(offset: 12, length: 8, records: 2))
-    messages.append(MessageBatch.Message(offset: .max, length: .max, records: 3))
+    messages.append(MessageBatch.Message(offset: 0, length: 8, records: 1, options: 0))
+    messages.append(MessageBatch.Message(offset: 12, length: 8, records: 2, options: 0))
+    messages.append(MessageBatch.Message(offset: .max, length: .max, records: 3, options: 0))
     let batch = MessageBatch(contents: memory.view(0, 16), messages: messages.elements)
     #expect(Array(batch[messages[0]].buffer) == Array(1...8))
     #expect(batch[messages[1]].count == 0)

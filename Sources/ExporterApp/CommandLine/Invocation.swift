@@ -29,6 +29,8 @@ enum Invocation {
       self = .answer(PluginList.text)
     } else if options.listExports {
       self = .answer(ExportList.text)
+    } else if let file = options.printElements {
+      self = .answer(file.text(options.values))
     } else if options.listCounters {
       self = .answer(CounterList.text)
     } else if let language = options.printSchema {

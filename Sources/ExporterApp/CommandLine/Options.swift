@@ -102,6 +102,12 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "UDP: templates are sent again after N messages, too; 0 for never (10000).", valueName: "N"),
+    transform: { try Bounded.parse($0, in: 0...Int(UInt32.max)) })
+  var templateRefreshMessages = Self.defaults.templateRefreshMessages
+
+  @Option(
+    help: ArgumentHelp(
       "Enterprise number of Martlet's own elements (the default is RFC 5612's, for documentation).",
       valueName: "N"),
     transform: OwnEnterprise.parse)
@@ -175,6 +181,12 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Print the elements of all plugins, or of those of --plugins, as a collector reads them.",
+      valueName: ElementFile.allCases.map(\.rawValue).joined(separator: "|")))
+  var printElements: ElementFile?
+
+  @Option(
+    help: ArgumentHelp(
       "Print a declaration of the JSON records with the plugins given: tables of ClickHouse, a StructType of Spark, or a JSON Schema.",
       valueName: SchemaLanguage.allCases.map(\.rawValue).joined(separator: "|")))
   var printSchema: SchemaLanguage?
@@ -218,6 +230,7 @@ extension Options {
     values.observationDomain = odid
     values.largestMessage = mtu
     values.templateRefresh = templateRefresh
+    values.templateRefreshMessages = templateRefreshMessages
     values.ownEnterpriseNumber = privateEnterpriseNumber
     values.timestamps = timestamps
     values.isUniflow = uniflow
@@ -241,6 +254,7 @@ extension Options {
 extension PluginPreset: ExpressibleByArgument {}
 extension ExportMode: ExpressibleByArgument {}
 extension SchemaLanguage: ExpressibleByArgument {}
+extension ElementFile: ExpressibleByArgument {}
 extension ClockChoice: ExpressibleByArgument {}
 extension CSVEscape: ExpressibleByArgument {}
 

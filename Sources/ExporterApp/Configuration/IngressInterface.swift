@@ -26,10 +26,14 @@ struct IngressInterface {
   }
 }
 
-/// A port and the number that its device has in the kernel, 0 where it has none.
+/// A port and the number that its device has in the kernel, 0 where it has none, with what collectors are told of it.
 struct PortInterface {
   var port: UInt16
   var index: UInt32
+  /// interfaceName: the device's.
+  var name = ""
+  /// interfaceDescription: what is behind it.
+  var description = ""
 }
 
 extension BuiltInSchema {

@@ -30,6 +30,8 @@ struct RunConfiguration: Sendable {
   var largestMessage = 1458
   /// UDP: after how long templates are sent again.
   var templateRefresh = Seconds(nanoseconds: 600_000_000_000)
+  /// UDP: after how many messages templates are sent again, whatever the time; 0 for never.
+  var templateRefreshMessages = 10_000
   /// The enterprise number of Martlet's own elements.
   var ownEnterpriseNumber = EnterpriseNumber.documentation
   /// Which flowStart and flowEnd elements IPFIX carries.

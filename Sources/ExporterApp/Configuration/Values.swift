@@ -27,6 +27,9 @@ struct Seconds: Equatable, Sendable {
 
   /// The span in seconds.
   var seconds: Double { Double(nanoseconds) / 1e9 }
+
+  /// The span in seconds, rounded up.
+  var wholeSeconds: UInt64 { nanoseconds / 1_000_000_000 &+ (nanoseconds % 1_000_000_000 == 0 ? 0 : 1) }
 }
 
 /// Whole numbers with bounds that the error names.

@@ -16,6 +16,14 @@ struct CounterSnapshot: Sendable {
     var counters = PortCounters()
   }
 
+  /// An RX queue of a port, by DPDK's numbers; offline the captures are queue 0 of port 0.
+  struct QueueEntry: Sendable {
+    var port: UInt16
+    var queue: UInt16
+    /// Packets that it gave.
+    var received: UInt64
+  }
+
   /// One `--export` as it was written.
   struct OutputEntry: Sendable {
     var name: String
@@ -33,6 +41,8 @@ struct CounterSnapshot: Sendable {
   var workers: [WorkerEntry] = []
   /// In the order of port numbers.
   var ports: [PortEntry] = []
+  /// In the order of the worker lcores that poll them.
+  var queues: [QueueEntry] = []
   /// In the order of lcore numbers.
   var exporters: [ExporterEntry] = []
   /// The names of the enabled plugins, by slot.

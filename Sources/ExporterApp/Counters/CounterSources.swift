@@ -72,6 +72,10 @@ struct OutputCounters: BitwiseCopyable, Sendable, Equatable {
   var templates: UInt64 = 0
   /// IPFIX messages longer than the configured length.
   var oversize: UInt64 = 0
+  /// IPFIX records of which fields were shortened because no message holds them whole.
+  var shortened: UInt64 = 0
+  /// IPFIX options records written, repetitions included.
+  var options: UInt64 = 0
   /// Failed system calls, refused datagrams and lost connections.
   var errors: UInt64 = 0
   /// TLS connections that either side refused.

@@ -113,6 +113,12 @@ enum CounterTable {
     output("unacknowledged", .records, "sent, but not acknowledged when the connection ended, or refused") {
       $0.unacknowledged
     },
+    output(
+      "shortened", .records, "records too long for any message, whose longest fields were shortened"
+    ) { $0.shortened },
+    output(
+      "options", .records, "options records sent, which say what the stream is, repetitions included"
+    ) { $0.options },
   ]
 
   /// What became of records in Kafka, besides `queue full`. All but the first are among `export dropped`.

@@ -1,4 +1,5 @@
 // Which collector gets a flow where not every collector gets all: the first that is there, or one by the flow's number.
+import Wire
 
 /// Chooses among collectors by their places in the order given, at most 64.
 ///
@@ -7,7 +8,8 @@
 /// is back it gets the same ones again, also from another process, whatever the order of the options.
 struct CollectorChoice {
   /// A number for each collector, made of its name.
-  private let seeds: [UInt64]
+  private var seeds = InlineArray<64, UInt64>(repeating: 0)
+  private let count: Int
   /// The collectors that can be reached (bit = place).
   private(set) var reachable: UInt64
 
@@ -15,11 +17,15 @@ struct CollectorChoice {
 
   /// A choice among collectors with these names; all count as there until told otherwise.
   init(names: [String]) {
-    seeds = names.prefix(Self.mostCollectors).map(Self.number)
-    reachable = Self.all(seeds.count)
+    let names = names.prefix(Self.mostCollectors)
+    count = names.count
+    reachable = Self.all(names.count)
+    for (place, name) in names.enumerated() { seeds[total: place] = Self.number(name) }
   }
 
-  private static func all(_ count: Int) -> UInt64 { count >= 64 ? .max : (1 << UInt64(count)) &- 1 }
+  private static func all(_ count: Int) -> UInt64 {
+    count >= 64 ? .max : (1 &<< UInt64(truncatingIfNeeded: count)) &- 1
+  }
 
   /// Notes whether a collector can be reached; true when that is new.
   mutating func note(_ place: Int, isReachable: Bool) -> Bool {
@@ -30,7 +36,7 @@ struct CollectorChoice {
   }
 
   /// Those to choose from: where none can be reached all wait for their share.
-  private var candidates: UInt64 { reachable == 0 ? Self.all(seeds.count) : reachable }
+  private var candidates: UInt64 { reachable == 0 ? Self.all(count) : reachable }
 
   /// The first that can be reached.
   var first: Int { candidates.trailingZeroBitCount }
@@ -44,7 +50,7 @@ struct CollectorChoice {
     while rest != 0 {
       let place = rest.trailingZeroBitCount
       rest &= rest &- 1
-      let weight = Self.mixed(flow ^ seeds[place])
+      let weight = Self.mixed(flow ^ seeds[total: place])
       if weight > highest { (best, highest) = (place, weight) }
     }
     return best

@@ -6,6 +6,8 @@ enum ExportParameter: String, CaseIterable, Sendable {
   case source
   case interface
   case dscp
+  case options
+  case padding
   case compress
   case certificate
   case key
@@ -42,6 +44,14 @@ enum ExportParameter: String, CaseIterable, Sendable {
         "NAME", of: collectors, "the interface to send through, whatever the routes say (the route's)")
     case .dscp:
       Declaration("N|NAME", of: collectors, "Differentiated Services: 0 to 63, cs1, af11, ef, le … (0)")
+    case .options:
+      Declaration(
+        "on|off", of: collectors + [.ipfix],
+        "options records: names and types of elements, statistics, interfaces, timeouts (on)")
+    case .padding:
+      Declaration(
+        "on|off", of: [.udp],
+        "messages of one length, which leave many at a time, in more octets (on live, off with --pcap)")
     case .compress:
       Declaration(
         "lz4|zstd", of: [.tcp] + files,

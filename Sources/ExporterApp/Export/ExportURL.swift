@@ -45,6 +45,10 @@ struct ExportURL: Equatable, Sendable {
   let parameters: ExportParameters
   /// How a collector's socket is made, as the parameters say.
   let socket: SocketOptions
+  /// Whether IPFIX has options records.
+  let describesItself: Bool
+  /// Whether messages are padded to one length; nil for what is usual.
+  let padsMessages: Bool?
   /// Whom a TLS connection trusts; of use with `tls`.
   let tls: TLSSettings
   /// What becomes of messages on a TCP connection; nil: nothing.
@@ -85,6 +89,8 @@ struct ExportURL: Equatable, Sendable {
     case .text: destination = .file(.text, path: try Self.path(place, argument))
     }
     socket = try SocketOptions(parameters)
+    describesItself = try parameters.isOn(.options, default: true)
+    padsMessages = parameters[.padding] == nil ? nil : try parameters.isOn(.padding, default: true)
     tls = try TLSSettings(parameters)
     compression = scheme == .tcp ? try parameters.choice(.compress, of: Compression.self) : nil
     if case .file(_, let path) = destination {

@@ -7,26 +7,46 @@ import IPFIX
 /// Used by one thread at a time. Appending does no system call except when a batch of messages is full.
 final class IPFIXOutput: Output {
   private let schema: BuiltInSchema
+  private let description: ExportDescription?
   private var stream: MessageStream
   private let transport: any MessageTransport
   private var now: Moment
   /// When a message was last finished because of its age.
   private var lastFlush: UInt64
+  /// When statistics are due.
+  private var nextReport = UInt64.max
+  private var losses = ExportDescription.Losses()
   /// How long a message may wait to be filled, in nanoseconds. A worker may find an expired flow two thirds of a
   /// second late, and the record must be with the collector within one.
   private static let longestWait: UInt64 = 200_000_000
 
-  /// An output with its own message stream.
+  /// An output with its own message stream, which begins with what it says of itself.
   init(
     _ configuration: MessageStream.Configuration, schema: BuiltInSchema, transport: any MessageTransport,
-    now: Moment = .current
+    description: ExportDescription? = nil, now: Moment = .current
   ) {
     self.schema = schema
+    self.description = description
     stream = MessageStream(configuration)
     self.transport = transport
     self.now = now
     lastFlush = now.monotonic
     stream.tick(now: now.unixSeconds)
+    if let description {
+      stream.describe(.receiveQueue)
+      for element in schema.pluginElements() { stream.describe(element) }
+      for record in description.constants { stream.describe(record) }
+    }
+    report()
+    // nfcapd 1.7 takes options records in a message with flows for lost ones.
+    stream.flush()
+  }
+
+  /// Writes what was done so far into the stream.
+  private func report() {
+    guard let description else { return }
+    nextReport = now.monotonic &+ description.interval
+    description.reportStatistics(counters, &losses, now: now) { stream.report($0) }
   }
 
   /// Adds one record; see `MessageStream.append`.
@@ -54,18 +74,23 @@ final class IPFIXOutput: Output {
   func tick(now: Moment) {
     self.now = now
     stream.tick(now: now.unixSeconds)
+    if now.monotonic >= nextReport { report() }
     if now.monotonic &- lastFlush >= Self.longestWait {
       lastFlush = now.monotonic
       stream.flush()
     }
     deliver()
+    losses.note(counters.lostRecords, now: now)
     switch transport.tick(now: now, announcement: { stream.announcement() }) {
     case .none: break
     case .newSession:
       stream.flush()
       deliver()
       stream.reannounce()
+      report()
+      stream.flush()
     case .repeatTemplates: stream.repeatTemplates()
+    case .repeatDescriptions: stream.repeatDescriptions()
     }
   }
 
@@ -78,6 +103,14 @@ final class IPFIXOutput: Output {
   func close() {
     stream.flush()
     deliver()
+    if description != nil {
+      // The last statistics say what became of everything before them.
+      transport.settle { stream.announcement() }
+      stream.reportFlowKeys()
+      report()
+      stream.flush()
+      deliver()
+    }
     transport.close { stream.announcement() }
   }
 
@@ -92,6 +125,8 @@ final class IPFIXOutput: Output {
     counters.lostRecords &+= made.dropped
     counters.templates = made.templates
     counters.oversize = made.oversize
+    counters.shortened = made.shortened
+    counters.options = made.options
     return counters
   }
 }

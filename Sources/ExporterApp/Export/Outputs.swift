@@ -55,10 +55,12 @@ final class Outputs {
   ///
   /// - Parameters:
   ///   - exporter: the number of the export lcore, from 0; each has an observation domain and spools of its own.
+  ///   - description: what IPFIX outputs say of themselves.
   ///   - live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
   /// - Throws: a file or a spool that cannot be made.
   init(
-    _ plan: OutputPlan, exporter: Int, _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool
+    _ plan: OutputPlan, exporter: Int, _ settings: RunConfiguration, schema: BuiltInSchema,
+    description: ExportDescription, live: Bool
   ) throws(Failure) {
     var settings = settings
     settings.observationDomain &+= UInt32(exporter)
@@ -68,8 +70,8 @@ final class Outputs {
       let planned = plan.entries[index]
       do {
         let output = try Self.open(
-          planned.url, others: plan.otherFiles(than: index), settings, schema: schema, live: live,
-          number: exporter)
+          planned.url, others: plan.otherFiles(than: index), settings, schema: schema,
+          description: description, live: live, number: exporter)
         let isShared = settings.exportMode != .mirror && planned.url.isCollector
         entries.append(Entry(planned.argument, output, place: isShared ? collectors.count : nil))
         if isShared { collectors.append(planned.argument) }
@@ -106,13 +108,18 @@ final class Outputs {
   }
 
   private static func open(
-    _ url: ExportURL, others: [FileIdentity], _ settings: RunConfiguration, schema: BuiltInSchema, live: Bool,
-    number: Int
+    _ url: ExportURL, others: [FileIdentity], _ settings: RunConfiguration, schema: BuiltInSchema,
+    description: ExportDescription, live: Bool, number: Int
   ) throws(ExportError) -> any Output {
+    // A spool numbers records of several runs anew, and knows those of flows only.
+    let isSpooled = settings.spool != nil && url.spoolName(number) != nil
+    let describesItself = url.describesItself && !isSpooled
+    let description = describesItself ? description : nil
     var configuration = MessageStream.Configuration()
     configuration.observationDomain = settings.observationDomain
     configuration.maximumLength = settings.largestMessage
     configuration.martletEnterpriseNumber = settings.ownEnterpriseNumber
+    configuration.flowKeys = describesItself ? BuiltInSchema.flowKeys : []
     let policy: OverloadPolicy = live ? .drop : .wait(seconds: 30)
     // A disk that is full offline is waited for as long as the end may take, too.
     let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: settings.drainTimeout.seconds)
@@ -129,26 +136,30 @@ final class Outputs {
     switch url.destination {
     case .udp(let host, let port):
       configuration.largestLength = 65507
-      configuration.padsMessages = live
+      configuration.padsMessages = url.padsMessages ?? live
       configuration.templateRefresh = UInt32(clamping: settings.templateRefresh.nanoseconds / 1_000_000_000)
+      configuration.templateRefreshMessages =
+        settings.templateRefreshMessages == 0 ? nil : UInt64(clamping: settings.templateRefreshMessages)
       return IPFIXOutput(
         configuration, schema: schema,
-        transport: UDPTransport(host: host, port: port, socketOptions: url.socket, policy: policy))
+        transport: UDPTransport(host: host, port: port, socketOptions: url.socket, policy: policy),
+        description: description)
     case .tcp(let host, let port):
       let tcp = TCPConnection(host: host, port: port, options: url.socket)
       let connection: any ByteConnection = url.compression == .lz4 ? LZ4Connection(tcp) : tcp
       return IPFIXOutput(
         configuration, schema: schema,
-        transport: try session(connection, name: "tcp://\(host):\(port)"))
+        transport: try session(connection, name: "tcp://\(host):\(port)"), description: description)
     case .tls(let host, let port):
       let connection = try TLSConnection(host: host, port: port, options: url.socket, settings: url.tls)
       return IPFIXOutput(
         configuration, schema: schema,
-        transport: try session(connection, name: "tls://\(host):\(port)"))
+        transport: try session(connection, name: "tls://\(host):\(port)"), description: description)
     case .kafka(let target):
       return KafkaOutput(try KafkaSession(target, policy: policy), schema: schema)
     case .file(.ipfix, let path):
-      return IPFIXOutput(configuration, schema: schema, transport: FileTransport(try file(path)))
+      return IPFIXOutput(
+        configuration, schema: schema, transport: FileTransport(try file(path)), description: description)
     case .file(.json, let path):
       return LineOutput(JSONRecordWriter(), file: try file(path), schema: schema) {
         $0.render($1, isReverse: $2, into: &$3)
@@ -179,25 +190,41 @@ final class Outputs {
 
   /// Gives each collector the records of its flows.
   private func distribute(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
-    var places = InlineArray<64, UInt8>(repeating: 0)
     var start = 0
     while start < count {
       let length = min(count &- start, Self.burst)
-      for index in 0..<length {
-        guard let record = records[start &+ index] else { continue }
-        places[index] = UInt8(truncatingIfNeeded: choice.collector(of: schema.flowIdentifier(record)))
-      }
-      for entry in entries {
-        guard let place = entry.place else { continue }
-        var taken = 0
-        for index in 0..<length where Int(places[index]) == place {
-          share[taken] = records[start &+ index]
-          taken &+= 1
+      var places = InlineArray<64, Int>(repeating: -1)
+      var index = 0
+      while index < length {
+        // Safe: the caller has `count` records.
+        if let record = records[start &+ index] {
+          places[total: index] = choice.collector(of: schema.flowIdentifier(record))
         }
-        if taken > 0 { entry.output.append(share, count: taken) }
+        index &+= 1
       }
+      for entry in entries { give(entry, records + start, places, count: length) }
       start &+= length
     }
+  }
+
+  /// Gives one collector those of at most a burst of records whose places are its own.
+  @inline(never)
+  private func give(
+    _ entry: Entry, _ records: UnsafePointer<UnsafeMutableRawPointer?>, _ places: InlineArray<64, Int>,
+    count: Int
+  ) {
+    guard let place = entry.place else { return }
+    var taken = 0
+    var index = 0
+    while index < count {
+      // Safe: the caller has `count` records, there is room for a burst, and no more are taken than are there.
+      if places[total: index] == place {
+        share[taken] = records[index]
+        taken &+= 1
+      }
+      index &+= 1
+    }
+    if taken > 0 { entry.output.append(share, count: taken) }
   }
 
   /// Looks which collectors can be reached, where it matters, and says who gets the records now.
@@ -239,13 +266,22 @@ final class Outputs {
   /// capture may be read before that is found out.
   func lookAround() {
     guard mode != .mirror else { return }
-    let end = Moment.current.later(seconds: 2).monotonic
+    let end = Clock.monotonic() &+ 2_000_000_000
     repeat {
       lastTick = 0
       tick()
-      guard entries.contains(where: { $0.place != nil && $0.output.reachability == .unknown }) else { return }
+      guard hasUnknownCollector else { return }
       usleep(1000)
-    } while Moment.current.monotonic < end && !Drain.isOver
+    } while Clock.monotonic() < end && !Drain.isOver
+  }
+
+  @inline(never)
+  private var hasUnknownCollector: Bool {
+    var isUnknown = false
+    for entry in entries where entry.place != nil && entry.output.reachability == .unknown {
+      isUnknown = true
+    }
+    return isUnknown
   }
 
   /// Writes everything out and closes, within the bounds of `Drain`. Called once, last.

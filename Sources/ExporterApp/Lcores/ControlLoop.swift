@@ -24,7 +24,7 @@ struct ControlLoop {
   let signals: Signals
   let workers: [WorkerView]
   let exporters: [ExporterView]
-  let ports: [UInt16]
+  let ports: PublishedPorts
   let timekeeper: Timekeeper
   /// Who asks about this host for plugin osquery; nil where nobody does.
   let hostQuery: HostQuery?
@@ -68,6 +68,7 @@ struct ControlLoop {
       if now >= end { return }
       if now >= nextLook {
         timekeeper.look()
+        ports.look()
         nextLook = now + Timekeeper.interval
       }
       if now >= nextLine, let interval {
@@ -109,6 +110,8 @@ struct ControlLoop {
     run.pointee.stop.store(true, ordering: .relaxed)
     let lcores = workers.map(\.lcore) + exporters.map(\.lcore)
     while lcores.contains(where: { rte_eal_get_lcore_state($0) == RUNNING }) {
+      // The export lcores' last statistics have it.
+      ports.look()
       switch signals.wait(nanoseconds: 5_000_000) {
       case SIGINT, SIGTERM:
         Console.line("ended by a second signal: flows that were still in memory are lost")
@@ -141,7 +144,8 @@ struct ControlLoop {
     snapshot.workers = workers.map {
       .init(lcore: $0.lcore, loop: $0.loop.pointee.link.counters.pointee, engine: $0.worker.counters)
     }
-    snapshot.ports = ports.map { .init(port: $0, counters: PortCounters(port: $0)) }
+    ports.look()
+    snapshot.ports = ports.entries
     snapshot.exporters = exporters.map { $0.outputs.counters(lcore: $0.lcore) }
     snapshot.plugins = workers.first?.worker.pluginNames ?? []
     return snapshot

@@ -89,6 +89,7 @@ struct WorkerLoop {
           continue
         }
         received &+= count
+        queue.pointee.received &+= UInt64(truncatingIfNeeded: count)
         martlet_trace_no_burst()
         describe(count, queue, now: now)
         link.counters.pointee.receiveCycles &+= cycles() &- start
@@ -258,11 +259,12 @@ struct WorkerLoop {
       var received = 0
       var index = 0
       while index < queueCount {
-        let queue = queues[index]
+        let queue = queues + index
         index &+= 1
-        let count = martlet_rx_burst(queue.port, queue.queue, mbufs, Self.burst)
+        let count = martlet_rx_burst(queue.pointee.port, queue.pointee.queue, mbufs, Self.burst)
         if count == 0 { continue }
         received &+= Int(count)
+        queue.pointee.received &+= UInt64(count)
         martlet_mbuf_free_bulk(mbufs, count)
       }
       link.counters.pointee.received &+= UInt64(clamping: received)

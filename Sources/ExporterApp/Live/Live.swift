@@ -62,13 +62,22 @@ enum Live {
     }
     let timekeeper = Timekeeper(started)
     let workers = try crew(map, timekeeper: timekeeper, field: field, configuration, schema: schema)
+    let published = PublishedPorts(ports.map(\.id))
     // Last, when nothing else can fail: until here no file was touched.
     var outputs: [Outputs] = []
-    for number in map.exporters.indices {
-      outputs.append(try Outputs(plan, exporter: number, configuration, schema: schema, live: true))
+    for (number, exporter) in map.exporters.enumerated() {
+      let metering = MeteringView(
+        workers: workers.workers.filter { exporter.workers.contains($0.lcore) }, ports: published)
+      let description = ExportDescription(
+        configuration, schema: schema, process: UInt32(clamping: number + 1),
+        ports: ports.map(\.interface)
+      ) { metering.snapshot }
+      outputs.append(
+        try Outputs(
+          plan, exporter: number, configuration, schema: schema, description: description, live: true))
     }
     let control = control(
-      map, ports: ports, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals,
+      map, ports: published, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals,
       hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) })
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
@@ -136,7 +145,7 @@ enum Live {
 
   /// The control lcore's view of all of them, with the export lcores' loops.
   private static func control(
-    _ map: LcoreMap, ports: [Port], timekeeper: Timekeeper,
+    _ map: LcoreMap, ports: PublishedPorts, timekeeper: Timekeeper,
     crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?
   ) -> ControlLoop {
     var exporters: [ControlLoop.ExporterView] = []
@@ -150,7 +159,7 @@ enum Live {
       exporters.append(.init(lcore: exporter.lcore, loop: loop, outputs: outputs[number]))
     }
     return ControlLoop(
-      run: crew.run, signals: signals, workers: crew.workers, exporters: exporters, ports: ports.map(\.id),
+      run: crew.run, signals: signals, workers: crew.workers, exporters: exporters, ports: ports,
       timekeeper: timekeeper, hostQuery: hostQuery)
   }
 }

@@ -16,7 +16,7 @@ enum Offline {
     handleSignals()
     let schema = try BuiltInSchema(configuration)
     // All captures together are port 0.
-    _ = try schema.numberInterfaces([PortInterface(port: 0, index: 0)], configuration.ingressInterfaces)
+    _ = try schema.numberInterfaces([captureInterface(configuration)], configuration.ingressInterfaces)
     try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
     CrashReport.lcore(0, "offline")
     Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
@@ -28,13 +28,18 @@ enum Offline {
     let worker = try FlowWorker(
       configuration, schema: schema, number: 0, recordsUnderWay: nil, memory: PlainMemory())
     try worker.makeSlab(configuration, schema: schema, live: false, memory: PlainMemory())
+    let metering = OfflineMetering(worker: worker)
+    let description = ExportDescription(
+      configuration, schema: schema, process: 1, ports: [captureInterface(configuration)]
+    ) { metering.snapshot }
     // Last, when nothing else can fail: until here no file was touched.
-    let outputs = try Outputs(plan, exporter: 0, configuration, schema: schema, live: false)
+    let outputs = try Outputs(
+      plan, exporter: 0, configuration, schema: schema, description: description, live: false)
     outputs.lookAround()
     if let question = schema.hostQuestion {
       HostQuery(question, configuration)?.askOnce(until: interrupted)
     }
-    var reader = OfflineReader(worker: worker, outputs: outputs, stats: configuration.stats)
+    var reader = OfflineReader(metering, outputs: outputs, stats: configuration.stats)
     var failures: [Failure] = []
     for path in configuration.captures where !interrupted.load(ordering: .relaxed) {
       do {
@@ -50,6 +55,16 @@ enum Offline {
     guard let last = failures.popLast() else { return }
     for failure in failures { Console.line(failure.description) }
     throw last
+  }
+
+  /// What collectors are told of the captures, which are one port.
+  private static func captureInterface(_ configuration: RunConfiguration) -> PortInterface {
+    let names = configuration.captures.map { $0 == "-" ? "standard input" : Self.lastComponent(of: $0) }
+    return PortInterface(port: 0, index: 0, name: "pcap", description: names.joined(separator: ", "))
+  }
+
+  private static func lastComponent(of path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
   }
 
   /// Looks whether at least one of the captures can be read; pipes and standard input are believed.
@@ -111,18 +126,41 @@ enum Offline {
   }
 }
 
+/// The one engine and what is counted around it, at an address that stays.
+struct OfflineMetering {
+  let worker: FlowWorker
+  let counters: UnsafeMutablePointer<LcoreCounters>
+
+  init(worker: FlowWorker) {
+    self.worker = worker
+    counters = .allocate(capacity: 1)
+    counters.initialize(to: LcoreCounters())
+  }
+
+  /// All counters but those of the outputs, the captures in the place of an lcore and its queue.
+  var snapshot: CounterSnapshot {
+    var snapshot = CounterSnapshot()
+    snapshot.workers = [.init(lcore: 0, loop: counters.pointee, engine: worker.counters)]
+    snapshot.queues = [.init(port: 0, queue: 0, received: counters.pointee.received)]
+    snapshot.plugins = worker.pluginNames
+    return snapshot
+  }
+}
+
 /// Feeds captures to one engine.
 struct OfflineReader: ~Copyable {
-  private let worker: FlowWorker
+  private let metering: OfflineMetering
   private let outputs: Outputs
   private var burst = CaptureBurst()
-  private var counters = LcoreCounters()
   private let interval: UInt64?
   private let start = Clock.thread()
   private var lastLine: (time: UInt64, counters: CounterSnapshot)
 
-  init(worker: FlowWorker, outputs: Outputs, stats: Seconds?) {
-    self.worker = worker
+  private var worker: FlowWorker { metering.worker }
+  private var counters: UnsafeMutablePointer<LcoreCounters> { metering.counters }
+
+  init(_ metering: OfflineMetering, outputs: Outputs, stats: Seconds?) {
+    self.metering = metering
     self.outputs = outputs
     interval = stats.flatMap { $0.nanoseconds == 0 ? nil : $0.nanoseconds }
     lastLine = (Clock.monotonic(), CounterSnapshot())
@@ -134,7 +172,7 @@ struct OfflineReader: ~Copyable {
   mutating func read(_ capture: consuming Capture, until stop: borrowing Atomic<Bool>) throws(Failure) {
     worker.linkType = capture.linkType
     CrashReport.linkType(capture.linkTypeNumber)
-    let before = counters.received
+    let before = counters.pointee.received
     defer { process() }
     while !stop.load(ordering: .relaxed) {
       switch capture.next() {
@@ -146,7 +184,7 @@ struct OfflineReader: ~Copyable {
         // A read that a signal interrupted is an end, not damage.
         if stop.load(ordering: .relaxed) { return }
         throw .general(
-          "\(capture.name) is damaged or cut after packet \(counters.received + UInt64(burst.count) - before): \(reason); "
+          "\(capture.name) is damaged or cut after packet \(counters.pointee.received + UInt64(burst.count) - before): \(reason); "
             + "what was before it is exported")
       }
     }
@@ -160,7 +198,7 @@ struct OfflineReader: ~Copyable {
       handOver()
     }
     outputs.finish()
-    counters.nanoseconds = Clock.thread() &- start
+    counters.pointee.nanoseconds = Clock.thread() &- start
   }
 
   /// Prints the tables of all counters.
@@ -171,17 +209,15 @@ struct OfflineReader: ~Copyable {
 
   /// All counters, the capture in the place of an lcore.
   var snapshot: CounterSnapshot {
-    var snapshot = CounterSnapshot()
-    snapshot.workers = [.init(lcore: 0, loop: counters, engine: worker.counters)]
+    var snapshot = metering.snapshot
     snapshot.exporters = [outputs.counters(lcore: 0)]
-    snapshot.plugins = worker.pluginNames
     return snapshot
   }
 
   private mutating func process() {
     guard burst.count > 0 else { return }
-    counters.received += UInt64(burst.count)
-    counters.bytes += burst.wireBytes
+    counters.pointee.received += UInt64(burst.count)
+    counters.pointee.bytes += burst.wireBytes
     worker.process(burst.frames, count: burst.count, times: burst.times)
     handOver()
     outputs.tick()

@@ -1,6 +1,7 @@
 // A port, from what its device says about itself to receiving. What a device cannot do is a warning: a flow
 // exporter should start on everything that delivers packets.
 import CDPDK
+import Glibc
 
 /// A port that EAL found.
 struct Port {
@@ -43,8 +44,21 @@ struct Port {
   /// What the lcore map must know.
   var limits: PortLimits { PortLimits(port: id, name: name, maximumQueues: Int(info.max_rx_queues)) }
 
-  /// The port's number and its device's in the kernel.
-  var interface: PortInterface { PortInterface(port: id, index: info.if_index) }
+  /// The port's number and its device's in the kernel, with the device's name there, else DPDK's.
+  var interface: PortInterface {
+    PortInterface(
+      port: id, index: info.if_index, name: Self.kernelName(info.if_index) ?? name,
+      description: "\(title), \(driver)")
+  }
+
+  /// The kernel's name of an interface; nil where there is none of that number.
+  private static func kernelName(_ index: UInt32) -> String? {
+    var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+    return name.withUnsafeMutableBufferPointer { buffer in
+      guard index != 0, let base = buffer.baseAddress, if_indextoname(index, base) != nil else { return nil }
+      return String(cString: base)
+    }
+  }
 
   /// "port 0 (net_pcap0)", for messages.
   var title: String { "port \(id) (\(name))" }

@@ -29,4 +29,6 @@ struct PolledQueue: BitwiseCopyable {
   var version: UInt64 = 0
   /// When the queue was polled last, nanoseconds since 1970.
   var polled: UInt64 = 0
+  /// Packets that it gave.
+  var received: UInt64 = 0
 }

@@ -14,6 +14,7 @@ extension Engine {
     if place.free == 0 || table.count >= table.limit { makeRoom(hash, &place) }
     guard place.free != 0, finished < Self.outboxCapacity, let index = table.takeRecord() else {
       counters.pointee.tableFull &+= 1
+      counters.pointee.ignored.count(octets: packet.pointee.octets, time: packet.pointee.time)
       return
     }
     let record = table.record(index)
@@ -165,6 +166,7 @@ extension Engine {
     let first = record.pointee.last
     guard let (newRecord, place) = replace(record, hash: packet.pointee.hash) else {
       counters.pointee.tableFull &+= 1
+      counters.pointee.ignored.count(octets: packet.pointee.octets, time: packet.pointee.time)
       return
     }
     newRecord.pointee.first = first

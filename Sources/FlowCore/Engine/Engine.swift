@@ -217,6 +217,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
         frame, time: times[index], isEthernet: isEthernet, into: &packet.pointee)
       {
         counters.pointee.discarded[total: Int(reason.rawValue)] &+= 1
+        if reason != .notIP { counters.pointee.ignored.count(octets: frame.wire, time: times[index]) }
       } else {
         table.bucket(table.bucketIndex(packet.pointee.hash)).prefetch()
         packet += 1

@@ -10,6 +10,8 @@ public struct WorkerCounters: BitwiseCopyable, Sendable {
   public var discarded: InlineArray<7, UInt64> = .init(repeating: 0)
   /// Packets of new flows for which there was no free record.
   public var tableFull: UInt64 = 0
+  /// Octets and times of the packets that no flow counts.
+  public var ignored = IgnoredPackets()
   /// Flows made.
   public var flowsMade: UInt64 = 0
   /// Records that left the table, by reason (index: `FlowEndReason.rawValue`), and the packets counted in them.
@@ -40,4 +42,35 @@ public struct WorkerCounters: BitwiseCopyable, Sendable {
 
   /// All frames that belong to no flow.
   public var discardedTotal: UInt64 { discarded.total }
+
+  /// IP packets that no flow counts: what was discarded, but for frames without IP, and what found no record.
+  public var ignoredPackets: UInt64 {
+    discarded.total &- discarded[total: Int(DiscardReason.notIP.rawValue)] &+ tableFull
+  }
+}
+
+/// What is known of IP packets that no flow counts (RFC 7011 section 4.2), besides their number.
+public struct IgnoredPackets: BitwiseCopyable, Sendable {
+  /// Octets: of IP, or on the wire where the IP header cannot be read.
+  public var octets: UInt64 = 0
+  /// The times of the earliest and the latest in nanoseconds since 1970; 0 without any.
+  public var first: UInt64 = 0
+  public var last: UInt64 = 0
+
+  /// Adds what another worker ignored.
+  public mutating func add(_ other: IgnoredPackets) {
+    octets &+= other.octets
+    if first == 0 || other.first != 0 && other.first < first { first = other.first }
+    if other.last > last { last = other.last }
+  }
+
+  public init() {}
+
+  /// Counts a packet. Not inlined: few packets come here, and the loops around have no registers to spare.
+  @inline(never)
+  mutating func count(octets: UInt32, time: UInt64) {
+    self.octets &+= UInt64(octets)
+    if first == 0 || time < first { first = time }
+    if time > last { last = time }
+  }
 }

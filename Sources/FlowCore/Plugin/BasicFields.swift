@@ -70,6 +70,18 @@ enum BasicElements {
   static let destinationIPv6 = InformationElement(.iana, 28, "destinationIPv6Address", .ipv6Address)
   static let sourceMAC = InformationElement(.iana, 56, "sourceMacAddress", .macAddress)
   static let destinationMAC = InformationElement(.iana, 80, "destinationMacAddress", .macAddress)
+  static let vlan = InformationElement(.iana, 58, "vlanId", .unsigned16, semantics: .identifier)
+}
+
+extension RecordSchema {
+  /// The elements by which flows are told apart, where a record has them (RFC 7011 section 4.4): the VLAN only with a plugin.
+  public static var flowKeys: [InformationElement] {
+    [
+      BasicElements.ipVersion, BasicElements.protocolIdentifier, BasicElements.sourcePort,
+      BasicElements.destinationPort, BasicElements.sourceIPv4, BasicElements.destinationIPv4,
+      BasicElements.sourceIPv6, BasicElements.destinationIPv6, BasicElements.vlan,
+    ]
+  }
 }
 
 extension FlowRecord {

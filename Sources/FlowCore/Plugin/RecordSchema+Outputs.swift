@@ -121,6 +121,21 @@ extension RecordSchema {
     return (list.columns, counts)
   }
 
+  /// The basic fields of both IP versions, each once.
+  func basicFields() -> [PluginField] {
+    var fields: [PluginField] = []
+    for isVersion6 in [false, true] {
+      var list = PluginFieldList()
+      let key = Key(
+        addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: isVersion6)
+      withUnsafePointer(to: FlowRecord(key: key)) { writeBasics($0, precision, into: &list) }
+      fields += list.fields.filter { field in
+        !fields.contains { $0.element.code == field.element.code }
+      }
+    }
+    return fields
+  }
+
   /// The keys of JSON records and what their values are.
   public func jsonFields() -> [JSONField] {
     var list = JSONFieldList()
@@ -154,6 +169,9 @@ extension RecordSchema {
     }
     return list.fields
   }
+
+  /// The elements of the enabled plugins' fields; of lists those of their entries.
+  public func pluginElements() -> [InformationElement] { pluginFields().map(\.element) }
 
   /// Calls `body` with a record whose states are all zero, to learn which fields there are.
   func withEmptyRecord(_ body: (UnsafeMutableRawPointer, SlabReader) -> Void) {

@@ -12,6 +12,15 @@ public struct PluginDescription: Sendable {
   public let fields: [PluginField]
 }
 
+extension RecordSchema where Registry == BuiltInPlugins {
+  /// The fields that all records have, in template order, those of IPv4 and IPv6 and all times among them.
+  public static func basicFields() -> [PluginField] {
+    let precisions = TimestampPrecision([.milliseconds, .microseconds, .nanoseconds])
+    guard let schema = try? BuiltInSchema(plugins: [], timestamps: precisions) else { return [] }
+    return schema.basicFields()
+  }
+}
+
 /// All built-in plugins, by name.
 public enum PluginCatalogue {
   public static let all: [PluginDescription] = {

@@ -62,13 +62,10 @@ struct SMTPPlugin: FlowPlugin {
     while true {
       switch state.dialogue.next(stream, at: &position) {
       case .command(let command):
-        if !state.hasDomain, command.verb == .ehlo || command.verb == .helo { claims = true }
+        if !state.hasDomain, command.isGreeting { claims = true }
         // Where only a greeting speaks for SMTP, which FTP has too, the first command decides.
         if !state.dialogue.isSure {
-          switch command.verb {
-          case .ehlo, .helo: break
-          default: return .done
-          }
+          guard command.isGreeting else { return .done }
           state.dialogue.isSure = true
         }
         note(command, in: &state, &flow)

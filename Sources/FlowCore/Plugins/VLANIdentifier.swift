@@ -20,11 +20,9 @@ struct VLANIdentifier: FlowPlugin {
     .done
   }
 
-  static let identifier = InformationElement(.iana, 58, "vlanId", .unsigned16, semantics: .identifier)
-
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
-    writer.unsigned16(Self.identifier, flow.vlan)
+    writer.unsigned16(BasicElements.vlan, flow.vlan)
   }
 }

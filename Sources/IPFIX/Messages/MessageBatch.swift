@@ -12,8 +12,10 @@ public struct MessageBatch {
     public let offset: Int
     /// Its length in octets, at most 65535.
     public let length: Int
-    /// The data records it holds.
+    /// The data records of flows it holds.
     public let records: Int
+    /// The options records it holds, which count in the sequence, too.
+    public let options: Int
   }
 
   /// All messages, back to back.
@@ -51,7 +53,7 @@ public struct MessageBatch {
     return contents.slice(first.offset, last.offset &+ last.length &- first.offset)
   }
 
-  /// Data records in all messages; O(messages).
+  /// Data records of flows in all messages; O(messages).
   public var records: Int {
     var sum = 0
     var index = 0

@@ -32,6 +32,12 @@ extension MessageStream {
     /// Where its fields begin in `templateFields`, and how many there are.
     var firstField: Int
     var fieldCount: Int
+    /// Fields of the scope, 0 where records are not options records.
+    var scopeCount = 0
+    /// The number of the options records' kind, else 0.
+    var kind: UInt8 = 0
+    /// Which fields make up the flow key: bit n is field n; 0 for none.
+    var flowKeys: UInt64 = 0
   }
 
   /// Assigns the next template number to a key, writes the template and opens a data set; false: record dropped.
@@ -51,31 +57,38 @@ extension MessageStream {
     }
     let index = templates.count
     keys.insert(key, index)
-    add(
-      record.bytes, fields: record.fields, from: 0, count: record.fields.count,
-      shortestRecord: record.shortestRecord, hasField: hasField)
+    add(record, hasField: hasField)
     writeTemplate(index)
     open(key, index)
     return true
   }
 
-  /// Keeps a template's record under the next number.
+  /// Keeps a template's record under the next number; `kind` is that of options records.
+  mutating func add(_ record: borrowing TemplateRecord, hasField: Bool, kind: OptionsKind? = nil) {
+    add(
+      record.bytes, fields: record.fields, from: 0,
+      TemplatePlace(
+        offset: 0, length: 0, shortestRecord: record.shortestRecord, hasField: hasField, firstField: 0,
+        fieldCount: record.fields.count, scopeCount: record.scopeCount, kind: kind?.rawValue ?? 0,
+        flowKeys: record.scopeCount == 0 ? flowKeys(among: record.fields) : 0))
+  }
+
+  /// Keeps a template's record under the next number, with all that `place` says of it but where it lies.
   private mutating func add(
     _ record: Bytes, fields: borrowing GrowableList<TemplateField>, from firstField: Int,
-    count fieldCount: Int,
-    shortestRecord: Int, hasField: Bool
+    _ place: TemplatePlace
   ) {
     let last = templates.isEmpty ? nil : templates[templates.count &- 1]
-    let offset = last.map { $0.offset &+ $0.length } ?? 0
-    let end = offset &+ record.count
-    if end > templateOctets.count { templateOctets.grow(to: end &* 2, keeping: offset) }
-    templateOctets.copy(record, to: offset)
-    templates.append(
-      TemplatePlace(
-        offset: offset, length: record.count, shortestRecord: shortestRecord, hasField: hasField,
-        firstField: templateFields.count, fieldCount: fieldCount))
+    var place = place
+    place.offset = last.map { $0.offset &+ $0.length } ?? 0
+    place.length = record.count
+    place.firstField = templateFields.count
+    let end = place.offset &+ record.count
+    if end > templateOctets.count { templateOctets.grow(to: end &* 2, keeping: place.offset) }
+    templateOctets.copy(record, to: place.offset)
+    templates.append(place)
     var index = firstField
-    while index < firstField &+ fieldCount {
+    while index < firstField &+ place.fieldCount {
       templateFields.append(fields[index])
       index &+= 1
     }
@@ -87,18 +100,18 @@ extension MessageStream {
     while index < count {
       let place = other.templates[index]
       add(
-        other.templateOctets.view(place.offset, place.length),
-        fields: other.templateFields, from: place.firstField, count: place.fieldCount,
-        shortestRecord: place.shortestRecord,
-        hasField: place.hasField)
+        other.templateOctets.view(place.offset, place.length), fields: other.templateFields,
+        from: place.firstField, place)
+      if place.kind != 0 { keys.insert(Self.key(kind: place.kind), index) }
       index &+= 1
     }
   }
 
-  /// Puts one template record into the open message, into the open template set if there is one.
+  /// Puts one template record into the open message, into the open template set if there is one. Options templates have a
+  /// set each: nfcapd 1.7 reads only the first one of a set.
   mutating func writeTemplate(_ index: Int) {
     let place = templates[index]
-    let continues = setStart != 0 && load16(setStart) == 2
+    let continues = place.scopeCount == 0 && setStart != 0 && load16(setStart) == 2
     if !continues { closeSet() }
     if limit &- position < place.length &+ (continues ? 0 : 4) {
       finishMessage()
@@ -107,34 +120,35 @@ extension MessageStream {
         extend(to: Self.headerLength &+ 4 &+ place.length)
       }
     }
-    if setStart == 0 { openSet(2) }
+    if setStart == 0 { openSet(place.scopeCount == 0 ? 2 : 3) }
     memory.copy(templateOctets.view(place.offset, place.length), to: position)
     position &+= place.length
     counters.templates &+= 1
     if limit &- messageStart > configuration.maximumLength { finishMessage() }
   }
 
-  /// Finds room for a record that did not fit: a new message, then a longer one; false when it is too long for any.
+  /// Finds room for a record that did not fit: a new message, then a longer one, then more than any message has, where
+  /// `finishLongMessage` shortens it; false when it is too long even for that.
   @usableFromInline @inline(never)
   mutating func makeRoom() -> Bool {
     closeSet()
     if hasOpenMessage {
       pad()
       finishMessage()
-    } else if isOversize || configuration.largestLength == configuration.maximumLength {
-      counters.dropped &+= 1
-      isOversize = false
-      limit = messageStart &+ configuration.maximumLength
+    } else if isOversize, limit &- messageStart > configuration.largestLength {
+      dropLongRecord()
       return false
     } else {
-      extend(to: configuration.largestLength)
+      let isTooLong = isOversize || configuration.largestLength == configuration.maximumLength
+      extend(to: isTooLong ? longestBeforeShortening : configuration.largestLength)
       isOversize = true
     }
     openSet(UInt16(clamping: Self.firstTemplate &+ openTemplate))
     return true
   }
 
-  private mutating func openSet(_ identifier: UInt16) {
+  /// Opens a set; no set may be open.
+  mutating func openSet(_ identifier: UInt16) {
     // Even an empty record needs a byte behind the set's header.
     if limit &- position < 5 {
       pad()
@@ -166,16 +180,21 @@ extension MessageStream {
     store16(10, at: messageStart)
     store16(UInt16(clamping: length), at: messageStart &+ 2)
     memory.store(exportTime, at: messageStart &+ 4)
-    memory.store(sequence, at: messageStart &+ 8)
+    memory.store(sequence, at: messageStart &+ Self.sequenceOffset)
     memory.store(configuration.observationDomain, at: messageStart &+ 12)
-    messages.append(MessageBatch.Message(offset: messageStart, length: length, records: recordsInMessage))
-    sequence &+= UInt32(truncatingIfNeeded: recordsInMessage)
+    messages.append(
+      MessageBatch.Message(
+        offset: messageStart, length: length, records: recordsInMessage, options: optionsInMessage))
+    sequence &+= UInt32(truncatingIfNeeded: recordsInMessage &+ optionsInMessage)
     counters.records &+= UInt64(truncatingIfNeeded: recordsInMessage)
+    counters.options &+= UInt64(truncatingIfNeeded: optionsInMessage)
     counters.messages &+= 1
     counters.bytes &+= UInt64(truncatingIfNeeded: length)
     finishedTemplates = templates.count
+    finishedDescriptions = descriptions.count
     if isOversize { counters.oversize &+= 1 }
     recordsInMessage = 0
+    optionsInMessage = 0
     isOversize = false
     closedSet = 0
     messageStart = position
@@ -184,7 +203,7 @@ extension MessageStream {
   }
 
   /// Lets the open message grow to `length` octets; allocates when the block of memory is too short for that.
-  private mutating func extend(to length: Int) {
+  mutating func extend(to length: Int) {
     limit = messageStart &+ length
     guard limit > memory.count else { return }
     // The room for the next message's header, which `position` is behind, may lie outside of the memory that there is.

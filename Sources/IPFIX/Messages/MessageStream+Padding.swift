@@ -24,7 +24,8 @@ extension MessageStream {
     let missing = messageStart &+ configuration.maximumLength &- position
     guard template >= 0, missing > 0, missing <= configuration.maximumLength / 2 else { return }
     let place = templates[template]
-    guard place.hasField || missing < place.shortestRecord else { return }
+    // pmacct and nfcapd divide a set of options by the length of a record.
+    guard place.scopeCount == 0, place.hasField || missing < place.shortestRecord else { return }
     memory.fill(0, from: position, count: missing)
     if place.hasField { setPaddingLength(missing) }
     position &+= missing

@@ -3,8 +3,10 @@ import Wire
 
 /// What a message stream did; all counts only grow.
 public struct MessageCounters: Sendable, Equatable {
-  /// Data records put into messages.
+  /// Data records of flows put into messages.
   public var records: UInt64 = 0
+  /// Options records put into messages, repetitions included.
+  public var options: UInt64 = 0
   /// Messages finished.
   public var messages: UInt64 = 0
   /// Octets of the finished messages.
@@ -13,6 +15,8 @@ public struct MessageCounters: Sendable, Equatable {
   public var templates: UInt64 = 0
   /// Records or templates longer than the configured message length, sent in a longer message of their own.
   public var oversize: UInt64 = 0
+  /// Records of which fields of variable length were shortened, because no message could hold them whole.
+  public var shortened: UInt64 = 0
   /// Records dropped because no message can hold them, or because no template number was left.
   public var dropped: UInt64 = 0
 
@@ -33,7 +37,7 @@ public struct MessageCounters: Sendable, Equatable {
 ///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 ///     |                     observation domain id                     |
 ///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
-///     | set id: 2 template, >= 256 data |  set length, this header in |
+///     |set id: 2, 3 templates, 256.. data|  set length, this header in|
 ///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 ///     |                    records, then more sets ...                |
 ///
@@ -51,8 +55,13 @@ public struct MessageStream: ~Copyable {
     public var largestLength = 65535
     /// Finished messages that make a batch full.
     public var messagesPerBatch = 64
-    /// Seconds after which all templates are sent again (RFC 7011 section 8.4), nil for never (TCP, files).
+    /// Seconds after which all templates, and what describes the stream, are sent again (RFC 7011 section 8.4), nil for
+    /// never (TCP, files).
     public var templateRefresh: UInt32?
+    /// Messages after which the templates alone are sent again, whatever the time; nil for never.
+    public var templateRefreshMessages: UInt64?
+    /// Elements of the flow key: which fields of a template they are is said by `reportFlowKeys`. None for no such records.
+    public var flowKeys: [InformationElement] = []
     /// Whether a message that the next record does not fit into is padded to `maximumLength`, so that messages have the
     /// same length and UDP can send them together. Templates with fields of variable length get a last field for that,
     /// paddingOctets, whose value is empty in all records but the last one of a message; else zeros follow the last
@@ -66,6 +75,8 @@ public struct MessageStream: ~Copyable {
   }
 
   static var headerLength: Int { 16 }
+  /// Where the sequence number is in a message.
+  static var sequenceOffset: Int { 8 }
   /// Numbers below are left to collectors that treat 256 and 257 specially, as ipfixprobe does.
   static var firstTemplate: Int { 258 }
 
@@ -85,7 +96,19 @@ public struct MessageStream: ~Copyable {
   /// Templates that finished messages hold.
   var finishedTemplates = 0
   var lastRefresh: UInt32?
-  /// Data records in finished messages of this session.
+  /// Messages that were finished when templates were written the last time.
+  var messagesAtRefresh: UInt64 = 0
+  /// Options records that are repeated with the templates: encoded, one after the other.
+  var descriptionOctets = OwnedBytes(count: 1024)
+  /// Where each of them is.
+  var descriptions = GrowableList<Description>()
+  /// How many of them finished messages hold.
+  var finishedDescriptions = 0
+  /// The elements that were described.
+  var describedElements = KeyTable(bits: 6)
+  /// The codes of the flow key's elements.
+  var flowKeys = GrowableList<UInt32>()
+  /// Data records in finished messages of this session, options records among them.
   var sequence: UInt32 = 0
   /// The finished messages.
   @usableFromInline var messages: GrowableList<MessageBatch.Message>
@@ -99,6 +122,8 @@ public struct MessageStream: ~Copyable {
   @usableFromInline var setStart = 0
   @usableFromInline var openKey: UInt64 = 0
   @usableFromInline var recordsInMessage = 0
+  /// Options records in the open message.
+  var optionsInMessage = 0
   /// The open message is a long one for a single record.
   @usableFromInline var isOversize = false
   @usableFromInline let messagesPerBatch: Int
@@ -120,6 +145,7 @@ public struct MessageStream: ~Copyable {
     self.configuration = configuration
     messagesPerBatch = configuration.messagesPerBatch
     martletEnterpriseNumber = configuration.martletEnterpriseNumber
+    for element in configuration.flowKeys { flowKeys.append(element.code) }
     let batch = min(configuration.messagesPerBatch, 1 << 16) &+ 2
     memory = OwnedBytes(count: batch &* configuration.maximumLength)
     position = Self.headerLength
@@ -152,7 +178,7 @@ public struct MessageStream: ~Copyable {
       if _fastPath(!writer.overflowed) {
         position = writer.cursor - memory.base
         recordsInMessage &+= 1
-        if _slowPath(isOversize) { finishMessage() }
+        if _slowPath(isOversize) { finishLongMessage() }
         return
       }
     } while makeRoom()
@@ -189,12 +215,19 @@ public struct MessageStream: ~Copyable {
   /// Data records in the message that is not finished.
   public var openRecords: UInt64 { UInt64(truncatingIfNeeded: recordsInMessage) }
 
-  /// Tells the time and repeats the templates when they are older than the configured refresh (RFC 7011 section 8.4).
+  /// Tells the time and repeats the templates when they are older than the configured refresh (RFC 7011 section 8.4), or
+  /// after as many messages as are configured.
   ///
   /// - Parameter now: seconds since 1970; may jump.
   public mutating func tick(now: UInt32) {
     exportTime = now
-    guard let refresh = configuration.templateRefresh, !templates.isEmpty else { return }
+    guard !templates.isEmpty else { return }
+    if let count = configuration.templateRefreshMessages, counters.messages &- messagesAtRefresh >= count {
+      writeTemplates { _ in true }
+      closeSet()
+      messagesAtRefresh = counters.messages
+    }
+    guard let refresh = configuration.templateRefresh else { return }
     guard let last = lastRefresh, now >= last else {
       lastRefresh = now
       return
@@ -202,15 +235,30 @@ public struct MessageStream: ~Copyable {
     if now &- last >= refresh { repeatTemplates() }
   }
 
-  /// Writes all templates again, without a new session: for a collector that may have missed or forgotten them.
+  /// Writes all templates and descriptions again, without a new session: for a collector that may have missed or forgotten
+  /// them. What describes elements goes before the templates that have them.
   public mutating func repeatTemplates() {
     lastRefresh = exportTime
+    repeatAll()
+    reportFlowKeys()
+    messagesAtRefresh = counters.messages
+  }
+
+  /// Writes all templates and descriptions.
+  private mutating func repeatAll() {
+    writeTemplates { $0 > 0 }
+    repeatDescriptions()
+    writeTemplates { $0 == 0 }
+    closeSet()
+  }
+
+  /// Writes the templates with as many scope fields as `isWanted` says.
+  private mutating func writeTemplates(_ isWanted: (_ scopeCount: Int) -> Bool) {
     var index = 0
     while index < templates.count {
-      writeTemplate(index)
+      if isWanted(templates[index].scopeCount) { writeTemplate(index) }
       index &+= 1
     }
-    closeSet()
   }
 
   /// The numbers of all templates so far, in their order.
@@ -241,14 +289,25 @@ public struct MessageStream: ~Copyable {
     repeatTemplates()
   }
 
-  /// A message, or several, with every template that finished messages hold, for a transport that opens a new session
-  /// on its own and then numbers its messages itself. Sequence number 0; allocates.
+  /// A message, or several, with every template and description that finished messages hold, for a transport that opens a
+  /// new session on its own and then numbers its messages itself. The numbers are such that the first record behind has
+  /// number 0; allocates.
   public borrowing func announcement() -> SharedBytes {
     var stream = MessageStream(configuration)
     stream.exportTime = exportTime
     stream.addTemplates(of: self, finishedTemplates)
-    stream.repeatTemplates()
+    stream.addDescriptions(of: self, finishedDescriptions)
+    stream.repeatAll()
+    // Only where the template has its number here, too.
+    if stream.keys.find(Self.key(kind: OptionsKind.flowKeys.rawValue)) >= 0 { stream.reportFlowKeys() }
     stream.flush()
+    let records = stream.sequence
+    var index = 0
+    while index < stream.messages.count {
+      let place = stream.messages[index].offset &+ Self.sequenceOffset
+      stream.memory.store(stream.memory.load(UInt32.self, at: place) &- records, at: place)
+      index &+= 1
+    }
     return SharedBytes(copying: stream.batch.contents)
   }
 }

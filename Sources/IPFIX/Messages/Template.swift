@@ -7,14 +7,18 @@ public struct Template: Sendable, Equatable {
   public var identifier: UInt16
   /// The fields, in the order in which data records hold them.
   public var fields: [FieldSpecifier]
+  /// How many fields, from the first on, are the scope of options records (RFC 7011 section 3.4.2); 0 in other templates.
+  public var scopeCount: Int
 
   /// A template; pure data.
-  public init(identifier: UInt16, fields: [FieldSpecifier]) {
+  public init(identifier: UInt16, fields: [FieldSpecifier], scopeCount: Int = 0) {
     self.identifier = identifier
     self.fields = fields
+    self.scopeCount = scopeCount
   }
 
-  /// The template record as it stands in a template set, big-endian.
+  /// The template record as it stands in a template set, big-endian; in an options template the number of scope fields
+  /// follows the field count.
   ///
   ///      0                   1                   2                   3
   ///      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -27,7 +31,7 @@ public struct Template: Sendable, Equatable {
   ///     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
   ///     |                              ...                              |
   public var record: [UInt8] {
-    var record = TemplateRecord()
+    var record = TemplateRecord(scopeCount: scopeCount)
     for field in fields { record.append(field) }
     record.setIdentifier(identifier)
     return Array(record.bytes.buffer)
@@ -56,7 +60,9 @@ public struct TemplateField: BitwiseCopyable, Sendable {
 @usableFromInline
 struct TemplateRecord: ~Copyable {
   private var memory = OwnedBytes(count: 512)
-  private var length = Self.headerLength
+  private var length: Int
+  /// Fields of the scope, 0 where records are not options records.
+  let scopeCount: Int
   /// The fields with what their values mean; those that were added without it are left out.
   private(set) var fields = GrowableList<TemplateField>(capacity: 64)
   /// How many fields there are.
@@ -66,10 +72,12 @@ struct TemplateRecord: ~Copyable {
   /// Some field has variable length.
   private(set) var isVariable = false
 
-  static var headerLength: Int { 4 }
-
   /// A record without fields and number.
-  @usableFromInline init() {}
+  @usableFromInline init(scopeCount: Int = 0) {
+    self.scopeCount = scopeCount
+    length = scopeCount == 0 ? 4 : 6
+    if scopeCount != 0 { memory.store(UInt16(truncatingIfNeeded: scopeCount), at: 4) }
+  }
 
   /// Adds a field.
   mutating func append(_ field: FieldSpecifier) {

@@ -14,6 +14,13 @@ package enum SMTPVerb: BitwiseCopyable {
 ///     verb [blank argument] CRLF          MAIL FROM:<path> [parameters] CRLF, RCPT TO:<path> …
 package struct SMTPCommand: BitwiseCopyable {
   package let verb: SMTPVerb
+  /// Whether it says who the client is, as each does first.
+  package var isGreeting: Bool {
+    switch verb {
+    case .ehlo, .helo: true
+    default: false
+    }
+  }
   /// What follows the word.
   private let rest: Bytes
 

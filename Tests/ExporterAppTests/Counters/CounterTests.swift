@@ -145,7 +145,7 @@ import Testing
         "forced", "lack_of_resources", "packets_in_flows", "table_full", "slab_full", "fingerprint_left_out",
         "stream_gaps", "stream_lost", "stream_full", "records_left_out", "parser_faults", "ring_full",
         "exported", "messages", "templates", "oversize", "message_bytes",
-        "export_faults", "export_dropped",
+        "export_faults", "export_dropped", "shortened", "options",
       ])
   }
 

@@ -9,8 +9,10 @@ final class SpoolChunk: @unchecked Sendable {
   struct Unit: BitwiseCopyable, Sendable {
     /// Where it ends.
     var end: Int
-    /// The data records it holds.
+    /// The records of flows it holds.
     var records: Int
+    /// The options records it holds.
+    var options = 0
   }
 
   /// The messages, back to back.
@@ -61,7 +63,7 @@ final class SpoolChunk: @unchecked Sendable {
   /// Calls `body` for each message from unit `start` on, with the place before it, until it says no; the number of the unit
   /// that it said no to, or that of the units.
   func forEach(
-    from start: Int, _ body: (_ message: Bytes, _ records: Int, _ place: SpoolPosition) -> Bool
+    from start: Int, _ body: (_ message: Bytes, _ unit: Unit, _ place: SpoolPosition) -> Bool
   ) -> Int {
     bytes.withBytes { bytes in
       var place = first
@@ -69,7 +71,7 @@ final class SpoolChunk: @unchecked Sendable {
       var index = 0
       while index < units.count {
         let unit = units[index]
-        if index >= start, !body(bytes.slice(offset, unit.end &- offset), unit.records, place) { break }
+        if index >= start, !body(bytes.slice(offset, unit.end &- offset), unit, place) { break }
         place.pass(records: unit.records)
         offset = unit.end
         index &+= 1

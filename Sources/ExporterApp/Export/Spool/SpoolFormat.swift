@@ -83,7 +83,7 @@ struct SegmentHeader {
 /// A message in a segment, in network byte order.
 ///
 ///      0  octets of the message
-///      4  data records in it
+///      4  records of flows in it, and (at 6) options records
 ///      8  its number, and
 ///     16  the number of its first data record
 ///     24  CRC32C of all that, and of the message
@@ -91,8 +91,10 @@ struct SegmentHeader {
 struct SpoolFrame {
   /// Before the message.
   let place: SpoolPosition
-  /// Data records in it.
+  /// Records of flows in it.
   let records: Int
+  /// Options records in it.
+  let options: Int
   /// The message; valid as long as the bytes that the frame was read from.
   let message: Bytes
 
@@ -134,13 +136,16 @@ struct SpoolFrame {
     let place = SpoolPosition(
       message: bytes.load(UInt64.self, at: 8), record: bytes.load(UInt64.self, at: 16))
     return .frame(
-      SpoolFrame(place: place, records: Int(bytes.load(UInt32.self, at: 4)), message: message))
+      SpoolFrame(
+        place: place, records: Int(bytes.load(UInt16.self, at: 4)),
+        options: Int(bytes.load(UInt16.self, at: 6)), message: message))
   }
 
   /// Writes a frame into memory that has room for it at `offset`.
   func write(to memory: inout OwnedBytes, at offset: Int) {
     memory.store(UInt32(clamping: message.count), at: offset)
-    memory.store(UInt32(clamping: records), at: offset &+ 4)
+    memory.store(UInt16(clamping: records), at: offset &+ 4)
+    memory.store(UInt16(clamping: options), at: offset &+ 6)
     memory.store(place.message, at: offset &+ 8)
     memory.store(place.record, at: offset &+ 16)
     memory.store(SpoolFormat.checksum(memory.view(offset, 24), message), at: offset &+ 24)

@@ -102,8 +102,9 @@ struct SpoolLog: ~Copyable {
       var room = 0
       var stop = Outcome.done
       var written = end
-      let reached = chunk.forEach(from: unit) { message, records, place in
-        let frame = SpoolFrame(place: place, records: records, message: message)
+      let reached = chunk.forEach(from: unit) { message, unit, place in
+        let frame = SpoolFrame(
+          place: place, records: unit.records, options: unit.options, message: message)
         if used == 0 {
           stop = prepare(for: frame, templates: chunk.templates)
           guard stop == .done else { return false }

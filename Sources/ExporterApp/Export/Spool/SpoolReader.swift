@@ -82,7 +82,7 @@ struct SpoolReader: ~Copyable {
         }
         bytes.copy(frame.message, to: used)
         used &+= frame.message.count
-        units.append(SpoolChunk.Unit(end: used, records: frame.records))
+        units.append(SpoolChunk.Unit(end: used, records: frame.records, options: frame.options))
         end = frame.end
         wanted = end.message
       case .damage: if !units.isEmpty { break reading }
@@ -101,6 +101,8 @@ struct SpoolReader: ~Copyable {
     guard MessageQueue.holdsTemplates(message) else { return }
     var copy = OwnedBytes(copying: message)
     let length = MessageQueue.keepSets(of: &copy, 0, message.count, MessageQueue.isTemplateSet)
+    // Behind the announcement, whose numbers end with 0.
+    copy.store(0 as UInt32, at: 8)
     templates = templates.withBytes { SharedBytes(copying: $0, copy.view(0, length)) }
   }
 }

@@ -101,13 +101,15 @@ extension SpoolTransport {
     case .pending: return
     case .chunk(let chunk, _) where chunk.run != run:
       run = chunk.run
-      preamble = chunk.templates.withBytes { MessageQueue.numbered($0, 0) }
+      preamble = chunk.templates
     case .nothing, .chunk: preamble = announcement()
     }
+    let described = preamble.withBytes { MessageQueue.records(inAnnouncement: $0) }
+    preamble = preamble.withBytes { MessageQueue.numbered($0, described) }
     session = Session(run: run, announced: run == spool.run ? taken.message : 0)
     preambleSent = 0
     _ = queue.removeAll()
-    queue.restart()
+    queue.restart(behind: described)
     window.begin(at: next, preamble: preamble.count)
   }
 
@@ -120,29 +122,33 @@ extension SpoolTransport {
         return
       }
       let start = Int(clamping: next.message &- chunk.first.message)
-      let reached = chunk.forEach(from: start) { message, records, place in
+      let reached = chunk.forEach(from: start) { message, unit, place in
         var end = place
-        end.pass(records: records)
-        return enqueue(message, records: records, to: end, isSpooled: isSpooled)
+        end.pass(records: unit.records)
+        return enqueue(message, unit, to: end, isSpooled: isSpooled)
       }
       guard reached >= chunk.units.count else { return }
     }
   }
 
   /// Adds the message at `next`, without templates that the session has already; false when there is no room.
-  private func enqueue(_ message: Bytes, records: Int, to end: SpoolPosition, isSpooled: Bool) -> Bool {
+  private func enqueue(
+    _ message: Bytes, _ unit: SpoolChunk.Unit, to end: SpoolPosition, isSpooled: Bool
+  ) -> Bool {
     if next.message < session?.announced ?? 0, MessageQueue.holdsTemplates(message) {
       var copy = OwnedBytes(copying: message)
       let length = MessageQueue.keepSets(of: &copy, 0, message.count) { !MessageQueue.isTemplateSet($0) }
       if length > 16 {
-        guard queue.append(copy.view(0, length), records: records) else { return false }
-        window.enqueue(octets: length, records: records, place: end, isSpooled: isSpooled)
+        guard queue.append(copy.view(0, length), records: unit.records, options: unit.options) else {
+          return false
+        }
+        window.enqueue(octets: length, records: unit.records, place: end, isSpooled: isSpooled)
       } else {
         window.skip(to: end)
       }
     } else {
-      guard queue.append(message, records: records) else { return false }
-      window.enqueue(octets: message.count, records: records, place: end, isSpooled: isSpooled)
+      guard queue.append(message, records: unit.records, options: unit.options) else { return false }
+      window.enqueue(octets: message.count, records: unit.records, place: end, isSpooled: isSpooled)
     }
     next = end
     return true

@@ -103,7 +103,9 @@ final class SpoolTransport: MessageTransport {
     var index = 0
     while index < batch.messages.count {
       let message = batch.messages[index]
-      units.append(SpoolChunk.Unit(end: message.offset &+ message.length, records: message.records))
+      units.append(
+        SpoolChunk.Unit(
+          end: message.offset &+ message.length, records: message.records, options: message.options))
       hasTemplates = hasTemplates || MessageQueue.holdsTemplates(batch[message])
       index &+= 1
     }

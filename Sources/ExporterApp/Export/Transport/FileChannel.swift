@@ -104,6 +104,18 @@ final class FileChannel: @unchecked Sendable {
     sem_post(work)
   }
 
+  /// Waits until what was pushed is written, as long as nothing is in the way and `Drain` allows it.
+  func settle() {
+    while !Drain.isOver {
+      let isSettled = state.withLock { state in
+        state.octets == 0 || state.isDone || state.isAbandoned || state.stuckSince != 0
+          || !state.status.isEmpty
+      }
+      if isSettled { return }
+      Self.wait(progress, until: Clock.system() &+ 50_000_000)
+    }
+  }
+
   /// Waits until all is written, but not beyond `Drain`; what is left then is counted as lost.
   func close() {
     state.withLock { $0.isClosing = true }

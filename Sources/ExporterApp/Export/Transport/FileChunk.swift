@@ -10,6 +10,8 @@ final class FileChunk: @unchecked Sendable {
   struct Unit: BitwiseCopyable, Sendable {
     var end: Int
     var records: Int
+    /// Options records, which count in the sequence, too.
+    var options = 0
   }
 
   /// The lines or messages.
@@ -42,7 +44,7 @@ final class FileChunk: @unchecked Sendable {
     self.reopens = reopens
   }
 
-  /// The heading of a file that begins at `offset` of the chunk, with the number of the next record in messages.
+  /// The heading of a file that begins at `offset` of the chunk; messages are numbered so that the chunk goes on.
   func header(at offset: Int) -> SharedBytes {
     let header = offset > 0 ? headerWithin ?? header : header
     guard let sequence = sequence(at: offset) else { return header }
@@ -58,7 +60,8 @@ final class FileChunk: @unchecked Sendable {
     var (start, records) = (offset, 0)
     if offset >= bytes.count {
       start = units.count > 1 ? units[units.count &- 2].end : 0
-      records = units[units.count &- 1].records
+      let last = units[units.count &- 1]
+      records = last.records &+ last.options
     }
     guard start &+ 12 <= bytes.count else { return nil }
     return bytes.withBytes { $0.load(UInt32.self, at: start &+ 8) } &+ UInt32(truncatingIfNeeded: records)

@@ -72,6 +72,9 @@ final class FileWriter: Sendable {
         SharedBytes(), header: SharedBytes(), records: 0, units: GrowableList(capacity: 1), reopens: true))
   }
 
+  /// Waits until what was pushed is written, as long as nothing is in the way and `Drain` allows it.
+  func settle() { channel.settle() }
+
   /// Waits until all is written, but not beyond `Drain`; what is left then is counted as lost.
   func close() { channel.close() }
 }

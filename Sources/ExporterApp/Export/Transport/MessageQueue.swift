@@ -10,6 +10,7 @@ struct MessageQueue: ~Copyable {
   private struct Entry: BitwiseCopyable {
     var length: Int
     var records: Int
+    var options: Int
   }
 
   private var memory: OwnedBytes
@@ -48,13 +49,13 @@ struct MessageQueue: ~Copyable {
     return sum
   }
 
-  /// Adds a message; false when there is no room for it. Amortised O(length).
-  mutating func append(_ message: Bytes, records: Int) -> Bool {
+  /// Adds a message with so many flows' and options records; false when there is no room for it. Amortised O(length).
+  mutating func append(_ message: Bytes, records: Int, options: Int) -> Bool {
     guard message.count <= capacity &- (tail &- head) else { return false }
     if message.count > capacity &- tail { compact() }
     memory.copy(message, to: tail)
     tail &+= message.count
-    entries.append(Entry(length: message.count, records: records))
+    entries.append(Entry(length: message.count, records: records, options: options))
     return true
   }
 
@@ -82,7 +83,7 @@ struct MessageQueue: ~Copyable {
         let entry = entries[index]
         if index &- first >= numbered {
           memory.store(sequence, at: offset &+ Self.sequenceOffset)
-          sequence &+= UInt32(truncatingIfNeeded: entry.records)
+          sequence &+= UInt32(truncatingIfNeeded: entry.records &+ entry.options)
         }
         offset &+= entry.length
         index &+= 1
@@ -111,10 +112,10 @@ struct MessageQueue: ~Copyable {
     }
   }
 
-  /// Prepares what waits for a new session: whole messages, numbered from 0, without templates, which the new session
-  /// gets all at once before.
-  mutating func restart() {
-    sequence = 0
+  /// Prepares what waits for a new session: whole messages without templates, which the new session gets all at once before,
+  /// with the `records` that they need: what waits is numbered behind these.
+  mutating func restart(behind records: UInt32 = 0) {
+    sequence = records
     numbered = 0
     sentOfFirst = 0
     var source = head
@@ -127,7 +128,7 @@ struct MessageQueue: ~Copyable {
       if length > Self.headerLength {
         memory.move(from: source, to: target, count: length)
         target &+= length
-        entries[kept] = Entry(length: length, records: entry.records)
+        entries[kept] = Entry(length: length, records: entry.records, options: entry.options)
         kept &+= 1
       }
       source &+= entry.length
@@ -147,12 +148,29 @@ struct MessageQueue: ~Copyable {
 
   private static var headerLength: Int { 16 }
 
-  /// A copy of messages without data records, with one sequence number in each of them.
+  /// How many records there are in a stream's announcement, by whose numbers the first record behind it has number 0.
+  static func records(inAnnouncement messages: Bytes) -> UInt32 {
+    messages.count < headerLength ? 0 : 0 &- messages.load(UInt32.self, at: sequenceOffset)
+  }
+
+  /// A copy of messages, such as an announcement, whose sequence numbers are `sequence` higher.
   static func numbered(_ messages: Bytes, _ sequence: UInt32) -> SharedBytes {
     var copy = OwnedBytes(copying: messages)
     var offset = 0
     while offset &+ headerLength <= messages.count {
-      copy.store(sequence, at: offset &+ sequenceOffset)
+      let place = offset &+ sequenceOffset
+      copy.store(messages.load(UInt32.self, at: place) &+ sequence, at: place)
+      offset &+= max(headerLength, Int(messages.load(UInt16.self, at: offset &+ 2)))
+    }
+    return SharedBytes(copy, count: messages.count)
+  }
+
+  /// A copy of messages without data records, all with the number 0.
+  static func unnumbered(_ messages: Bytes) -> SharedBytes {
+    var copy = OwnedBytes(copying: messages)
+    var offset = 0
+    while offset &+ headerLength <= messages.count {
+      copy.store(0 as UInt32, at: offset &+ sequenceOffset)
       offset &+= max(headerLength, Int(messages.load(UInt16.self, at: offset &+ 2)))
     }
     return SharedBytes(copy, count: messages.count)

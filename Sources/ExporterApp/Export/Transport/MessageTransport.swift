@@ -27,6 +27,8 @@ protocol MessageTransport: AnyObject {
   func tick(now: Moment, announcement: () -> SharedBytes) -> TransportEvent
   /// Begins a new file, where there is one.
   func reopen()
+  /// Sends what waits, as `close` does, but stays open: then the counters say what became of it.
+  func settle(announcement: () -> SharedBytes)
   /// Sends what waits, within the bounds of its overload policy and of `Drain`, and closes.
   func close(announcement: () -> SharedBytes)
 }
@@ -34,6 +36,7 @@ protocol MessageTransport: AnyObject {
 extension MessageTransport {
   var reachability: Reachability { .reachable }
   func reopen() {}
+  func settle(announcement: () -> SharedBytes) {}
 }
 
 /// What a transport asks of the message stream.
@@ -43,9 +46,11 @@ enum TransportEvent {
   case newSession
   /// The collector was away and may have come back without our templates: send them again.
   case repeatTemplates
+  /// Messages with descriptions were dropped in a session that has its templates: send the descriptions again.
+  case repeatDescriptions
 }
 
-/// A file of messages (RFC 5655). Each new file begins with all templates known then; the sequence goes on.
+/// A file of messages (RFC 5655). Each new file begins with all templates and descriptions known then; the sequence goes on.
 final class FileTransport: MessageTransport {
   private let file: FileWriter
   /// All templates of the batches before, for the file that begins with the next one.
@@ -64,7 +69,9 @@ final class FileTransport: MessageTransport {
     var index = 0
     while index < batch.messages.count {
       let message = batch.messages[index]
-      ends.append(FileChunk.Unit(end: message.offset &+ message.length, records: message.records))
+      ends.append(
+        FileChunk.Unit(
+          end: message.offset &+ message.length, records: message.records, options: message.options))
       hasTemplates = hasTemplates || MessageQueue.holdsTemplates(batch[message])
       index &+= 1
     }
@@ -79,6 +86,8 @@ final class FileTransport: MessageTransport {
   func tick(now: Moment, announcement: () -> SharedBytes) -> TransportEvent { .none }
 
   func reopen() { file.reopen() }
+
+  func settle(announcement: () -> SharedBytes) { file.settle() }
 
   func close(announcement: () -> SharedBytes) { file.close() }
 }

@@ -26,7 +26,9 @@ final class TCPTransport: MessageTransport {
   private var rescued = SharedBytes()
   /// What was sent lately, to know what the kernel had not delivered when a connection breaks.
   private var history = SentHistory()
-  /// Offline: no progress within the bound, so nothing is waited for until there is a connection.
+  /// Descriptions were dropped in this session.
+  private var lacksDescriptions = false
+  /// No progress within the bound, so nothing is waited for until there is a connection.
   private var gaveUp = false
   /// There was no connection, or it ended, and no other one followed.
   private var hasFailed = false
@@ -53,9 +55,10 @@ final class TCPTransport: MessageTransport {
     while index < batch.messages.count {
       let message = batch.messages[index]
       index &+= 1
-      while !queue.append(batch[message], records: message.records) {
+      while !queue.append(batch[message], records: message.records, options: message.options) {
         guard waitForRoom(announcement) else {
           drop(batch[message], records: message.records)
+          if message.options > 0 { lacksDescriptions = true }
           break
         }
       }
@@ -72,6 +75,8 @@ final class TCPTransport: MessageTransport {
     let length = MessageQueue.keepSets(of: &templates, 0, message.count, MessageQueue.isTemplateSet)
     // A session to come announces all templates anyway.
     guard length > 16, connection.isOpen else { return }
+    // Numbered when they are sent.
+    templates.store(0 as UInt32, at: 8)
     rescued = rescued.withBytes { SharedBytes(copying: $0, templates.view(0, length)) }
   }
 
@@ -97,7 +102,9 @@ final class TCPTransport: MessageTransport {
     _ = work(now, announcement)
     // Otherwise only a later send would notice, and lose what went before.
     if let reason = connection.detectEnd() { broken(now, reason) }
-    return .none
+    guard lacksDescriptions, connection.isOpen, queue.isEmpty else { return .none }
+    lacksDescriptions = false
+    return .repeatDescriptions
   }
 
   /// Goes one step towards an empty queue: connect, or send what the socket takes. True when octets were sent.
@@ -124,10 +131,12 @@ final class TCPTransport: MessageTransport {
     gaveUp = false
     hasFailed = false
     counters.connections &+= 1
-    queue.restart()
+    let records = templates.withBytes { MessageQueue.records(inAnnouncement: $0) }
+    queue.restart(behind: records)
     history = SentHistory()
-    preamble = templates
+    preamble = templates.withBytes { MessageQueue.numbered($0, records) }
     preambleSent = 0
+    lacksDescriptions = false
     rescued = SharedBytes()
   }
 
@@ -207,15 +216,19 @@ final class TCPTransport: MessageTransport {
     if let trouble = connection.reload() { complaint.say(trouble) }
   }
 
-  func close(announcement: () -> SharedBytes) {
-    let start = Moment.current
-    // Who is not connected gets another second, who reads slowly all the time there is.
-    let patience: UInt64
-    switch policy {
-    case .drop: patience = Drain.timeout
-    case .wait(let seconds): patience = gaveUp ? 0 : Moment.nanoseconds(seconds)
+  /// How long the end waits without progress, in nanoseconds.
+  private var patience: UInt64 {
+    guard !gaveUp else { return 0 }
+    return switch policy {
+    case .drop: Drain.timeout
+    case .wait(let seconds): Moment.nanoseconds(seconds)
     }
-    var progressAt = start.monotonic
+  }
+
+  func settle(announcement: () -> SharedBytes) {
+    let patience = patience
+    // Who is not connected gets another second, who reads slowly all the time there is.
+    var progressAt = Moment.current.monotonic
     while !queue.isEmpty || !preamble.isEmpty {
       let now = Moment.current
       if work(now, announcement) { progressAt = now.monotonic }
@@ -223,6 +236,12 @@ final class TCPTransport: MessageTransport {
       guard now.monotonic &- progressAt < patience, !Drain.isOver else { break }
       if !queue.isEmpty { connection.wait(milliseconds: 100) }
     }
+    if !queue.isEmpty || !preamble.isEmpty { gaveUp = true }
+  }
+
+  func close(announcement: () -> SharedBytes) {
+    let patience = patience
+    settle(announcement: announcement)
     counters.lose(queue.removeAll(), .queueFull)
     if connection.isOpen { waitForAcknowledgement(patience) }
     connection.disconnect(.current, failed: false)

@@ -70,8 +70,8 @@ private func numbers(_ log: borrowing SpoolLog, from number: UInt64 = 0) -> [UIn
   reader.seek(number)
   var found: [UInt64] = []
   while let chunk = reader.next(log) {
-    _ = chunk.forEach(from: 0) { message, records, place in
-      #expect(message.load(UInt64.self, at: 20) == place.message && records == 3)
+    _ = chunk.forEach(from: 0) { message, unit, place in
+      #expect(message.load(UInt64.self, at: 20) == place.message && unit.records == 3)
       #expect(place.record == place.message * 3)
       found.append(place.message)
       return true

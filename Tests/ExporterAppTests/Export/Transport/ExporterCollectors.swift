@@ -174,7 +174,7 @@ func sequenceIsRight(_ messages: [DecodedMessage], from start: UInt32 = 0) -> Bo
   var next = start
   for message in messages {
     if message.sequence != next { return false }
-    next &+= UInt32(message.records.count)
+    next &+= UInt32(message.records.count + message.options.count)
   }
   return true
 }

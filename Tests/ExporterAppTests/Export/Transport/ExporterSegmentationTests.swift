@@ -15,7 +15,7 @@ private struct Messages {
     var list: [MessageBatch.Message] = []
     var offset = 0
     for (index, length) in lengths.enumerated() {
-      list.append(MessageBatch.Message(offset: offset, length: length, records: index + 1))
+      list.append(MessageBatch.Message(offset: offset, length: length, records: index + 1, options: 0))
       offset += length
     }
     self.list = list

@@ -21,7 +21,7 @@ import Wire
 
   private func fill(_ queue: inout MessageQueue, _ messages: [(length: Int, set: UInt16, records: Int)]) {
     for (length, set, records) in messages {
-      let isTaken = message(length, set: set).withBytes { queue.append($0, records: records) }
+      let isTaken = message(length, set: set).withBytes { queue.append($0, records: records, options: 0) }
       #expect(isTaken)
     }
   }
@@ -56,7 +56,7 @@ import Wire
     var queue = MessageQueue(capacity: 1 << 17)
     var (taken, sent, sequence) = (0, 0, 0 as UInt32)
     for _ in 0..<1000 {
-      while message(1000).withBytes({ queue.append($0, records: 2) }) { taken += 1 }
+      while message(1000).withBytes({ queue.append($0, records: 2, options: 0) }) { taken += 1 }
       let records = queue.records
       #expect(records <= 2 * 131)
       let pending = queue.pending()
@@ -83,6 +83,29 @@ import Wire
     #expect(pending.load(UInt32.self, at: 24 + 8) == 3)
     let records = queue.records
     #expect(records == 8)
+  }
+
+  @Test("options records are numbered with the flows', and those of an announcement come first in a session")
+  func numbers() {
+    var queue = MessageQueue(capacity: 0)
+    for _ in 0..<2 {
+      #expect(message(24).withBytes { queue.append($0, records: 3, options: 2) })
+    }
+    func second() -> UInt32 { queue.pending().load(UInt32.self, at: 24 + 8) }
+    #expect(second() == 5)
+    // Two messages before the session's first record: the number says that they hold 7 records, 3 of them in the first one.
+    var announcement = OwnedBytes(count: 48)
+    for (offset, number) in [(0, -7), (24, -4)] as [(Int, Int32)] {
+      message(24, set: 2).withBytes { announcement.copy($0, to: offset) }
+      announcement.store(number, at: offset + 8)
+    }
+    let records = MessageQueue.records(inAnnouncement: announcement.view(0, 48))
+    #expect(records == 7)
+    let numbered = MessageQueue.numbered(announcement.view(0, 48), records)
+    #expect(numbered.withBytes { [$0.load(UInt32.self, at: 8), $0.load(UInt32.self, at: 32)] } == [0, 3])
+    queue.restart(behind: records)
+    #expect(second() == 12)
+    #expect(MessageQueue.records(inAnnouncement: announcement.view(0, 0)) == 0)
   }
 
   @Test("sets and messages whose lengths cannot be", arguments: [0, 1, 3, 4, 9, 65535] as [UInt16])

@@ -1,0 +1,38 @@
+// Which options records there are (RFC 7011 section 3.4.2): what a stream says about itself, besides flows.
+
+/// A kind of options record; each has one options template.
+public enum OptionsKind: UInt8, CaseIterable, Sendable {
+  /// Name, type, semantics and units of an enterprise's element (RFC 5610).
+  case elementType = 1
+  /// Which fields of a template's records make up the flow key (RFC 7011 section 4.4).
+  case flowKeys
+  /// What was exported (RFC 7011 section 4.1).
+  case exportStatistics
+  /// Packets that no flow counts (RFC 7011 section 4.2).
+  case meteringReliability
+  /// Flow records that were not sent (RFC 7011 section 4.3).
+  case exportingReliability
+  /// Packets that an RX queue gave.
+  case receiveQueue
+  /// Packets that a port's device dropped.
+  case port
+  /// When flows end.
+  case timeouts
+  /// How packets are selected (RFC 5477 section 8.2).
+  case selector
+  /// The name of an interface.
+  case interface
+  /// An interface's device, in the form in which nfcapd reads it.
+  case interfaceDescription
+
+  /// How many of the fields, from the first on, say what the others are about.
+  public var scopeCount: Int {
+    switch self {
+    case .elementType, .exportStatistics, .meteringReliability, .receiveQueue: 2
+    case .flowKeys, .exportingReliability, .port, .timeouts, .selector, .interface, .interfaceDescription: 1
+    }
+  }
+
+  /// Whether each record is a set of its own; see `OptionsRecord.elementType`.
+  var isAloneInSet: Bool { self == .elementType }
+}
