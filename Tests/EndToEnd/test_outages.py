@@ -129,7 +129,9 @@ class Feed:
 
     @property
     def text(self):
-        return self.log.read_text(errors="replace")
+        text = self.log.read_text(errors="replace")
+        # The last line may be under way.
+        return text[:text.rfind("\n") + 1]
 
     @property
     def counters(self):
