@@ -145,7 +145,10 @@ import Testing
         "forced", "lack_of_resources", "packets_in_flows", "table_full", "slab_full", "fingerprint_left_out",
         "stream_gaps", "stream_lost", "stream_full", "records_left_out", "parser_faults", "ring_full",
         "exported", "messages", "templates", "oversize", "message_bytes",
-        "export_faults", "export_dropped", "shortened", "options",
+        "export_faults", "TLS_refused", "spooled", "spool_delivered", "spool_waiting", "sent_again",
+        "spool_torn",
+        "export_dropped", "queue_full", "spool_full", "disk_error", "unacknowledged", "shortened", "options",
+        "acknowledged", "delivery_timed_out", "delivery_refused", "delivery_unknown", "delivery_given_up",
       ])
   }
 
@@ -156,6 +159,6 @@ import Testing
       #expect(line.hasPrefix(counter.name + " ") && line.hasSuffix(counter.help))
       #expect(line.contains(" \(counter.kind.rawValue) ") && line.contains(" \(counter.unit.rawValue) "))
     }
-    #expect(CounterTable.all.filter { $0.kind == .gauge }.map(\.name) == ["in table"])
+    #expect(CounterTable.all.filter { $0.kind == .gauge }.map(\.name) == ["in table", "spool waiting"])
   }
 }

@@ -165,17 +165,6 @@ struct MessageQueue: ~Copyable {
     return SharedBytes(copy, count: messages.count)
   }
 
-  /// A copy of messages without data records, all with the number 0.
-  static func unnumbered(_ messages: Bytes) -> SharedBytes {
-    var copy = OwnedBytes(copying: messages)
-    var offset = 0
-    while offset &+ headerLength <= messages.count {
-      copy.store(0 as UInt32, at: offset &+ sequenceOffset)
-      offset &+= max(headerLength, Int(messages.load(UInt16.self, at: offset &+ 2)))
-    }
-    return SharedBytes(copy, count: messages.count)
-  }
-
   /// Whether a message has a set of templates.
   static func holdsTemplates(_ message: Bytes) -> Bool {
     var offset = headerLength
