@@ -224,7 +224,7 @@ class TestExportLcores:
         # Each export lcore has a sequence and templates of its own.
         assert session.lost == 0 and sorted(session.sequence) == [7, 8]
         assert packets_and_octets(session.records)[0] == counters["packets_in_flows"]
-        assert len(session.records) == sum(session.sequence.values())
+        assert len(session.records) + len(session.options) == sum(session.sequence.values())
         files = [[json.loads(line) for line in open(tmp_path / f"flows-{n}.json")] for n in (1, 2)]
         assert all(files) and sum(map(len, files)) == len(session.records)
         # One queue each, one capture each.

@@ -178,7 +178,8 @@ def test_line_runs(page, variables, line, folder):
         return
     # The options of a live run must be right, even where there is no device for it.
     if reason and re.search(r"\bmartlet .* -- ", line):
-        behind = re.search(r" -- (.*)", line)[1]
+        # The service's folder is there when the service is installed.
+        behind = re.search(r" -- (.*)", line)[1].replace("/var/lib/martlet", str(folder))
         execute(folder, variables, f"martlet --pcap capture.pcap {behind}")
         return
     if reason:
@@ -192,7 +193,7 @@ def test_line_runs(page, variables, line, folder):
 # Options that pages mention in a sentence or table.
 
 def options_of(text):
-    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))
 
 
 #: EAL's, which `martlet` passes on, and other programs'.
@@ -202,6 +203,7 @@ OTHERS = {
     "--bind", "--status", "--unbind",  # dpdk-devbind.py
     "--toggle-collect", "--tool", "--callgrind-out-file", "--inclusive", "--no-install-recommends", "--scratch-path",
     "--product", "--cflags", "--filter", "--write", "--show-bin-path", "--upgrade", "--no-cache", "--fault-rate",
+    "--rfc5610",  # ipfixDump
 }
 
 

@@ -158,7 +158,9 @@ def test_offline_by_size(tmp_path, name, compress):
 
 
 def test_other_programs_read_each_ipfix_file(tmp_path):
-    assert run("--pcap", MANY, "--plugins", "pstats", "--export", f"ipfix:{tmp_path}/f.ipfix?rotate=32K").status == 0
+    # Without options records, which ipfixDump counts, too.
+    url = f"ipfix:{tmp_path}/f.ipfix?rotate=32K&options=off"
+    assert run("--pcap", MANY, "--plugins", "pstats", "--export", url).status == 0
     assert len(visible(tmp_path)) > 2
     dumped = 0
     for path in visible(tmp_path):

@@ -30,8 +30,6 @@ REASONS = [
         "Captures/quic.pcap": {}, "Captures/demo.pcap": {}, "ndpi/quic-forcing-vn-with-data.pcapng": {}}, 61,
            "a greased version, and what follows the negotiation that it leads to: tshark opens no Initial of either, Martlet "
            "both, with the keys of version 1"),
-    Reason("quic", "missing", {"ndpi/quic_t51.pcap": {}}, 2,
-           "Google's T051 has an ACK frame of its own before the ServerHello, where Martlet stops"),
 ]
 
 

@@ -233,6 +233,8 @@ final class TCPTransport: MessageTransport {
       let now = Moment.current
       if work(now, announcement) { progressAt = now.monotonic }
       if case .drop = policy, !connection.isOpen, now.monotonic &- progressAt >= 1_000_000_000 { break }
+      // Nobody is there, and no flow waits: what is left would only describe the run.
+      if !connection.isOpen, queue.records == 0 { break }
       guard now.monotonic &- progressAt < patience, !Drain.isOver else { break }
       if !queue.isEmpty { connection.wait(milliseconds: 100) }
     }
