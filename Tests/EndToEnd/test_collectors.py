@@ -112,16 +112,18 @@ def test_a_collector_that_is_not_there_moves_only_its_own_flows(capture):
     servers = [Server(), Server(), Server()]
     arguments = ["--pcap", capture, "--export-mode", "distribute", *export(*(f"tcp://127.0.0.1:{s.port}" for s in servers))]
     assert run(*arguments).status == 0
+    wait_until(lambda: sum(len(server.ports) for server in servers) == FLOWS * ROUNDS, "records")
     before = [set(server.ports) for server in servers]
     servers[1].close()
     for server in (servers[0], servers[2]):
         server.sessions.clear()
     result = run(*arguments)
+    assert result.status == 0, result.err
+    wait_until(lambda: len(servers[0].ports) + len(servers[2].ports) == FLOWS * ROUNDS, "records")
     after = [set(servers[0].ports), set(servers[2].ports)]
     assert before[0] <= after[0] and before[2] <= after[1]
     assert not after[0] & after[1]
     assert f"tcp://127.0.0.1:{servers[1].port}: its share of the flows goes to others" in result.err.decode()
-    assert result.status == 0 and len(servers[0].ports) + len(servers[2].ports) == FLOWS * ROUNDS
     for server in (servers[0], servers[2]):
         server.close()
 

@@ -5,6 +5,7 @@ import Glibc
 import IPFIX
 import Rendering
 import Synchronization
+import Wire
 
 /// The outputs of an export lcore, as one. That lcore (offline: the only thread) uses them, always the same; the control lcore
 /// reads the published counters.
@@ -123,8 +124,8 @@ final class Outputs {
     let policy: OverloadPolicy = live ? .drop : .wait(seconds: 30)
     // A disk that is full offline is waited for as long as the end may take, too.
     let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: settings.drainTimeout.seconds)
-    func file(_ path: String?) throws(ExportError) -> FileWriter {
-      try FileWriter(path: path, policy: filePolicy, others: others, options: url.file)
+    func file(_ path: String?, heading: SharedBytes = SharedBytes()) throws(ExportError) -> FileWriter {
+      try FileWriter(path: path, policy: filePolicy, others: others, options: url.file, heading: heading)
     }
     func session(_ connection: any ByteConnection, name: String) throws(ExportError) -> any MessageTransport {
       guard let spool = settings.spool, let directory = url.spoolName(number) else {
@@ -167,11 +168,14 @@ final class Outputs {
     case .file(.csv, let path):
       let writer = CSVRecordWriter(
         columns: schema.columns(), escapesFormulas: settings.csvEscape == .formulas)
-      return LineOutput(writer, file: try file(path), schema: schema) {
+      let file = try file(path, heading: SharedBytes(copying: writer.output.contents))
+      return LineOutput(writer, file: file, schema: schema) {
         $0.render($1, isReverse: $2, into: &$3)
       }
     case .file(.text, let path):
-      return LineOutput(TextRecordWriter(), file: try file(path), schema: schema) {
+      let writer = TextRecordWriter()
+      let file = try file(path, heading: SharedBytes(copying: writer.output.contents))
+      return LineOutput(writer, file: file, schema: schema) {
         $0.render($1, isReverse: $2, into: &$3)
       }
     }

@@ -15,16 +15,18 @@ import Wire
 
   init() throws { folder = try TemporaryFolder() }
 
-  private func writer(_ name: String, _ parameters: String, policy: OverloadPolicy = .wait(seconds: 5)) throws
-    -> FileWriter
-  {
+  private func writer(
+    _ name: String, _ parameters: String, policy: OverloadPolicy = .wait(seconds: 5),
+    heading: SharedBytes = SharedBytes()
+  ) throws -> FileWriter {
     let url = try ExportURL(parsing: "json:\(folder.path)/\(name)?\(parameters)")
-    return try FileWriter(path: "\(folder.path)/\(name)", policy: policy, options: url.file)
+    return try FileWriter(path: "\(folder.path)/\(name)", policy: policy, options: url.file, heading: heading)
   }
 
-  private func csv(_ file: FileWriter) throws -> LineOutput<CSVRecordWriter> {
-    try LineOutput(CSVRecordWriter(columns: [counterElement]), file: file, schema: BuiltInSchema(plugins: []))
-    {
+  private func csv(_ name: String, _ parameters: String) throws -> LineOutput<CSVRecordWriter> {
+    let rows = CSVRecordWriter(columns: [counterElement])
+    let file = try writer(name, parameters, heading: SharedBytes(copying: rows.output.contents))
+    return try LineOutput(rows, file: file, schema: BuiltInSchema(plugins: [])) {
       $0.render($1, isReverse: $2, into: &$3)
     }
   }
@@ -53,7 +55,7 @@ import Wire
 
   @Test("lines: no file is larger than it may be, each has the heading, every row is in one of them")
   func linesBySize() throws {
-    let output = try csv(writer("flows.csv", "rotate=4K"))
+    let output = try csv("flows.csv", "rotate=4K")
     add(0..<20_000, to: output)
     output.close()
     let names = folder.names()
@@ -114,7 +116,7 @@ import Wire
   @Test("a file has its name when it is complete, and takes no other's")
   func completeness() throws {
     try "precious\n".write(toFile: "\(folder.path)/flows.csv", atomically: false, encoding: .utf8)
-    let output = try csv(writer("flows.csv", "rotate=1d"))
+    let output = try csv("flows.csv", "rotate=1d")
     add(0..<10, to: output)
     output.tick(now: .current)
     #expect(wait { (try? folder.lines(".flows.csv.part").count) == 11 })
@@ -149,7 +151,7 @@ import Wire
 
   @Test("time alone completes a file")
   func time() throws {
-    let output = try csv(writer("%s.csv", "rotate=1s"))
+    let output = try csv("%s.csv", "rotate=1s")
     add(0..<10, to: output)
     output.tick(now: .current)
     #expect(wait { folder.names().count >= 3 })
@@ -161,7 +163,7 @@ import Wire
 
   @Test("a folder that vanishes costs what was in the file, counted; the next file goes into its successor")
   func vanishingFolder() throws {
-    let output = try csv(writer("flows.csv", "rotate=1d"))
+    let output = try csv("flows.csv", "rotate=1d")
     add(0..<100, to: output)
     output.tick(now: .current)
     #expect(wait { output.counters.sentRecords == 100 })
@@ -206,7 +208,7 @@ import Wire
   @Test("a compressed file is one frame with all records, as small as if they had come at once")
   func compressed() throws {
     func write(_ name: String, ticks: Bool) throws -> [UInt8] {
-      let output = try csv(writer(name, "compress=zstd"))
+      let output = try csv(name, "compress=zstd")
       for number in 0..<20_000 as Range<UInt32> {
         output.append { $0.unsigned32(counterElement, number) }
         if ticks, number % 10 == 0 { output.tick(now: .current) }

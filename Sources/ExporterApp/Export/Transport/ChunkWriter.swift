@@ -18,12 +18,15 @@ final class ChunkWriter: @unchecked Sendable {
   /// Records in the file of a series.
   private var fileRecords = 0
   /// The last chunk that has something, for the heading of a file that gets no record.
-  private var last: FileChunk?
+  private var last: FileChunk
 
-  /// A writer into an opened file.
-  init(_ file: OutputFile, _ channel: FileChannel, compressionLevel: Int?) throws(ExportError) {
+  /// A writer into an opened file; `heading` is for a file that ends before anything came.
+  init(_ file: OutputFile, _ channel: FileChannel, compressionLevel: Int?, heading: SharedBytes)
+    throws(ExportError)
+  {
     self.channel = channel
     self.file = file
+    last = FileChunk(SharedBytes(), header: heading, records: 0, units: GrowableList(capacity: 1))
     complaint = Complaint(name: file.path)
     guard let compressionLevel else { return }
     compressor = ZstdStream(level: compressionLevel)
@@ -75,8 +78,8 @@ final class ChunkWriter: @unchecked Sendable {
       return
     }
     if file.isDeleted { return forfeit(.deleted(path: file.path)) }
-    if file.isFresh, let heading = last?.heading, !heading.isEmpty {
-      write(FileChunk(SharedBytes(), header: heading, records: 0, units: GrowableList(capacity: 1)))
+    if file.isFresh, !last.heading.isEmpty {
+      write(FileChunk(SharedBytes(), header: last.heading, records: 0, units: GrowableList(capacity: 1)))
     }
     guard file.descriptor >= 0, endFrame() else { return forfeit(.incomplete(path: file.path)) }
     while true {
@@ -157,7 +160,7 @@ final class ChunkWriter: @unchecked Sendable {
         count(chunk, from: kept, to: end)
         kept = end
         if kept >= chunk.bytes.count {
-          if last == nil || !chunk.bytes.isEmpty { last = chunk }
+          if last.heading.isEmpty || !chunk.bytes.isEmpty { last = chunk }
           return
         }
       case .stopped(let written, let error):

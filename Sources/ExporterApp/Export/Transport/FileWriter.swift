@@ -13,9 +13,10 @@ final class FileWriter: Sendable {
   ///   - path: the file's; nil is standard output, and no matter where the options have names.
   ///   - policy: what happens when `capacity` octets wait.
   ///   - others: files that must not be this one.
+  ///   - heading: what a file of a series has that ends before anything was pushed.
   init(
     path: String?, policy: OverloadPolicy, capacity: Int = 16 << 20, others: [FileIdentity] = [],
-    options: FileOptions = FileOptions()
+    options: FileOptions = FileOptions(), heading: SharedBytes = SharedBytes()
   ) throws(ExportError) {
     let file: OutputFile
     if let pattern = options.pattern {
@@ -26,7 +27,7 @@ final class FileWriter: Sendable {
       file = try OutputFile(path: path, others: others)
     }
     let channel = FileChannel(path: file.path, policy: policy, capacity: capacity)
-    let writer = try ChunkWriter(file, channel, compressionLevel: options.compressionLevel)
+    let writer = try ChunkWriter(file, channel, compressionLevel: options.compressionLevel, heading: heading)
     self.channel = channel
     let code = DetachedThread.start {
       CrashReport.thread("the writer of \(channel.path)")
