@@ -7,9 +7,9 @@ extension TLS {
   /// The numbers are compared in full, so that what is found is what would be computed. A key may stand in two places, and
   /// the older of two digests makes room: whoever sends many different hellos makes others' be hashed again, no more.
   ///
-  ///      0  length 2    bytes of the key, 0 where the place is free
+  ///      0  length 2    bytes of the key's numbers, 0 where the place is free
   ///      2  digest 16   MD5 of a JA3, or the twelve digits of a part of a JA4
-  ///     18  key ≤ 232   numbers of 16 bits
+  ///     18  key ≤ 232   numbers of 16 bits, and zeros to the end of a word of 64 bits
   package struct FingerprintMemory: BitwiseCopyable {
     package typealias Digest = InlineArray<16, UInt8>
 
@@ -76,7 +76,7 @@ extension TLS {
     private func firstPlace(_ key: FingerprintKey) -> MutableBytes {
       var hash: UInt64 = 0
       var offset = 0
-      while offset < Int(key.length) {
+      while offset < key.wholeLength {
         hash = (hash ^ key.memory.load(UInt64.self, at: offset)) &* 0x9E37_79B9_7F4A_7C15
         hash ^= hash &>> 32
         offset &+= 8
@@ -88,7 +88,7 @@ extension TLS {
     private func isEqual(_ key: FingerprintKey, _ place: MutableBytes) -> Bool {
       var offset = 0
       var difference: UInt64 = 0
-      while offset < Int(key.length) {
+      while offset < key.wholeLength {
         difference |=
           key.memory.load(UInt64.self, at: offset)
           ^ place.load(UInt64.self, at: FingerprintMemory.keyOffset &+ offset)
@@ -98,7 +98,8 @@ extension TLS {
     }
   }
 
-  /// The numbers that a digest is made of, in order. A length is whole words of eight bytes, with zeros at the end.
+  /// The numbers that a digest is made of, in order. They are compared by words of eight bytes, with zeros at the end: 0 is a
+  /// number, too (`server_name` is extension 0), so that the length tells how many there are.
   package struct FingerprintKey {
     /// What the numbers are.
     package enum Kind: UInt16 {
@@ -126,7 +127,7 @@ extension TLS {
     package mutating func endList() { append(0x0A0A) }
 
     /// Adds the numbers of a list that are no GREASE; returns how many.
-    @inline(__always)
+    @inline(__always) @discardableResult
     package mutating func append(_ numbers: NumberList) -> Int {
       let before = used
       var index = 0
@@ -149,7 +150,10 @@ extension TLS {
 
     /// Whether all numbers found room.
     fileprivate var isWhole: Bool { used &+ 6 <= FingerprintMemory.longestKey }
-    fileprivate var length: UInt16 { UInt16(truncatingIfNeeded: (used &+ 7) & ~7) }
-    fileprivate var bytes: Bytes { memory.prefix(Int(length)) }
+    /// The bytes of the numbers.
+    fileprivate var length: UInt16 { UInt16(truncatingIfNeeded: used) }
+    /// The bytes of the words that they are in.
+    fileprivate var wholeLength: Int { (used &+ 7) & ~7 }
+    fileprivate var bytes: Bytes { memory.prefix(wholeLength) }
   }
 }

@@ -9,11 +9,11 @@ extension TLS {
     package static func fingerprint(_ hello: ClientHello, _ memory: FingerprintMemory) -> Fingerprint {
       var key = memory.key(.client)
       key.append(hello.legacyVersion)
-      _ = key.append(hello.cipherSuites)
+      key.append(hello.cipherSuites)
       key.endList()
       key.appendTypes(hello.extensions)
       key.endList()
-      _ = key.append(hello.groups)
+      key.append(hello.groups)
       key.endList()
       var index = 0
       while index < hello.pointFormats.count {

@@ -187,8 +187,7 @@ extension TLS {
       var key = memory.key(.cipherSuites)
       let count = key.append(hello.cipherSuites)
       if let known = memory.find(key) { return (known, count) }
-      var suites = SortedNumbers<128>()
-      let made = hash(of: hello.cipherSuites, &suites)
+      let made = hash(of: hello.cipherSuites)
       memory.remember(made, key)
       return (made, count)
     }
@@ -213,7 +212,7 @@ extension TLS {
       var key = memory.key(.extensions)
       types.append(to: &key)
       key.endList()
-      _ = key.append(hello.signatureAlgorithms)
+      key.append(hello.signatureAlgorithms)
       if let known = memory.find(key) { return (known, count) }
       var text = digest(types, hello.signatureAlgorithms)
       let made = digits(&text)
@@ -221,11 +220,10 @@ extension TLS {
       return (made, count)
     }
 
-    /// The hash of cipher suites, by means of an empty list.
+    /// The hash of cipher suites.
     @inline(never)
-    private static func hash<let capacity: Int>(
-      of suites: NumberList, _ sorted: inout SortedNumbers<capacity>
-    ) -> FingerprintMemory.Digest {
+    private static func hash(of suites: NumberList) -> FingerprintMemory.Digest {
+      var sorted = SortedNumbers<128>()
       var index = 0
       while index < suites.count {
         let suite = suites[index]

@@ -77,7 +77,11 @@ public enum ParserInput {
       if let hello = try? TLS.ServerHello(bytes), TLS.FingerprintLimit.allows(hello.extensions, others: 4) {
         let memory = TLS.FingerprintMemory()
         defer { memory.free() }
-        _ = TLS.JA3.fingerprint(hello, memory)
+        let first = TLS.JA3.fingerprint(hello, memory)
+        let second = TLS.JA3.fingerprint(hello, memory)
+        guard first.indices.allSatisfy({ first[$0] == second[$0] }) else {
+          return "fingerprint: it is another one the second time"
+        }
       }
     case .certificate: _ = X509Certificate(bytes)
     case .certificates: return compareCertificates(bytes, cut)

@@ -110,6 +110,54 @@ import Testing
     #expect(try record(bare).text("flowmon:tlsJa3Fingerprint") == "0xde350869b8c85de67a350c8d186f11e6")
   }
 
+  /// Number 0 at the end of a list is a number: fingerprints of hellos that differ in nothing else, of one worker.
+  @Test func numbersThatAreZeroCount() throws {
+    // Type 11 has client formats; `server_name` is type 0.
+    let formats: [[UInt8]] = [[], [0], [0, 0]]
+    let serverTypes = [[0xFF01], [0xFF01, 0], [0xFF01, 0, 0]]
+    let suites = [[0xC02F], [0xC02F, 0], [0xC02F, 0, 0]]
+    var frames: [CapturedFrame] = []
+    for index in 0..<3 {
+      var conversation = Conversation(.tcp, clientPort: UInt16(1000 + index))
+      conversation.handshake()
+      conversation.client(
+        TLSBuilder.records(hello([TLSBuilder.list(11, TLSBuilder.field8(formats[index]))])))
+      let types = serverTypes[index].flatMap { other($0) }
+      conversation.server(
+        TLSBuilder.records(TLSBuilder.message(2, TLSBuilder.serverHello(cipher: 0xC02F, extensions: types))))
+      frames += conversation.frames
+      var plain = Conversation(.tcp, clientPort: UInt16(2000 + index))
+      plain.handshake()
+      plain.client(TLSBuilder.records(hello([], ciphers: suites[index])))
+      frames += plain.frames
+    }
+    let records = try Capture(frames: frames).run(plugins: ["tls"]).records
+    func texts(_ field: String, _ firstPort: Int) throws -> [String] {
+      try (0..<3).map { index in
+        let port = Double(firstPort + index)
+        return try #require(records.first { $0.number("iana:sourceTransportPort") == port }).text(field)
+      }
+    }
+    // MD5 of 771,49199,11,,  and with 0 and 0-0 at the end.
+    #expect(
+      try texts("flowmon:tlsJa3Fingerprint", 1000) == [
+        "0x7b192cb7c68c30d1d5d275042ad428b6", "0x1d04fd79e647c68ca96662d40c17fe0b",
+        "0x88ac9d8c80425d8921b85e5aa42664b6",
+      ])
+    // MD5 of 771,49199,65281 and with -0 and -0-0 behind it.
+    #expect(
+      try texts("martlet:tlsJa3sFingerprint", 1000) == [
+        "0xfbe78c619e7ea20046131294ad087f05", "0xebc4d9674023776e56b32a2cd3cb5e97",
+        "0x6fff6d417f0b40f20e924edd351806d6",
+      ])
+    // SHA-256 of c02f, of 0000,c02f and of 0000,0000,c02f.
+    #expect(
+      try texts("cesnet:tlsJa4", 2000) == [
+        "t12i010000_f06271c2b022_000000000000", "t12i020000_892a258ab6dd_000000000000",
+        "t12i030000_f921f80dec6a_000000000000",
+      ])
+  }
+
   // MARK: Fields
 
   @Test func allFieldsOfAModernHandshake() throws {
