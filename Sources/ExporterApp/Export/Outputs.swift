@@ -65,6 +65,12 @@ final class Outputs {
   ) throws(Failure) {
     var settings = settings
     settings.observationDomain &+= UInt32(exporter)
+    let shared = settings.exportMode == .mirror ? 0 : plan.entries.count { $0.url.isCollector }
+    guard shared <= CollectorChoice.mostCollectors else {
+      throw .usage(
+        "--export-mode \(settings.exportMode) is for at most \(CollectorChoice.mostCollectors) collectors, not \(shared)"
+      )
+    }
     var entries: [Entry] = []
     var collectors: [String] = []
     for index in plan.entries.indices where plan.entries[index].serves(exporter) {
@@ -252,15 +258,16 @@ final class Outputs {
   /// Time passes: sends what waited too long, reconnects, refreshes templates, reopens files after a SIGHUP. Called at
   /// least every few milliseconds live, and once a burst offline.
   func tick() {
-    let moment = Moment.current
-    // Outputs want to be asked every few milliseconds; the loop comes by far more often.
-    guard moment.monotonic &- lastTick >= Self.interval else { return }
-    lastTick = moment.monotonic
+    // Heeded at once: offline the next call may be long in coming.
     let asked = Requests.reopenings.load(ordering: .relaxed)
     if asked != reopenings {
       reopenings = asked
       for entry in entries { entry.output.reopen() }
     }
+    let moment = Moment.current
+    // Outputs want to be asked every few milliseconds; the loop comes by far more often.
+    guard moment.monotonic &- lastTick >= Self.interval else { return }
+    lastTick = moment.monotonic
     for entry in entries { entry.output.tick(now: moment) }
     lookForCollectors()
     publish(says: true)
