@@ -134,4 +134,9 @@ public final class SharedBytes: Sendable {
   }
   /// True when there is no byte.
   public var isEmpty: Bool { count == 0 }
+
+  /// These bytes and `other` behind them.
+  public func joined(with other: SharedBytes) -> SharedBytes {
+    withBytes { own in other.withBytes { SharedBytes(copying: own, $0) } }
+  }
 }

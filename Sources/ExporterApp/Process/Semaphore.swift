@@ -21,9 +21,14 @@ final class Semaphore: @unchecked Sendable {
   /// Lets one wait end, now or later.
   func signal() { sem_post(semaphore) }
 
+  /// Sleeps until somebody signals.
+  func wait() { sem_wait(semaphore) }
+
   /// Sleeps until somebody signals, at most so long.
-  func wait(milliseconds: Int) {
-    let end = Clock.system() &+ UInt64(clamping: milliseconds) &* 1_000_000
+  func wait(milliseconds: Int) { wait(until: Clock.system() &+ UInt64(clamping: milliseconds) &* 1_000_000) }
+
+  /// Sleeps until somebody signals, at most until `end`, in nanoseconds since 1970.
+  func wait(until end: UInt64) {
     var time = timespec(
       tv_sec: Int(clamping: end / 1_000_000_000), tv_nsec: Int(clamping: end % 1_000_000_000))
     sem_timedwait(semaphore, &time)

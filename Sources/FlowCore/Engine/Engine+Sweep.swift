@@ -9,10 +9,12 @@ extension Engine {
   mutating func idle(now: UInt64) {
     finished = 0
     _ = clock.advance(to: now)
+    beginSweep()
     sweep()
   }
 
-  /// Before packets: where the table is empty and has been left alone for long, the sweep begins here and now.
+  /// Where the table is empty and has been left alone for long, the sweep begins here and now. Before the packets of a burst,
+  /// which fill it.
   @inline(__always)
   mutating func beginSweep() {
     if clock.now &- sweptTo > FlowTable.longestRest, table.count == 0 { restartSweep() }
@@ -21,6 +23,7 @@ extension Engine {
   @inline(never)
   private mutating func restartSweep() {
     table.settleAll(tick: FlowTable.tick(clock.now))
+    sweepBlind = 0
     sweptTo = clock.now
   }
 

@@ -96,14 +96,9 @@ extension RecordSchema {
   /// The columns, and how many of them belong to each plugin.
   func columnsAndCounts() -> (columns: [InformationElement], counts: [Int]) {
     var list = ColumnList()
-    withEmptyRecord { record, slab in
-      for isVersion6 in [false, true] {
-        list.restartBlock()
-        let key = Key(
-          addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: isVersion6)
-        let record = FlowRecord(key: key)
-        withUnsafePointer(to: record) { writeBasicsOfRow($0, isReverse: false, into: &list) }
-      }
+    withEmptyFlows { flow in
+      list.restartBlock()
+      writeBasicsOfRow(flow, isReverse: false, into: &list)
     }
     list.endBlock()
     var counts: [Int] = []
@@ -121,14 +116,21 @@ extension RecordSchema {
     return (list.columns, counts)
   }
 
+  /// Calls `body` with an empty flow of each IP version: their basic fields differ.
+  private func withEmptyFlows(_ body: (UnsafePointer<FlowRecord>) -> Void) {
+    for isVersion6 in [false, true] {
+      let key = Key(
+        addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: isVersion6)
+      withUnsafePointer(to: FlowRecord(key: key), body)
+    }
+  }
+
   /// The basic fields of both IP versions, each once.
   func basicFields() -> [PluginField] {
     var fields: [PluginField] = []
-    for isVersion6 in [false, true] {
+    withEmptyFlows { flow in
       var list = PluginFieldList()
-      let key = Key(
-        addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: isVersion6)
-      withUnsafePointer(to: FlowRecord(key: key)) { writeBasics($0, precision, into: &list) }
+      writeBasics(flow, precision, into: &list)
       fields += list.fields.filter { field in
         !fields.contains { $0.element.code == field.element.code }
       }
@@ -139,12 +141,9 @@ extension RecordSchema {
   /// The keys of JSON records and what their values are.
   public func jsonFields() -> [JSONField] {
     var list = JSONFieldList()
-    for isVersion6 in [false, true] {
+    withEmptyFlows { flow in
       list.startForm()
-      let key = Key(
-        addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: isVersion6)
-      let record = FlowRecord(key: key)
-      withUnsafePointer(to: record) { writeBasicsOfRow($0, isReverse: false, into: &list) }
+      writeBasicsOfRow(flow, isReverse: false, into: &list)
     }
     list.endForms()
     withEmptyRecord { record, slab in

@@ -4,16 +4,8 @@ import Wire
 /// Consecutive messages of one run.
 ///
 /// Safe between threads: all but `next` does not change, and `next` belongs to the one queue that the chunk is in.
-final class SpoolChunk: @unchecked Sendable {
-  /// One message.
-  struct Unit: BitwiseCopyable, Sendable {
-    /// Where it ends.
-    var end: Int
-    /// The records of flows it holds.
-    var records: Int
-    /// The options records it holds.
-    var options = 0
-  }
+final class SpoolChunk: ChainLink, @unchecked Sendable {
+  typealias Unit = MessageUnit
 
   /// The messages, back to back.
   let bytes: SharedBytes
@@ -28,8 +20,7 @@ final class SpoolChunk: @unchecked Sendable {
   let end: SpoolPosition
   /// When the first message was taken: nanoseconds of the monotonic clock. 0 for what was read from the disk.
   let takenAt: UInt64
-  /// The one behind it in a `SpoolQueue`.
-  fileprivate var next: SpoolChunk?
+  var next: SpoolChunk?
 
   /// A chunk that is in no queue.
   init(
@@ -81,38 +72,5 @@ final class SpoolChunk: @unchecked Sendable {
   }
 }
 
-/// Chunks in a chain, the oldest first.
-struct SpoolQueue: ~Copyable {
-  private(set) var first: SpoolChunk?
-  private var last: SpoolChunk?
-  private(set) var count = 0
-
-  deinit {
-    // One by one: a chain that lets go of its first link would go down it, a call for each.
-    var link = first
-    while let chunk = link {
-      link = chunk.next
-      chunk.next = nil
-    }
-  }
-
-  /// Adds a chunk behind the last one.
-  mutating func append(_ chunk: SpoolChunk) {
-    if let last { last.next = chunk } else { first = chunk }
-    last = chunk
-    count &+= 1
-  }
-
-  /// Takes the oldest chunk out; nil when there is none.
-  mutating func removeFirst() -> SpoolChunk? {
-    guard let chunk = first else { return nil }
-    first = chunk.next
-    chunk.next = nil
-    if first == nil { last = nil }
-    count &-= 1
-    return chunk
-  }
-
-  /// Lets go of all chunks.
-  mutating func removeAll() { while removeFirst() != nil {} }
-}
+/// Chunks on their way to the spool's thread, or from it.
+typealias SpoolQueue = Chain<SpoolChunk>

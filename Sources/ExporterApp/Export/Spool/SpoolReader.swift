@@ -98,11 +98,8 @@ struct SpoolReader: ~Copyable {
 
   /// Keeps the templates of a message that is passed over: those behind it need them.
   private mutating func collect(_ message: Bytes) {
-    guard MessageQueue.holdsTemplates(message) else { return }
-    var copy = OwnedBytes(copying: message)
-    let length = MessageQueue.keepSets(of: &copy, 0, message.count, MessageQueue.isTemplateSet)
-    // Behind the announcement, whose numbers end with 0.
-    copy.store(0 as UInt32, at: 8)
-    templates = templates.withBytes { SharedBytes(copying: $0, copy.view(0, length)) }
+    // Looked for first: nearly no message has any. They go behind the announcement, whose numbers end with 0.
+    guard MessageQueue.holdsTemplates(message), let own = MessageQueue.templates(of: message) else { return }
+    templates = templates.joined(with: own)
   }
 }

@@ -138,7 +138,7 @@ extension SpoolTransport {
     if next.message < session?.announced ?? 0, MessageQueue.holdsTemplates(message) {
       var copy = OwnedBytes(copying: message)
       let length = MessageQueue.keepSets(of: &copy, 0, message.count) { !MessageQueue.isTemplateSet($0) }
-      if length > 16 {
+      if length > MessageQueue.headerLength {
         guard queue.append(copy.view(0, length), records: unit.records, options: unit.options) else {
           return false
         }

@@ -98,26 +98,15 @@ final class SpoolTransport: MessageTransport {
   var status: String { trouble.isEmpty ? spool.status : trouble }
 
   func send(_ batch: MessageBatch, now: Moment, announcement: () -> SharedBytes) {
-    var units = GrowableList<SpoolChunk.Unit>(capacity: batch.messages.count)
-    var hasTemplates = false
-    var index = 0
-    while index < batch.messages.count {
-      let message = batch.messages[index]
-      units.append(
-        SpoolChunk.Unit(
-          end: message.offset &+ message.length, records: message.records, options: message.options))
-      hasTemplates = hasTemplates || MessageQueue.holdsTemplates(batch[message])
-      index &+= 1
-    }
     if needsTemplates, templates.count > 0 {
       needsTemplates = !take(templates, units: Self.units(of: templates), now, announcement)
     }
     var isTaken = false
     if !needsTemplates {
-      isTaken = take(SharedBytes(copying: batch.contents), units: units, now, announcement)
+      isTaken = take(SharedBytes(copying: batch.contents), units: batch.units, now, announcement)
     }
     if !isTaken { lose(batch.records) }
-    if hasTemplates {
+    if batch.holdsTemplates {
       templates = announcement()
       needsTemplates = needsTemplates || !isTaken
     }
@@ -130,7 +119,7 @@ final class SpoolTransport: MessageTransport {
     messages.withBytes { bytes in
       var end = 0
       while end &+ 4 <= bytes.count {
-        end &+= max(16, Int(bytes.load(UInt16.self, at: end &+ 2)))
+        end &+= max(MessageQueue.headerLength, Int(bytes.load(UInt16.self, at: end &+ 2)))
         if end <= bytes.count { units.append(SpoolChunk.Unit(end: end, records: 0)) }
       }
     }

@@ -1,10 +1,9 @@
 // What the lcore that exports and the thread that writes a file share: the queue between them, and what became of the records.
-import Glibc
 import Synchronization
 
 /// A bounded queue of chunks with one thread at each end.
 ///
-/// Safe between threads: `state` has its lock, semaphores are for several threads, and the rest does not change.
+/// Safe between threads: `state` has its lock, and the rest does not change.
 final class FileChannel: @unchecked Sendable {
   private struct State: ~Copyable {
     var queue = FileQueue()
@@ -32,25 +31,14 @@ final class FileChannel: @unchecked Sendable {
   private let capacity: Int
   /// The file's name for messages.
   let path: String
-  private let work: UnsafeMutablePointer<sem_t>
-  private let progress: UnsafeMutablePointer<sem_t>
+  private let work = Semaphore()
+  private let progress = Semaphore()
 
   /// A queue of at most `capacity` octets.
   init(path: String, policy: OverloadPolicy, capacity: Int) {
     self.path = path
     self.policy = policy
     self.capacity = capacity
-    work = .allocate(capacity: 1)
-    progress = .allocate(capacity: 1)
-    sem_init(work, 0, 0)
-    sem_init(progress, 0, 0)
-  }
-
-  deinit {
-    sem_destroy(work)
-    sem_destroy(progress)
-    work.deallocate()
-    progress.deallocate()
   }
 
   /// What was written and lost so far.
@@ -86,10 +74,10 @@ final class FileChannel: @unchecked Sendable {
         return true
       }
       if isTaken { break }
-      Self.wait(progress, until: Clock.system() &+ 100_000_000)
+      progress.wait(milliseconds: 100)
       waits = !Drain.isOver
     }
-    sem_post(work)
+    work.signal()
   }
 
   private func mayWait(_ state: borrowing State) -> Bool {
@@ -101,7 +89,7 @@ final class FileChannel: @unchecked Sendable {
   /// Queues a chunk of no octets, which finds room always.
   func request(_ chunk: FileChunk) {
     state.withLock { $0.queue.append(chunk) }
-    sem_post(work)
+    work.signal()
   }
 
   /// Waits until what was pushed is written, as long as nothing is in the way and `Drain` allows it.
@@ -112,14 +100,14 @@ final class FileChannel: @unchecked Sendable {
           || !state.status.isEmpty
       }
       if isSettled { return }
-      Self.wait(progress, until: Clock.system() &+ 50_000_000)
+      progress.wait(milliseconds: 50)
     }
   }
 
   /// Waits until all is written, but not beyond `Drain`; what is left then is counted as lost.
   func close() {
     state.withLock { $0.isClosing = true }
-    sem_post(work)
+    work.signal()
     while true {
       let isDone = state.withLock { state in
         if state.isDone { return true }
@@ -135,15 +123,8 @@ final class FileChannel: @unchecked Sendable {
         return true
       }
       if isDone { return }
-      Self.wait(progress, until: Clock.system() &+ 50_000_000)
+      progress.wait(milliseconds: 50)
     }
-  }
-
-  /// Waits for a semaphore until a time in nanoseconds since 1970.
-  private static func wait(_ semaphore: UnsafeMutablePointer<sem_t>, until end: UInt64) {
-    var time = timespec(
-      tv_sec: Int(clamping: end / 1_000_000_000), tv_nsec: Int(clamping: end % 1_000_000_000))
-    sem_timedwait(semaphore, &time)
   }
 
   // The thread's side.
@@ -161,7 +142,7 @@ final class FileChannel: @unchecked Sendable {
 
   /// Waits for a chunk or the end, no longer than until `end`, in nanoseconds since 1970.
   func waitForWork(until end: UInt64?) {
-    if let end { Self.wait(work, until: end) } else { sem_wait(work) }
+    if let end { work.wait(until: end) } else { work.wait() }
   }
 
   /// A chunk from `next` is written or counted: there is room for others.
@@ -170,13 +151,13 @@ final class FileChannel: @unchecked Sendable {
       state.octets = state.octets &- chunk.bytes.count
       state.current = 0
     }
-    sem_post(progress)
+    progress.signal()
   }
 
   /// The thread ends.
   func end() {
     state.withLock { $0.isDone = true }
-    sem_post(progress)
+    progress.signal()
   }
 
   /// Counts what was written.

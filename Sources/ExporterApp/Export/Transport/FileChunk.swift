@@ -5,14 +5,8 @@ import Wire
 ///
 /// Safe between threads: whoever made it changes it until it is in a queue, and the queue is under `FileWriter`'s lock; who
 /// takes it out of there has it alone.
-final class FileChunk: @unchecked Sendable {
-  /// One message: where it ends, and how many records it holds.
-  struct Unit: BitwiseCopyable, Sendable {
-    var end: Int
-    var records: Int
-    /// Options records, which count in the sequence, too.
-    var options = 0
-  }
+final class FileChunk: ChainLink, @unchecked Sendable {
+  typealias Unit = MessageUnit
 
   /// The lines or messages.
   let bytes: SharedBytes
@@ -28,8 +22,7 @@ final class FileChunk: @unchecked Sendable {
   let reopens: Bool
   /// Earlier chunks were dropped, perhaps with templates that this one needs.
   var followsGap = false
-  /// The one behind it in the queue.
-  fileprivate var next: FileChunk?
+  var next: FileChunk?
 
   /// A chunk that is in no queue.
   init(
@@ -63,8 +56,9 @@ final class FileChunk: @unchecked Sendable {
       let last = units[units.count &- 1]
       records = last.records &+ last.options
     }
-    guard start &+ 12 <= bytes.count else { return nil }
-    return bytes.withBytes { $0.load(UInt32.self, at: start &+ 8) } &+ UInt32(truncatingIfNeeded: records)
+    let place = start &+ MessageQueue.sequenceOffset
+    guard place &+ 4 <= bytes.count else { return nil }
+    return bytes.withBytes { $0.load(UInt32.self, at: place) } &+ UInt32(truncatingIfNeeded: records)
   }
 
   /// The octets between two offsets, with a heading before them; no copy where that is the whole chunk.
@@ -143,23 +137,5 @@ final class FileChunk: @unchecked Sendable {
   }
 }
 
-/// Chunks in a chain, the oldest first: an array would move them all at each removal.
-struct FileQueue: ~Copyable {
-  private(set) var first: FileChunk?
-  private var last: FileChunk?
-
-  /// Adds a chunk behind the last one.
-  mutating func append(_ chunk: FileChunk) {
-    if let last { last.next = chunk } else { first = chunk }
-    last = chunk
-  }
-
-  /// Takes the oldest chunk out; nil when there is none.
-  mutating func removeFirst() -> FileChunk? {
-    guard let chunk = first else { return nil }
-    first = chunk.next
-    chunk.next = nil
-    if first == nil { last = nil }
-    return chunk
-  }
-}
+/// Chunks on their way to a file.
+typealias FileQueue = Chain<FileChunk>

@@ -28,7 +28,7 @@ struct MessageQueue: ~Copyable {
   private var sequence: UInt32 = 0
 
   /// Where the sequence number of a message is.
-  private static var sequenceOffset: Int { 8 }
+  static var sequenceOffset: Int { 8 }
 
   /// A queue of at most `capacity` octets, at least two of the longest messages.
   init(capacity: Int) {
@@ -146,7 +146,7 @@ struct MessageQueue: ~Copyable {
     return lost
   }
 
-  private static var headerLength: Int { 16 }
+  static var headerLength: Int { 16 }
 
   /// How many records there are in a stream's announcement, by whose numbers the first record behind it has number 0.
   static func records(inAnnouncement messages: Bytes) -> UInt32 {
@@ -173,6 +173,15 @@ struct MessageQueue: ~Copyable {
       offset &+= max(4, Int(message.load(UInt16.self, at: offset &+ 2)))
     }
     return false
+  }
+
+  /// A message with the templates of another one, and number 0; nil where that has none.
+  static func templates(of message: Bytes) -> SharedBytes? {
+    var copy = OwnedBytes(copying: message)
+    let length = keepSets(of: &copy, 0, message.count, isTemplateSet)
+    guard length > headerLength else { return nil }
+    copy.store(0 as UInt32, at: sequenceOffset)
+    return SharedBytes(copy, count: length)
   }
 
   /// The id of a set of templates (RFC 7011 section 3.3.2).

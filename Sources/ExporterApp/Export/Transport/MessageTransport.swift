@@ -64,23 +64,12 @@ final class FileTransport: MessageTransport {
   init(_ file: FileWriter) { self.file = file }
 
   func send(_ batch: MessageBatch, now: Moment, announcement: () -> SharedBytes) {
-    var ends = GrowableList<FileChunk.Unit>(capacity: batch.messages.count)
-    var hasTemplates = false
-    var index = 0
-    while index < batch.messages.count {
-      let message = batch.messages[index]
-      ends.append(
-        FileChunk.Unit(
-          end: message.offset &+ message.length, records: message.records, options: message.options))
-      hasTemplates = hasTemplates || MessageQueue.holdsTemplates(batch[message])
-      index &+= 1
-    }
     // The batch's own templates come in time within it. A file that begins later needs them, too.
     let before = templates
-    if hasTemplates { templates = announcement() }
+    if batch.holdsTemplates { templates = announcement() }
     file.push(
       SharedBytes(copying: batch.contents), header: before, headerWithin: templates, records: batch.records,
-      units: ends)
+      units: batch.units)
   }
 
   func tick(now: Moment, announcement: () -> SharedBytes) -> TransportEvent { .none }

@@ -71,13 +71,9 @@ final class TCPTransport: MessageTransport {
     counters.lose(records, .queueFull)
     complaint.say(
       status.isEmpty ? "the collector is too slow: records are lost" : "\(status): records are lost")
-    var templates = OwnedBytes(copying: message)
-    let length = MessageQueue.keepSets(of: &templates, 0, message.count, MessageQueue.isTemplateSet)
-    // A session to come announces all templates anyway.
-    guard length > 16, connection.isOpen else { return }
-    // Numbered when they are sent.
-    templates.store(0 as UInt32, at: 8)
-    rescued = rescued.withBytes { SharedBytes(copying: $0, templates.view(0, length)) }
+    // A session to come announces all templates anyway. These are numbered when they are sent.
+    guard connection.isOpen, let templates = MessageQueue.templates(of: message) else { return }
+    rescued = rescued.joined(with: templates)
   }
 
   /// Offline: sends until there is room for another message; false when there is no progress for too long, or live.
