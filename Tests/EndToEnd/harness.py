@@ -110,6 +110,18 @@ def wait_until_taken(process):
     wait_until(taken, "a signal that is taken", process)
 
 
+#: The counters whose sum is `export_dropped`.
+LOSSES = ["queue_full", "spool_full", "disk_error", "unacknowledged", "no_address", "send_failed", "too_long",
+          "delivery_timed_out", "delivery_refused", "delivery_unknown", "delivery_given_up"]
+
+
+def causes(counters):
+    """{counter: records} of all that was lost; fails where records were lost without a cause."""
+    lost = {name: counters[name] for name in LOSSES if counters[name]}
+    assert sum(lost.values()) == counters["export_dropped"], counters
+    return lost
+
+
 def udp_socket(port):
     """(octets that wait, datagrams that were dropped) of the UDP socket over IPv4 with this port; None without one."""
     for line in Path("/proc/net/udp").read_text().splitlines()[1:]:

@@ -108,6 +108,15 @@ def test_each_flow_has_one_collector_and_files_get_all(capture, tmp_path):
     assert len(open(tmp_path / "all.json").readlines()) == FLOWS * ROUNDS
 
 
+@pytest.mark.parametrize("mode", ["failover", "distribute"])
+def test_more_collectors_than_can_be_chosen_from(capture, mode):
+    collectors = export(*(f"udp://127.0.0.1:{port}" for port in range(10_000, 10_065)))
+    result = run("--pcap", capture, "--export-mode", mode, *collectors)
+    assert result.status == 64
+    assert result.messages == [f"martlet: --export-mode {mode} is for at most 64 collectors, not 65"]
+    assert run("--pcap", capture, *collectors[2:], "--export-mode", mode, "--drain-timeout", "1").status in (0, 2)
+
+
 def test_a_collector_that_is_not_there_moves_only_its_own_flows(capture):
     servers = [Server(), Server(), Server()]
     arguments = ["--pcap", capture, "--export-mode", "distribute", *export(*(f"tcp://127.0.0.1:{s.port}" for s in servers))]

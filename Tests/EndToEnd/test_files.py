@@ -15,7 +15,7 @@ from collections import Counter
 
 import pytest
 from harness import (
-    CAPTURES, MARTLET, PATIENCE, Live, Session, have, is_root, run, wait_until, wait_until_taken)
+    CAPTURES, MARTLET, PATIENCE, Live, Session, causes, have, is_root, offline, run, wait_until, wait_until_taken)
 
 MANY = CAPTURES / "many-flows.pcap"  # 1000 flows
 live = pytest.mark.skipif(not is_root(), reason="EAL needs root")
@@ -342,9 +342,9 @@ def test_a_full_disk_and_a_compressed_file(tmp_path, ends):
 def test_a_full_disk_to_the_end(tmp_path):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", tmp_path], check=True)
     try:
-        result = run("--pcap", MANY, "--drain-timeout", "1", "--export", f"json:{tmp_path}/f.json?rotate=64K")
+        result = offline(MANY, export=f"json:{tmp_path}/f.json?rotate=64K", options=["--drain-timeout", "1"])
         stored = len(set(all_records(tmp_path)))
-        assert result.status == 2 and 0 < stored < 1000
+        assert result.status == 2 and 0 < stored < 1000 and causes(result.counters) == {"disk_error": 1000 - stored}
         assert f"{1000 - stored} records were lost" in result.messages[-1]
     finally:
         subprocess.run(["umount", tmp_path], check=True)

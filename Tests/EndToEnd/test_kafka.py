@@ -10,15 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import CAPTURES, Live, free_port, offline, run
+from harness import CAPTURES, Live, causes, free_port, offline, run
 from kafka_mock import Cluster
 
 confluent_kafka = pytest.importorskip("confluent_kafka", reason="needs confluent-kafka (Tests/requirements.txt)")
 
 MANY = CAPTURES / "many-flows.pcap"
 PLUGINS = ["--plugins", "tls,pstats,flowhash"]
-#: What becomes of records that are not acknowledged.
-LOSSES = ["queue_full", "delivery_timed_out", "delivery_refused", "delivery_unknown", "delivery_given_up"]
 #: Kafka's codes.
 UNKNOWN_TOPIC, NOT_LEADER, TOO_LARGE, OUT_OF_ORDER = 3, 6, 10, 45
 #: librdkafka's, with which the mock closes the connection.
@@ -60,13 +58,12 @@ def murmur2(data):
 
 def whole(counters):
     """Whether every record is acknowledged or in one counter of losses."""
-    lost = sum(counters[name] for name in LOSSES)
-    return counters["exported"] == counters["acknowledged"] + lost and counters["export_dropped"] == lost
+    return counters["exported"] == counters["acknowledged"] + sum(causes(counters).values())
 
 
 def only(counters, *names):
     """Whether records were lost by these causes, and by no other."""
-    return {name for name in LOSSES if counters[name]} == set(names)
+    return set(causes(counters)) == set(names)
 
 
 def test_messages_are_the_lines_of_json():

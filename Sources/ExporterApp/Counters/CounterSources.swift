@@ -50,10 +50,16 @@ struct OutputCounters: BitwiseCopyable, Sendable, Equatable {
   var queueFull: UInt64 = 0
   /// The part that found no room in the spool.
   var spoolFull: UInt64 = 0
-  /// The part that the spool's disk did not take.
+  /// The part that a file or the spool's disk did not take.
   var diskErrors: UInt64 = 0
   /// The part that was sent and not acknowledged when a connection ended, or that was refused.
   var unacknowledged: UInt64 = 0
+  /// The part for which a collector over UDP had no address.
+  var noAddress: UInt64 = 0
+  /// The part that the system did not send over UDP.
+  var sendFailed: UInt64 = 0
+  /// The part that no message holds.
+  var tooLong: UInt64 = 0
   /// Records written to the spool.
   var spooled: UInt64 = 0
   /// Records sent from the spool and acknowledged.
@@ -86,32 +92,41 @@ struct OutputCounters: BitwiseCopyable, Sendable, Equatable {
   var deliveries = DeliveryCounters()
 
   /// Counts `count` records as lost.
-  mutating func lose(_ count: Int, _ cause: LossCause = .other) {
+  mutating func lose(_ count: Int, _ cause: LossCause) {
     let count = UInt64(clamping: count)
     lostRecords &+= count
     switch cause {
     case .queueFull: queueFull &+= count
     case .spoolFull: spoolFull &+= count
     case .diskError: diskErrors &+= count
-    case .other: break
+    case .unacknowledged: unacknowledged &+= count
+    case .noAddress: noAddress &+= count
+    case .sendFailed: sendFailed &+= count
+    case .tooLong: tooLong &+= count
     }
   }
 
-  /// Moves records from sent to lost, because they were not acknowledged; never below zero.
-  mutating func takeBack(_ count: UInt64) {
+  /// Moves records from sent to lost; never below zero.
+  mutating func takeBack(_ count: UInt64, _ cause: LossCause) {
     sentRecords = sentRecords &- min(count, sentRecords)
-    lostRecords = lostRecords &+ count
-    unacknowledged = unacknowledged &+ count
+    lose(Int(clamping: count), cause)
   }
 }
 
-/// Why records were lost, where there is a counter for it.
+/// Why records were lost; each has its counter.
 enum LossCause: Sendable {
   /// No room in memory.
   case queueFull
   /// No room in the spool.
   case spoolFull
-  /// The spool's disk did not take them.
+  /// A file or the spool's disk did not take them.
   case diskError
-  case other
+  /// Sent, and not acknowledged, or refused.
+  case unacknowledged
+  /// The collector's name has no address that a socket could be opened to.
+  case noAddress
+  /// The system did not send a datagram.
+  case sendFailed
+  /// No message holds such a record.
+  case tooLong
 }

@@ -100,19 +100,31 @@ enum CounterTable {
       "spool torn", .records,
       "records that earlier runs had taken, or that were on the disk, and that cannot be read: lost"
     ) { $0.spoolTorn },
-    output("export dropped", .records, "records that no collector took, for these reasons and others") {
+    output("export dropped", .records, "records that no collector took, for one of the reasons below") {
       $0.lostRecords
     },
-    output("queue full", .records, "no room in memory: the collector, or the spool's disk, is too slow") {
+    output(
+      "queue full", .records, "no room in memory: the collector, a file, or the spool's disk is too slow"
+    ) {
       $0.queueFull
     },
     output("spool full", .records, "no room in the spool (--spool)") { $0.spoolFull },
-    output("disk error", .records, "the spool's disk is full, or took them not for another reason") {
+    output(
+      "disk error", .records,
+      "a file, its reader, or the spool's disk did not take them: full, gone, or another reason"
+    ) {
       $0.diskErrors
     },
     output("unacknowledged", .records, "sent, but not acknowledged when the connection ended, or refused") {
       $0.unacknowledged
     },
+    output(
+      "no address", .records, "the name of a collector over UDP has no address, or none with a way to it"
+    ) {
+      $0.noAddress
+    },
+    output("send failed", .records, "the system did not send them over UDP") { $0.sendFailed },
+    output("too long", .records, "longer than any message, also with their fields shortened") { $0.tooLong },
     output(
       "shortened", .records, "records too long for any message, whose longest fields were shortened"
     ) { $0.shortened },

@@ -122,7 +122,7 @@ final class IPFIXOutput: Output {
     let made = stream.counters
     var counters = transport.counters
     counters.records = made.records &+ made.dropped &+ stream.openRecords
-    counters.lostRecords &+= made.dropped
+    counters.lose(Int(clamping: made.dropped), .tooLong)
     counters.templates = made.templates
     counters.oversize = made.oversize
     counters.shortened = made.shortened

@@ -147,7 +147,8 @@ import Testing
         "exported", "messages", "templates", "oversize", "message_bytes",
         "export_faults", "TLS_refused", "spooled", "spool_delivered", "spool_waiting", "sent_again",
         "spool_torn",
-        "export_dropped", "queue_full", "spool_full", "disk_error", "unacknowledged", "shortened", "options",
+        "export_dropped", "queue_full", "spool_full", "disk_error", "unacknowledged", "no_address",
+        "send_failed", "too_long", "shortened", "options",
         "acknowledged", "delivery_timed_out", "delivery_refused", "delivery_unknown", "delivery_given_up",
       ])
   }

@@ -56,12 +56,12 @@ final class FileChannel: @unchecked Sendable {
     while true {
       let isTaken = state.withLock { state in
         if state.isDone || state.isAbandoned {
-          state.counters.lose(chunk.records)
+          state.counters.lose(chunk.records, .diskError)
           return true
         }
         guard state.octets &+ chunk.bytes.count <= capacity || state.queue.first == nil else {
           guard waits, mayWait(state) else {
-            state.counters.lose(chunk.records)
+            state.counters.lose(chunk.records, state.stuckSince == 0 ? .queueFull : .diskError)
             state.hasGap = true
             return true
           }
@@ -116,9 +116,9 @@ final class FileChannel: @unchecked Sendable {
           return false
         }
         state.isAbandoned = true
-        while let chunk = state.queue.removeFirst() { state.counters.lose(chunk.records) }
-        state.counters.lose(state.current)
-        state.counters.takeBack(state.unpublished)
+        while let chunk = state.queue.removeFirst() { state.counters.lose(chunk.records, .diskError) }
+        state.counters.lose(state.current, .diskError)
+        state.counters.takeBack(state.unpublished, .diskError)
         if state.status.isEmpty { state.status = "\(path) does not take any more" }
         return true
       }
@@ -184,7 +184,7 @@ final class FileChannel: @unchecked Sendable {
       if let lost {
         state.forfeit = lost.description
         state.counters.errors &+= 1
-        if !state.isAbandoned { state.counters.takeBack(state.unpublished) }
+        if !state.isAbandoned { state.counters.takeBack(state.unpublished, .diskError) }
       }
       state.unpublished = 0
     }
@@ -196,7 +196,7 @@ final class FileChannel: @unchecked Sendable {
       guard !state.isAbandoned else { return }
       state.hasGap = true
       state.current = 0
-      if !isNobodys { state.counters.lose(records) }
+      if !isNobodys { state.counters.lose(records, .diskError) }
     }
   }
 

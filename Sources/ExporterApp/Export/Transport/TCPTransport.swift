@@ -197,7 +197,7 @@ final class TCPTransport: MessageTransport {
     // A message sent in part is still in the queue and not lost.
     let complete = max(0, connection.unacknowledged &- queue.sentOfFirst &- preambleSent)
     let lost = history.content(inLast: complete)
-    counters.takeBack(UInt64(clamping: lost))
+    counters.takeBack(UInt64(clamping: lost), .unacknowledged)
     return lost
   }
 
@@ -264,7 +264,7 @@ final class TCPTransport: MessageTransport {
     }
     guard waiting > 0 else { return }
     let lost = history.content(inLast: waiting)
-    counters.takeBack(UInt64(clamping: lost))
+    counters.takeBack(UInt64(clamping: lost), .unacknowledged)
     if status.isEmpty { status = "the collector did not acknowledge all" }
   }
 }

@@ -70,7 +70,7 @@ final class UDPTransport: MessageTransport {
     if socket < 0, !templatesAreDoubtful, case .wait(let seconds) = policy { waitForAddress(seconds) }
     guard socket >= 0 else {
       templatesAreDoubtful = true
-      counters.lose(batch.records)
+      counters.lose(batch.records, .noAddress)
       return
     }
     var next = 0
@@ -102,7 +102,7 @@ final class UDPTransport: MessageTransport {
         templatesAreDoubtful = true
         let end = ends[0]
         while next < end {
-          counters.lose(batch.messages[next].records)
+          counters.lose(batch.messages[next].records, .sendFailed)
           next &+= 1
         }
         attempts = 0
@@ -158,7 +158,7 @@ final class UDPTransport: MessageTransport {
     let code = martlet_take_refusal(socket)
     guard code != 0 else { return false }
     counters.errors &+= 1
-    counters.takeBack(latestRecords)
+    counters.takeBack(latestRecords, .unacknowledged)
     latestRecords = 0
     templatesAreDoubtful = true
     isSuspect = true
