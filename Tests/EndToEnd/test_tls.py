@@ -207,6 +207,29 @@ def test_a_collector_that_hangs_up_in_the_handshake(pki):
         refused(export(collector.port, ca=pki.root), "during the TLS handshake")
 
 
+@live
+def test_the_other_address_of_a_name_is_tried(pki, tmp_path):
+    """Something else than a collector is at the first one, which is nearer (RFC 6724 section 6, rule 9)."""
+    (tmp_path / "hosts").write_text("127.0.0.1 localhost\n127.0.0.2 localhost\n")
+    private = ["unshare", "--mount", "sh", "-c", f'mount --bind {tmp_path}/hosts /etc/hosts && exec "$@"', "sh"]
+    with TLSCollector(server_context(pki.server), "127.0.0.2") as collector, socket.socket() as other:
+        other.bind(("127.0.0.1", collector.port))
+        other.listen()
+        visits = []
+
+        def serve():
+            with other.accept()[0] as visitor:
+                visits.append(visitor.recv(5))
+                visitor.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        result = run("--pcap", MANY, "--stats", "60", "--export", export(collector.port, ca=pki.root), prefix=private)
+        assert result.status == 0, result.err.decode()
+        assert arrived(collector) and result.counters["TLS_refused"] == 1
+        # A record of a handshake (RFC 8446 section 5.1).
+        assert visits[0][:2] == b"\x16\x03"
+
+
 def test_a_handshake_that_goes_on_for_ever_is_ended(pki):
     """A hello of the collector in single octets: each is progress, and none is enough."""
     def drip(connection, _seen):

@@ -74,6 +74,8 @@ final class TCPConnection: ByteConnection {
 
   private let resolver: HostResolver
   private let options: SocketOptions
+  /// Who uses the connection says when the address has proved to be the collector's.
+  private let isToBeConfirmed: Bool
   private var state = State.disconnected
   private var socket: Int32 = -1
   /// Nothing is sent any more; the end of the stream takes one number of the sequence, behind the last octet.
@@ -90,9 +92,13 @@ final class TCPConnection: ByteConnection {
   private var startedAt: UInt64 = 0
 
   /// Nothing happens before the first `advance`.
-  init(host: String, port: UInt16, options: SocketOptions = SocketOptions()) {
+  ///
+  /// - Parameter isToBeConfirmed: an address that answers is the right one only once `confirm` says so. When the connection
+  ///   fails before, the next address is tried.
+  init(host: String, port: UInt16, options: SocketOptions = SocketOptions(), isToBeConfirmed: Bool = false) {
     resolver = HostResolver(host: host, port: port, datagrams: false, family: options.family)
     self.options = options
+    self.isToBeConfirmed = isToBeConfirmed
   }
 
   deinit { if socket >= 0 { Glibc.close(socket) } }
@@ -141,7 +147,7 @@ final class TCPConnection: ByteConnection {
   }
 
   /// Another address of the same name is left to be tried.
-  private var hasCandidates: Bool { nextCandidate < candidates.count }
+  var hasCandidates: Bool { nextCandidate < candidates.count }
 
   private func finish(_ now: Moment, _ deadline: UInt64) -> ConnectionEvent {
     var waiting = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
@@ -158,10 +164,13 @@ final class TCPConnection: ByteConnection {
     startedAt = 0
     endedInOrder = false
     hasFailed = false
-    nextCandidate = candidates.count
+    if !isToBeConfirmed { confirm() }
     backOff.succeeded()
     return .opened
   }
+
+  /// The address in use is the right one: no other is tried before the name is looked up again.
+  func confirm() { nextCandidate = candidates.count }
 
   private func failed(_ now: Moment, _ reason: String) -> ConnectionEvent {
     disconnect(now, failed: true)

@@ -45,7 +45,7 @@ final class TLSConnection: ByteConnection {
     throws(ExportError)
   {
     context = try TLSContext(settings)
-    tcp = TCPConnection(host: host, port: port, options: options)
+    tcp = TCPConnection(host: host, port: port, options: options, isToBeConfirmed: true)
     self.host = TLSHost(host)
     self.settings = settings
   }
@@ -98,6 +98,7 @@ final class TLSConnection: ByteConnection {
     if let reason = hear() { return refused(now, reason, named: true) }
     if session?.mayBeRefused ?? false, now.monotonic &- start < Self.settlingTime { return .none }
     state = .open
+    tcp.confirm()
     backOff.succeeded()
     return .opened
   }
@@ -211,8 +212,8 @@ final class TLSConnection: ByteConnection {
 
   func disconnect(_ now: Moment, failed: Bool) {
     tcp.disconnect(now, failed: failed)
-    // Only a handshake's back-off grows here: a TCP connection has its own.
-    if failed { backOff.failed(now) }
+    // Only a handshake's back-off grows here: a TCP connection has its own. Another address of the name is tried at once.
+    if failed, !tcp.hasCandidates { backOff.failed(now) }
     session = nil
     state = .closed
   }
