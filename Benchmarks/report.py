@@ -129,11 +129,16 @@ def export(rows):
     return table(["records", "octets", *outputs], lines)
 
 
+def exporters(rows):
+    lines = [[row["records"], f"{row['one']:.2f}", f"{row['two']:.2f}", f"{row['scaling']:.2f}"] for row in rows]
+    return table(["million records/s over UDP", "one export lcore", "two", "scaling"], lines)
+
+
 #: The page's marks: from which file, made how.
 PARTS = [
     ("machine", "machine", machine), ("live", "live", live), ("cycles", "live", cycles), ("plugins", "plugins", plugins),
     ("queues", "queues", queues), ("engine", "engine", engine), ("matrix", "engine", matrix), ("memif", "memif", memif),
-    ("export", "export", export),
+    ("export", "export", export), ("exporters", "exporters", exporters),
 ]
 
 
