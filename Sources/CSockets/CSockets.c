@@ -8,12 +8,28 @@
 #include <linux/errqueue.h>
 #include <linux/magic.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+void martlet_keep_alive(int socket) {
+  int on = 1, idle = 30, interval = 10, count = 3;
+  setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
+unsigned martlet_unanswered(int socket) {
+  struct tcp_info info;
+  socklen_t length = sizeof info;
+  if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return 0;
+  return info.tcpi_retransmits > 0 ? info.tcpi_last_ack_recv : 0;
+}
 
 size_t martlet_longest_segment(int socket) {
   int family = 0, mtu = 0, segment = 0;

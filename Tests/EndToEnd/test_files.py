@@ -15,7 +15,8 @@ from collections import Counter
 
 import pytest
 from harness import (
-    CAPTURES, MARTLET, PATIENCE, Live, Session, causes, have, is_root, offline, run, wait_until, wait_until_taken)
+    CAPTURES, MARTLET, PATIENCE, Live, Session, causes, have, is_root, offline, run, wait_until, wait_until_taken,
+    write_pcap)
 
 MANY = CAPTURES / "many-flows.pcap"  # 1000 flows
 live = pytest.mark.skipif(not is_root(), reason="EAL needs root")
@@ -212,6 +213,28 @@ def test_no_file_is_overwritten(tmp_path):
 
 
 REPEATED = f"--vdev=net_pcap0,rx_pcap={MANY},infinite_rx=1"
+
+
+def test_records_of_csv_are_whole_whatever_is_in_them(tmp_path):
+    """A line feed in a cell (RFC 4180 section 2), which a hello's server name brings."""
+    name = b"evil\n" * 30
+    hello = bytes([3, 3]) + bytes(32) + bytes([0, 0, 2, 0x13, 1, 1, 0])
+    extension = struct.pack("!HHHBH", 0, len(name) + 5, len(name) + 3, 0, len(name)) + name
+    hello += struct.pack("!H", len(extension)) + extension
+    payload = bytes([22, 3, 1]) + struct.pack("!HI", len(hello) + 4, 1 << 24 | len(hello)) + hello
+    frames = []
+    for flow in range(400):
+        header = struct.pack("!HHIIBBHHH", 1000 + flow, 443, 1, 1, 0x50, 0x18, 0xFFFF, 0, 0)
+        address = struct.pack("!BBHHHBBHII", 0x45, 0, 40 + len(payload), 0, 0, 64, 6, 0, 0xC0000201, 0xC0000202)
+        frame = bytes(12) + b"\x08\x00" + address + header + payload
+        frames.append(((1_700_000_000 + flow, 0), len(frame), frame))
+    write_pcap(tmp_path / "in.pcap", 1, frames)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    result = run("--pcap", tmp_path / "in.pcap", "--plugins", "tls", "--export", f"csv:{folder}/f.csv?rotate=4K")
+    assert result.status == 0 and len(visible(folder)) > 10
+    found = all_records(folder)
+    assert len(found) == 400 and all(name.decode() in row for row in found)
 
 
 @live

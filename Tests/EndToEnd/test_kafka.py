@@ -252,6 +252,9 @@ def test_properties_come_from_a_file_and_secrets_are_not_shown(tmp_path):
     ("kafka://broker/flows?nonsense=1", 64, "No such configuration property: \"nonsense\""),
     ("kafka://broker/flows?acks=9999", 64, "outside allowed range"),
     ("kafka://broker/flows?config=/nowhere", 64, "cannot read /nowhere: No such file or directory"),
+    ("kafka://broker/flows?config=/etc", 64, "cannot read /etc: it is no file"),
+    ("kafka://broker/flows?config=/dev/zero", 64, "cannot read /dev/zero: it is no file"),
+    ("kafka://broker/flows?client.id=a%00b", 64, "no octet 0"),
     ("kafka://broker/flows?enable.idempotence=true&acks=1", 1, "`acks` must be set to `all`"),
     ("kafka://broker/flows?security.protocol=ssl&ssl.ca.location=/nowhere", 1, "ssl.ca.location failed"),
 ])

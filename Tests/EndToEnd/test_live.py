@@ -10,12 +10,14 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import pytest
 from harness import (
-    CAPTURES, MARTLET, NO_HUGE, PATIENCE, TWO_QUEUES, Live, UDPCollector, causes, free_hugepages, free_port, have, held_up,
-    is_root, json_packets_and_octets, number, offline, packets_and_octets, read_pcap, stats_lines, unaccounted)
+    CAPTURES, MARTLET, NO_HUGE, PATIENCE, TWO_QUEUES, Live, Session, UDPCollector, causes, free_hugepages, free_port, have,
+    held_up, is_root, json_packets_and_octets, number, offline, packets_and_octets, read_pcap, stats_lines, unaccounted,
+    write_pcap)
 
 pytestmark = [
     pytest.mark.skipif(not is_root(), reason="live tests need root"),
@@ -330,6 +332,38 @@ def test_absent_collector_does_not_stop_live(kind):
     if kind == "tcp":
         assert causes(counters) == {"queue_full": counters["flows_made"]} and counters["flows_made"] > 0
     assert counters["received"] == packets_in(HTTP)
+
+
+def test_a_stuck_collector_does_not_take_the_others_time_at_the_end(tmp_path):
+    """The first one never reads; the second one reads four million octets a second at most, which is enough for it."""
+    flows, data = 60_000, []
+    frames = [bytes(12) + b"\x08\x00" + struct.pack("!BBHHHBBHIIHHHH", 0x45, 0, 28, 0, 0, 64, 17, 0, flow, 1, 1, 2, 8, 0)
+              for flow in range(1, flows + 1)]
+    write_pcap(tmp_path / "in.pcap", 1, [((1_700_000_000, 0), len(frame), frame) for frame in frames])
+    with socket.create_server(("127.0.0.1", 0)) as stuck, socket.create_server(("127.0.0.1", 0)) as slow:
+
+        def read():
+            with slow.accept()[0] as connection:
+                while part := connection.recv(40_000):
+                    data.append(part)
+                    time.sleep(0.01)
+        thread = threading.Thread(target=read)
+        thread.start()
+        urls = [f"tcp://127.0.0.1:{listener.getsockname()[1]}" for listener in (stuck, slow)]
+        with Live([pcap_device(tmp_path / "in.pcap")],
+                  ["--export", urls[0], "--export", urls[1], "--flows", "131072", "--drain-timeout", "8", "--stats",
+                   "0.5"]) as live:
+            live.wait_received(flows)
+            assert live.stop() == 2, live.text()
+            text = live.text()
+        thread.join()
+    session, octets, start = Session(), b"".join(data), 0
+    while start < len(octets):
+        length = struct.unpack_from("!H", octets, start + 2)[0]
+        session.message(octets[start:start + length])
+        start += length
+    assert len(session.records) == flows
+    assert f"at {urls[0]}" in text.splitlines()[-1] and f"at {urls[1]}" not in text.splitlines()[-1]
 
 
 def test_a_fast_source_and_a_slow_collector_lose_only_counted_records():

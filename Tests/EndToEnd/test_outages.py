@@ -344,3 +344,125 @@ def test_an_outage_of_a_live_run(tmp_path):
         result = run("--pcap", capture(tmp_path / "in.pcap", [9999]), *options, "--export", f"json:{os.devnull}")
         collector.end()
         assert result.status == 0 and sum(collector.stored.values()) == counters["spooled"] + 1
+
+
+class Unreading:
+    """A collector whose system takes everything and which reads nothing, until it is reset."""
+
+    def __init__(self, port):
+        self.connections = []
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.listener.bind(("127.0.0.1", port))
+        self.listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self.connections.append(self.listener.accept()[0])
+
+    def reset(self):
+        """As its system does where it is killed with something unread (RFC 1122 section 4.2.2.13)."""
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for connection in self.connections:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+
+def spooled(tmp_path, collector, count, size="64M"):
+    """A run without a collector, which leaves `count` records; its segments."""
+    result = run("--pcap", capture(tmp_path / "in.pcap", range(1, count + 1)), "--export", collector.url, "--spool",
+                 f"{tmp_path}/spool,{size}", "--drain-timeout", "1", "--stats", "0")
+    assert result.counters["spool_waiting"] == count
+    return sorted((tmp_path / "spool").rglob("*.segment"))
+
+
+def delivered(tmp_path, collector):
+    """A run with a collector, and ten records of its own; its result."""
+    collector.start()
+    result = run("--pcap", capture(tmp_path / "in.pcap", range(100_001, 100_011)), "--export", collector.url, "--spool",
+                 f"{tmp_path}/spool,64M", "--drain-timeout", "5", "--stats", "0")
+    collector.end()
+    return result
+
+
+def test_what_a_killed_collector_had_not_read_is_sent_again(tmp_path):
+    """Once while Martlet goes on, and once after its end."""
+    with Collector(tmp_path) as collector:
+        spooled(tmp_path, collector, 5000)
+        unreading = Unreading(collector.port)
+        feed = Feed(collector, tmp_path / "spool", 200_001, rate=200)
+        feed.wait_for("spool_delivered", 5000)
+        unreading.reset()
+        collector.start()
+        wait_until(lambda: len(collector.stored) >= 5000, "the earlier run's records", feed.process)
+        assert feed.finish() == 0 and feed.counters["sent_again"] >= 5000
+        collector.end()
+        assert set(collector.stored) == set(range(1, 5001)) | set(range(200_001, feed.next))
+        unreading = Unreading(collector.port)
+        result = run("--pcap", capture(tmp_path / "in.pcap", range(300_001, 300_101)), "--export", collector.url, "--spool",
+                     f"{tmp_path}/spool,64M", "--drain-timeout", "3", "--stats", "0")
+        assert result.status == 0 and result.counters["spool_waiting"] == 100
+        unreading.reset()
+        assert delivered(tmp_path, collector).status == 0
+        assert set(range(300_001, 300_101)) | set(range(100_001, 100_011)) <= set(collector.stored)
+
+
+@pytest.mark.parametrize("place,torn", [("first message", 30), ("second length", 60)])
+def test_damage_costs_the_messages_that_it_is_in(tmp_path, place, torn):
+    """The first message has the templates, and its length is where the second one is looked for."""
+    with Collector(tmp_path) as collector:
+        segment = spooled(tmp_path, collector, 20_000)[0]
+        data = bytearray(segment.read_bytes())
+        # The formats of Export/Spool/SpoolFormat.swift.
+        first = 40 + struct.unpack_from("!I", data, 32)[0]
+        if place == "first message":
+            data[first + 28 + 60] ^= 1
+        else:
+            struct.pack_into("!I", data, first + 28 + struct.unpack_from("!I", data, first)[0], 40)
+        segment.write_bytes(data)
+        result = delivered(tmp_path, collector)
+        stored = collector.stored
+        assert result.status == 0 and set(stored.values()) == {1}
+        assert len(stored) + result.counters["spool_torn"] == 20_010 and 0 < result.counters["spool_torn"] < torn
+
+
+def test_segments_with_swapped_names_and_one_that_is_no_file(tmp_path):
+    with Collector(tmp_path) as collector:
+        first, second, third, *_ = spooled(tmp_path, collector, 5000, "1M")
+        aside = tmp_path / "aside"
+        first.rename(aside)
+        third.rename(first)
+        aside.rename(third)
+        os.mkfifo(second.with_name("0.segment"))
+        result = delivered(tmp_path, collector)
+        assert result.status == 0 and "1 segments of earlier runs cannot be read" in result.err.decode()
+        assert collector.stored == Counter([*range(1, 5001), *range(100_001, 100_011)])
+
+
+def test_a_collector_that_always_resets_ends_no_run_late(tmp_path):
+    """It takes a million octets of each connection, less than what is in doubt after a reset."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sessions = []
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    with listener.accept()[0] as connection:
+                        taken = 0
+                        while taken < 1_000_000 and (part := connection.recv(1 << 16)):
+                            taken += len(part)
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        sessions.append(taken)
+        threading.Thread(target=serve, daemon=True).start()
+        begin = time.monotonic()
+        result = run("--pcap", capture(tmp_path / "in.pcap", range(1, 40_001)), "--export",
+                     f"tcp://127.0.0.1:{listener.getsockname()[1]}", "--spool", f"{tmp_path}/spool,64M", "--drain-timeout",
+                     "2", "--stats", "0")
+        assert time.monotonic() - begin < 30 and result.status == 0 and sessions
+        counters = result.counters
+        assert counters["spool_waiting"] > 0 and counters["export_dropped"] == counters["spool_torn"] == 0

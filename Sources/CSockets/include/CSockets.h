@@ -36,6 +36,14 @@ int martlet_take_refusal(int socket);
 /// not at all. Returns how many were sent, or -1 and errno when not even the first one was.
 int martlet_send_runs(int socket, const struct martlet_run *runs, unsigned count, int flags);
 
+/// Has the kernel ask the peer of an idle TCP connection after 30 seconds, and every 10 from then on, whether it is
+/// still there; three questions without an answer end the connection.
+void martlet_keep_alive(int socket);
+
+/// For how many milliseconds the peer of a TCP connection has said nothing although something was sent to it again; 0
+/// where there is no such need.
+unsigned martlet_unanswered(int socket);
+
 /// Whether an open file lies on a hugetlbfs.
 int martlet_is_hugetlbfs(int descriptor);
 

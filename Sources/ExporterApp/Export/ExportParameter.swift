@@ -113,6 +113,9 @@ struct ExportParameters: Equatable, Sendable {
         throw .badParameter(
           argument, name, "'%' begins the two digits of an octet; write %25 for the character")
       }
+      guard !value.utf8.contains(0) else {
+        throw .badParameter(argument, name, "a value has no octet 0: it would end there")
+      }
       if let known = ExportParameter(rawValue: name), known.declaration.schemes.contains(scheme) {
         if values[known] != nil, !known.isList { throw .repeatedParameter(argument, name) }
         values[known] = values[known].map { "\($0),\(value)" } ?? value

@@ -45,8 +45,7 @@ final class KafkaOutput: Output {
   func reopen() {}
   func close() { session.close() }
 
-  /// What is wrong is over with the next delivery.
-  var reachability: Reachability { session.status.isEmpty ? .reachable : .unreachable }
+  var reachability: Reachability { session.isReachable ? .reachable : .unreachable }
   /// A cluster that cannot be reached may come back.
   var failure: ExportError? { nil }
   var status: String { session.status }

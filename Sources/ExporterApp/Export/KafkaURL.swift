@@ -53,10 +53,11 @@ extension KafkaProperties {
   ///
   /// - Throws: it cannot be read, or a line is something else.
   fileprivate mutating func read(_ path: String) throws(KafkaError) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw KafkaError("cannot read \(path): \(errorText(errno))") }
-    close(descriptor)
-    let lines = SystemFiles.text(path).split(separator: "\n", omittingEmptySubsequences: false)
+    let text: String
+    do { text = try SystemFiles.regularText(path) } catch {
+      throw KafkaError("cannot read \(path): \(error.reason)")
+    }
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
     for (index, line) in lines.enumerated() {
       let text = Self.trimmed(line)
       if text.isEmpty || text.hasPrefix("#") { continue }

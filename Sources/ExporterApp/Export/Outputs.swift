@@ -130,8 +130,12 @@ final class Outputs {
     let policy: OverloadPolicy = live ? .drop : .wait(seconds: 30)
     // A disk that is full offline is waited for as long as the end may take, too.
     let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: settings.drainTimeout.seconds)
-    func file(_ path: String?, heading: SharedBytes = SharedBytes()) throws(ExportError) -> FileWriter {
-      try FileWriter(path: path, policy: filePolicy, others: others, options: url.file, heading: heading)
+    func file(
+      _ path: String?, heading: SharedBytes = SharedBytes(), hasQuotedCells: Bool = false
+    ) throws(ExportError) -> FileWriter {
+      try FileWriter(
+        path: path, policy: filePolicy, others: others, options: url.file, heading: heading,
+        hasQuotedCells: hasQuotedCells)
     }
     func session(_ connection: any ByteConnection, name: String) throws(ExportError) -> any MessageTransport {
       guard let spool = settings.spool, let directory = url.spoolName(number) else {
@@ -174,7 +178,8 @@ final class Outputs {
     case .file(.csv, let path):
       let writer = CSVRecordWriter(
         columns: schema.columns(), escapesFormulas: settings.csvEscape == .formulas)
-      let file = try file(path, heading: SharedBytes(copying: writer.output.contents))
+      let heading = SharedBytes(copying: writer.output.contents)
+      let file = try file(path, heading: heading, hasQuotedCells: true)
       return LineOutput(writer, file: file, schema: schema) {
         $0.render($1, isReverse: $2, into: &$3)
       }
@@ -296,9 +301,34 @@ final class Outputs {
   }
 
   /// Writes everything out and closes, within the bounds of `Drain`. Called once, last.
+  ///
+  /// All outputs at the same time: one that is stuck must not take the others'.
   func finish() {
-    for entry in entries { entry.output.close() }
+    let done = Semaphore()
+    var underWay = 0
+    for entry in entries.dropFirst() {
+      let closing = Closing(output: entry.output)
+      let name = entry.name
+      let code = DetachedThread.start {
+        CrashReport.thread("the end of \(name)")
+        closing.output.close()
+        done.signal()
+      }
+      if code == 0 { underWay &+= 1 } else { entry.output.close() }
+    }
+    entries.first?.output.close()
+    while underWay > 0 {
+      done.wait()
+      underWay &-= 1
+    }
     publish(says: false)
+  }
+
+  /// An output on its way to the thread that closes it.
+  ///
+  /// Safe between threads: who hands it over leaves it alone until the thread has said that it is done.
+  private struct Closing: @unchecked Sendable {
+    let output: any Output
   }
 
   /// Puts the outputs' counters where the control lcore reads them; says where records were lost since the last look.

@@ -1,5 +1,5 @@
 // A program that is asked something and answers on its standard output: started without a shell, bounded in time and output,
-// and gone, with all that it started, when its value is.
+// and gone, with its process group, when its value is.
 import CSockets
 import Glibc
 

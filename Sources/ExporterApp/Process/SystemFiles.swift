@@ -37,6 +37,25 @@ enum SystemFiles {
     return String(decoding: bytes, as: UTF8.self)
   }
 
+  /// Why a file cannot be read by `regularText`, for people.
+  struct Unreadable: Error {
+    let reason: String
+  }
+
+  /// The text of a regular file of at most `limit` octets: what a user wrote for a program.
+  static func regularText(_ path: String, atMost limit: Int = 1 << 20) throws(Unreadable) -> String {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+    guard descriptor >= 0 else { throw Unreadable(reason: errorText(errno)) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw Unreadable(reason: errorText(errno)) }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw Unreadable(reason: "it is no file") }
+    guard status.st_size <= limit else {
+      throw Unreadable(reason: "it has more than \(limit) octets")
+    }
+    return text(path)
+  }
+
   /// The path without links, "." and ".."; where its last component does not exist, its directory's with it behind.
   static func canonical(_ path: String) -> String {
     if let whole = realpath(path, nil) {

@@ -22,13 +22,15 @@ struct SegmentFile: ~Copyable {
   private var offset: Int
   private var filled = 0
   private var position = 0
-  private var isLost = false
 
-  /// Opens a segment; nil where that is not possible, or its header is damaged.
+  /// Opens a segment; nil where that is not possible, it is no file, or its header is damaged.
   init?(path: String) {
-    descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+    descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
     offset = 0
-    guard descriptor >= 0, let header = Self.header(of: descriptor) else { return nil }
+    var status = stat()
+    guard descriptor >= 0, fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+      let header = Self.header(of: descriptor)
+    else { return nil }
     self.header = header
     offset = header.length
   }
@@ -71,7 +73,6 @@ struct SegmentFile: ~Copyable {
 
   /// The next item.
   mutating func next() -> Item {
-    guard !isLost else { return .end }
     var mayRead = true
     while true {
       switch SpoolFrame.read(buffer.view(0, filled).dropFirst(position)) {
@@ -82,13 +83,36 @@ struct SegmentFile: ~Copyable {
         position &+= length
         return .damage
       case .damaged(nil):
-        // Without a length nobody knows where the next message begins.
-        isLost = true
-        return .damage
+        // Without a length nobody knows where the next message begins, but what one looks like.
+        return search() ? .damage : .end
       case .cut:
         guard mayRead, refill() else { return .end }
         // A whole frame fits into the buffer.
         mayRead = position > 0
+      }
+    }
+  }
+
+  /// Goes on to the next octet where a whole frame begins, or to the end of what there is; false where there is none.
+  /// - Complexity: O(octets)
+  private mutating func search() -> Bool {
+    position &+= 1
+    while true {
+      let rest = buffer.view(0, filled).dropFirst(position)
+      if rest.count < SpoolFrame.headerLength &+ 4 {
+        guard refill() else { return false }
+      } else if !SpoolFrame.mayBegin(rest) {
+        position &+= 1
+      } else {
+        switch SpoolFrame.read(rest) {
+        case .frame: return true
+        case .damaged: position &+= 1
+        case .cut:
+          guard position > 0, refill() else {
+            position &+= 1
+            continue
+          }
+        }
       }
     }
   }

@@ -6,7 +6,7 @@ import Wire
 ///
 /// An acknowledgement says that the other system has the octets, not that the collector has read them. A collector that
 /// ends orderly had read everything (else its system would reset the connection, RFC 1122 section 4.2.2.13). After a reset,
-/// or an end without a word, the last `retention` octets that were acknowledged are in doubt, too.
+/// or an end without a word, the last `doubt` octets that were acknowledged are in doubt, too.
 struct SentWindow: ~Copyable {
   fileprivate struct Entry: BitwiseCopyable {
     /// Octets of the session up to the message's end.
@@ -25,9 +25,11 @@ struct SentWindow: ~Copyable {
 
   /// As much as a collector's system may have received and not handed on, where it is set up as Linux is by default
   /// (net.ipv4.tcp_rmem).
-  static let retention: UInt64 = 6 << 20
+  static let longestDoubt: UInt64 = 6 << 20
 
   private var entries = GrowableList<Entry>(capacity: 1024)
+  /// Octets of the session that may be acknowledged and not read.
+  private var doubt = longestDoubt
   /// The entries before are not kept, and those before `confirmedCount` are acknowledged.
   private var keptCount = 0
   private var confirmedCount = 0
@@ -45,9 +47,10 @@ struct SentWindow: ~Copyable {
     kept = place
   }
 
-  /// Begins a session at `place` that sends so many octets of templates first.
-  mutating func begin(at place: SpoolPosition, preamble: Int) {
+  /// Begins a session at `place` that sends so many octets of templates first; the last `doubt` octets are in doubt.
+  mutating func begin(at place: SpoolPosition, preamble: Int, doubt: UInt64 = longestDoubt) {
     self = SentWindow(at: place)
+    self.doubt = doubt
     enqueued = UInt64(clamping: preamble)
   }
 
@@ -80,7 +83,7 @@ struct SentWindow: ~Copyable {
       confirmed = entries[confirmedCount].place
       confirmedCount &+= 1
     }
-    while keptCount < confirmedCount, entries[keptCount].octets &+ Self.retention <= acknowledged { letGo() }
+    while keptCount < confirmedCount, entries[keptCount].octets &+ doubt <= acknowledged { letGo() }
     if keptCount >= 4096 {
       entries.removeFirst(keptCount)
       confirmedCount &-= keptCount

@@ -80,6 +80,11 @@ final class Spool: @unchecked Sendable {
     let path = directory.path
     var worker = SpoolWorker(
       log: SpoolLog(directory, limit: settings.octets, run: run), stateFile: file, path: path)
+    if worker.log.damagedSegments > 0 {
+      Console.warning(
+        "\(path): \(worker.log.damagedSegments) segments of earlier runs cannot be read, and are kept as *.damaged"
+      )
+    }
     let before = worker.readState()
     let resume = before?.resume ?? worker.log.first ?? SpoolPosition()
     let start = SpoolPosition.later(resume, worker.log.end)

@@ -77,6 +77,7 @@ struct SegmentHeader {
     first = SpoolPosition(
       message: bytes.load(UInt64.self, at: 16), record: bytes.load(UInt64.self, at: 24))
     self.templates = SharedBytes(copying: templates)
+    guard first.isPlausible else { return nil }
   }
 }
 
@@ -135,10 +136,19 @@ struct SpoolFrame {
     }
     let place = SpoolPosition(
       message: bytes.load(UInt64.self, at: 8), record: bytes.load(UInt64.self, at: 16))
+    guard place.isPlausible else { return .damaged(length: headerLength &+ count) }
     return .frame(
       SpoolFrame(
         place: place, records: Int(bytes.load(UInt16.self, at: 4)),
         options: Int(bytes.load(UInt16.self, at: 6)), message: message))
+  }
+
+  /// Whether a frame may begin here: one look at each octet behind damage, before the checksum over thousands.
+  static func mayBegin(_ bytes: Bytes) -> Bool {
+    let count = bytes.load(UInt32.self, at: 0)
+    // The message's version, and its length once more (RFC 7011 section 3.1).
+    return count >= 16 && count <= 65535 && bytes.load(UInt16.self, at: headerLength) == 10
+      && UInt32(bytes.load(UInt16.self, at: headerLength &+ 2)) == count
   }
 
   /// Writes a frame into memory that has room for it at `offset`.
@@ -179,6 +189,7 @@ struct SpoolState: Equatable {
     else { return nil }
     resume = SpoolPosition(message: bytes.load(UInt64.self, at: 8), record: bytes.load(UInt64.self, at: 16))
     taken = SpoolPosition(message: bytes.load(UInt64.self, at: 24), record: bytes.load(UInt64.self, at: 32))
+    guard resume.isPlausible, taken.isPlausible else { return nil }
   }
 
   /// The file's content.

@@ -58,12 +58,15 @@ struct SpoolLog: ~Copyable {
         rename(path, "\(path).damaged")
         continue
       }
+      let place = file.header.first
+      if first == nil || place.message < first?.message ?? 0 { first = place }
       let length = Self.length(path)
-      if first == nil { first = file.header.first }
-      segments.append(Segment(path: path, first: file.header.first.message, octets: length))
+      segments.append(Segment(path: path, first: place.message, octets: length))
       octets &+= length
-      end = SpoolPosition.later(end, file.header.first)
+      end = SpoolPosition.later(end, place)
     }
+    // By what is in them: names may have been changed.
+    segments.sort { $0.first < $1.first }
     if let last = segments.last, var file = SegmentFile(path: last.path) { end = Self.end(of: &file) }
   }
 

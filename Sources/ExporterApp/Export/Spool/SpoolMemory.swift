@@ -34,7 +34,7 @@ struct SpoolMemory: ~Copyable {
   /// Nanoseconds that a message may wait for the collector before it is written to the disk.
   static let patience: UInt64 = 500_000_000
   /// Octets of confirmed chunks, at most.
-  private static let retention = Int(clamping: SentWindow.retention)
+  private static let retention = Int(clamping: SentWindow.longestDoubt)
 
   /// No chunks; room for so many octets.
   init(capacity: Int) { self.capacity = capacity }

@@ -14,6 +14,9 @@ struct SpoolPosition: BitwiseCopyable, Equatable, Sendable {
     record &+= UInt64(clamping: records)
   }
 
+  /// Whether numbers that were counted from 0 can have come so far; what is read from a disk may say anything.
+  var isPlausible: Bool { message < 1 << 62 && record < 1 << 62 }
+
   /// Records from here to a later place; 0 when that is not later.
   func records(to end: SpoolPosition) -> UInt64 { end.record > record ? end.record &- record : 0 }
 

@@ -7,15 +7,19 @@ extension SpoolTransport {
   private static let connectPatience: UInt64 = 1_000_000_000
   /// Nanoseconds that the disk gets beyond the end of the time for the collector.
   private static let diskPatience: UInt64 = 500_000_000
+  /// Nanoseconds that a collector which has everything gets to end its side, and TCP to follow TLS in that.
+  private static let farewell: UInt64 = 2_000_000_000
+  private static let lastWord: UInt64 = 200_000_000
 
   func close(announcement: () -> SharedBytes) {
     var progressAt = Clock.monotonic()
     var confirmed = window.confirmed
     while window.confirmed.message < taken.message {
       let now = Moment.current
-      let hasSent = work(now, announcement)
-      if hasSent || window.confirmed != confirmed { progressAt = now.monotonic }
-      confirmed = window.confirmed
+      _ = work(now, announcement)
+      // What is sent again and again is no progress.
+      if window.confirmed.message > confirmed.message { progressAt = now.monotonic }
+      confirmed = SpoolPosition.later(confirmed, window.confirmed)
       if let reason = connection.detectEnd() { broken(now, reason) }
       let span = now.monotonic &- min(now.monotonic, progressAt)
       guard connection.isOpen || span < Self.connectPatience else { break }
@@ -38,15 +42,26 @@ extension SpoolTransport {
     }
   }
 
-  /// Ends the connection, which has a moment to say goodbye.
+  /// Ends the connection. A collector that ends its side has read everything; of one that does not in time what is in doubt
+  /// stays, for the next run.
   private func finishConnection() {
+    var hasRead = false
     if connection.isOpen {
       connection.finishSending()
-      let end = Clock.monotonic() &+ Self.diskPatience
-      while connection.unacknowledged > 0, window.isEmpty, Clock.monotonic() < end { usleep(1000) }
+      var end = min(
+        Clock.monotonic() &+ Self.farewell, max(Drain.deadline, Clock.monotonic() &+ Self.lastWord))
+      var hasEnded = false
+      while !hasRead, Clock.monotonic() < end {
+        if connection.detectEnd() != nil, !hasEnded {
+          hasEnded = true
+          end = min(end, Clock.monotonic() &+ Self.lastWord)
+        }
+        hasRead = connection.endedInOrder
+        if !hasRead { usleep(1000) }
+      }
     }
     settle(.current)
-    endSession(inOrder: true)
+    endSession(inOrder: hasRead)
     connection.disconnect(.current, failed: false)
   }
 }

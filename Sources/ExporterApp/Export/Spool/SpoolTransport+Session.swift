@@ -5,6 +5,8 @@ import Wire
 extension SpoolTransport {
   /// Octets that one look sends at most: a collector that catches up must not hold up the others.
   private static let stretch = 4 << 20
+  /// Nanoseconds that a collector which has everything gets to read it and to end the session.
+  private static let patience: UInt64 = 30_000_000_000
 
   /// Goes one step: connects or sends, and sees to memory and disk. True when octets were sent.
   func work(_ now: Moment, _ announcement: () -> SharedBytes) -> Bool {
@@ -86,10 +88,17 @@ extension SpoolTransport {
 
   /// Counts messages that cannot be read, once, and goes on behind them.
   private func passDamage(to place: SpoolPosition) {
+    pass(to: place, "cannot be read")
+    // Templates may be among what is lost: the next session begins with those that are known behind it.
+    if known != nil { session?.isEnding = true }
+  }
+
+  /// Counts what stands up to `place` as lost, once, and goes on there.
+  private func pass(to place: SpoolPosition, _ reason: String) {
     let lost = SpoolPosition.later(next, damagedTo).records(to: place)
     own.spoolTorn &+= lost
     damagedTo = SpoolPosition.later(damagedTo, place)
-    if lost > 0 { complaint.say("\(lost) records in \(spool.path) cannot be read and are lost") }
+    if lost > 0 { complaint.say("\(lost) records in \(spool.path) \(reason) and are lost") }
     next = place
     window.skip(to: place)
   }
@@ -106,21 +115,21 @@ extension SpoolTransport {
     }
     let described = preamble.withBytes { MessageQueue.records(inAnnouncement: $0) }
     preamble = preamble.withBytes { MessageQueue.numbered($0, described) }
-    session = Session(run: run, announced: run == spool.run ? taken.message : 0)
+    known = run == spool.run ? nil : KnownTemplates(preamble)
+    session = Session(run: run, announced: run == spool.run ? taken.message : 0, start: next)
     preambleSent = 0
     _ = queue.removeAll()
     queue.restart(behind: described)
-    window.begin(at: next, preamble: preamble.count)
+    window.begin(
+      at: next, preamble: preamble.count, doubt: SentWindow.longestDoubt >> UInt64(clamping: fruitless &- 1))
   }
 
   /// Fills the queue; nothing goes behind the last message of a run.
   private func feed() {
     while session?.isEnding == false {
       guard case .chunk(let chunk, let isSpooled) = source() else { return }
-      guard chunk.run == session?.run else {
-        session?.isEnding = true
-        return
-      }
+      if chunk.run != session?.run { session?.isEnding = true }
+      guard session?.isEnding == false else { return }
       let start = Int(clamping: next.message &- chunk.first.message)
       let reached = chunk.forEach(from: start) { message, unit, place in
         var end = place
@@ -135,7 +144,20 @@ extension SpoolTransport {
   private func enqueue(
     _ message: Bytes, _ unit: SpoolChunk.Unit, to end: SpoolPosition, isSpooled: Bool
   ) -> Bool {
-    if next.message < session?.announced ?? 0, MessageQueue.holdsTemplates(message) {
+    // Before its templates count as sent.
+    guard queue.hasRoom(for: message.count) else { return false }
+    let holdsTemplates = MessageQueue.holdsTemplates(message)
+    var isAnnounced = next.message < session?.announced ?? 0
+    if var known = known.take() {
+      if holdsTemplates { isAnnounced = known.note(message) }
+      let isReadable = known.cover(message)
+      self.known = consume known
+      guard isReadable else {
+        pass(to: end, "have lost their templates")
+        return true
+      }
+    }
+    if isAnnounced, holdsTemplates {
       var copy = OwnedBytes(copying: message)
       let length = MessageQueue.keepSets(of: &copy, 0, message.count) { !MessageQueue.isTemplateSet($0) }
       if length > MessageQueue.headerLength {
@@ -198,11 +220,14 @@ extension SpoolTransport {
 
   // How a session ends.
 
-  /// Everything of the session's run was sent: ends the connection when the collector has it, and makes the next one at once.
+  /// Everything of the session was sent: ends the connection when the collector has read it, and makes the next one at once.
+  /// That it has read everything it says by ending its side; who does not is believed after a while.
   private func endRun(_ now: Moment) {
     connection.finishSending()
     guard connection.unacknowledged == 0 else { return }
     confirm()
+    if session?.endingSince == 0 { session?.endingSince = now.monotonic }
+    guard now.monotonic &- (session?.endingSince ?? 0) >= Self.patience else { return }
     endSession(inOrder: true)
     connection.disconnect(now, failed: false)
   }
@@ -210,7 +235,7 @@ extension SpoolTransport {
   /// A connection broke: what the collector may not have is sent again over the next one.
   func broken(_ now: Moment, _ reason: String) {
     confirm()
-    if session?.isEnding == true, window.isEmpty {
+    if session?.isEnding == true, window.isEmpty, connection.endedInOrder {
       // The collector's answer to `endRun`.
       endSession(inOrder: true)
       connection.disconnect(now, failed: false)
@@ -223,13 +248,20 @@ extension SpoolTransport {
 
   /// Goes back to what the collector may not have.
   func endSession(inOrder: Bool) {
-    if session != nil {
+    if let session {
+      // A session counts in which something was acknowledged, and nothing is beyond doubt.
+      if inOrder {
+        fruitless = 0
+      } else if window.kept == session.start, window.confirmed != session.start {
+        fruitless &+= 1
+      }
       let (takenBack, repeated) = window.end(inOrder: inOrder)
       own.sentRecords &-= min(own.sentRecords, takenBack.records)
       own.spoolDelivered &-= min(own.spoolDelivered, takenBack.spooled)
       own.repeated &+= repeated
     }
     session = nil
+    known = nil
     next = window.confirmed
     memory.rewind()
     reading = nil

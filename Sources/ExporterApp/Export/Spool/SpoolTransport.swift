@@ -18,8 +18,12 @@ final class SpoolTransport: MessageTransport {
     var run: UInt64
     /// Messages of this run below this number need no templates: all were sent first.
     var announced: UInt64
-    /// The next message is of another run, which needs a session of its own.
+    /// Before its first message.
+    var start: SpoolPosition
+    /// The next message needs a session of its own.
     var isEnding = false
+    /// Since when the collector has been asked to end a session of which it has everything; 0: it was not yet.
+    var endingSince: UInt64 = 0
   }
 
   let failure: ExportError? = nil
@@ -29,6 +33,10 @@ final class SpoolTransport: MessageTransport {
   let name: String
   var memory: SpoolMemory
   var window: SentWindow
+  /// The templates that a session has which sends messages of an earlier run; nil in one for this run's, which has them all.
+  var known: KnownTemplates?
+  /// Sessions in a row that the collector broke off before anything in them was beyond doubt.
+  var fruitless = 0
   /// What is about to be sent, numbered for the session.
   var queue = MessageQueue(capacity: 1 << 20)
   /// The session's templates, which go first.
@@ -98,6 +106,8 @@ final class SpoolTransport: MessageTransport {
   var status: String { trouble.isEmpty ? spool.status : trouble }
 
   func send(_ batch: MessageBatch, now: Moment, announcement: () -> SharedBytes) {
+    // With the batch's own: a segment on the disk that begins with it can be read without its first message.
+    if batch.holdsTemplates { templates = announcement() }
     if needsTemplates, templates.count > 0 {
       needsTemplates = !take(templates, units: Self.units(of: templates), now, announcement)
     }
@@ -106,10 +116,7 @@ final class SpoolTransport: MessageTransport {
       isTaken = take(SharedBytes(copying: batch.contents), units: batch.units, now, announcement)
     }
     if !isTaken { lose(batch.records) }
-    if batch.holdsTemplates {
-      templates = announcement()
-      needsTemplates = needsTemplates || !isTaken
-    }
+    if batch.holdsTemplates { needsTemplates = needsTemplates || !isTaken }
     _ = work(now, announcement)
   }
 
@@ -147,15 +154,20 @@ final class SpoolTransport: MessageTransport {
     }
     var deadline = Moment.current.later(seconds: seconds).monotonic
     var before = spool.report.written
+    var reached = window.confirmed
     while true {
       let now = Moment.current
-      let hasSent = work(now, announcement)
+      _ = work(now, announcement)
       let written = spool.report.written
       if memory.hasRoom(for: chunk) {
         gaveUp = false
         return true
       }
-      if hasSent || written != before { deadline = now.later(seconds: seconds).monotonic }
+      // What is sent again and again is no progress.
+      if window.confirmed.message > reached.message || written != before {
+        deadline = now.later(seconds: seconds).monotonic
+      }
+      reached = SpoolPosition.later(reached, window.confirmed)
       before = written
       guard !gaveUp, now.monotonic < deadline, !Drain.isOver else {
         gaveUp = true

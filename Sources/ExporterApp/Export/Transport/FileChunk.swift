@@ -18,6 +18,8 @@ final class FileChunk: ChainLink, @unchecked Sendable {
   let records: Int
   /// The messages, in order; none for lines.
   let units: GrowableList<Unit>
+  /// The lines are of CSV, where a line feed in a quoted cell ends no record (RFC 4180 section 2).
+  private let hasQuotedCells: Bool
   /// Close the file and open it again by its name first.
   let reopens: Bool
   /// Earlier chunks were dropped, perhaps with templates that this one needs.
@@ -27,13 +29,14 @@ final class FileChunk: ChainLink, @unchecked Sendable {
   /// A chunk that is in no queue.
   init(
     _ bytes: SharedBytes, header: SharedBytes, headerWithin: SharedBytes? = nil, records: Int,
-    units: consuming GrowableList<Unit>, reopens: Bool = false
+    units: consuming GrowableList<Unit>, hasQuotedCells: Bool = false, reopens: Bool = false
   ) {
     self.bytes = bytes
     self.header = header
     self.headerWithin = headerWithin
     self.records = records
     self.units = units
+    self.hasQuotedCells = hasQuotedCells
     self.reopens = reopens
   }
 
@@ -71,7 +74,13 @@ final class FileChunk: ChainLink, @unchecked Sendable {
 
   /// The end of the last whole line or message within the first `offset` octets; 0 when there is none.
   func boundary(within offset: Int) -> Int {
-    if units.isEmpty { return bytes.withBytes { Self.endOfLine($0.prefix(offset)) } }
+    if units.isEmpty {
+      return bytes.withBytes { all in
+        var end = 0
+        while let next = endOfLine(all.prefix(offset), from: end) { end = next }
+        return end
+      }
+    }
     var index = units.count
     while index > 0 {
       index &-= 1
@@ -80,30 +89,29 @@ final class FileChunk: ChainLink, @unchecked Sendable {
     return 0
   }
 
-  /// The end of the first line or message that ends behind `offset`; the chunk's where there is none.
+  /// The end of the first line or message behind a boundary; the chunk's where there is none.
   func boundary(behind offset: Int) -> Int {
-    var index = units.isEmpty ? max(0, offset) : 0
-    guard units.isEmpty else {
-      while index < units.count {
-        if units[index].end > offset { return units[index].end }
-        index &+= 1
-      }
-      return bytes.count
+    if units.isEmpty { return bytes.withBytes { endOfLine($0, from: offset) ?? $0.count } }
+    var index = 0
+    while index < units.count {
+      if units[index].end > offset { return units[index].end }
+      index &+= 1
     }
-    return bytes.withBytes { all in
-      while index < all.count {
-        if all[index] == UInt8(ascii: "\n") { return index &+ 1 }
-        index &+= 1
-      }
-      return all.count
-    }
+    return bytes.count
   }
 
-  /// The end of the last whole line; 0 when there is none.
-  private static func endOfLine(_ bytes: Bytes) -> Int {
-    var end = bytes.count
-    while end > 0, bytes[end &- 1] != UInt8(ascii: "\n") { end &-= 1 }
-    return end
+  /// Behind the line that begins at `start`; nil where it does not end.
+  private func endOfLine(_ bytes: Bytes, from start: Int) -> Int? {
+    var index = max(0, start)
+    var isQuoted = false
+    while index < bytes.count {
+      let octet = bytes[index]
+      index &+= 1
+      if octet == UInt8(ascii: "\n"), !isQuoted { return index }
+      // A quote within a cell is written twice, which changes nothing.
+      if octet == UInt8(ascii: "\""), hasQuotedCells { isQuoted.toggle() }
+    }
+    return nil
   }
 
   /// Records and messages between two boundaries.
@@ -120,18 +128,18 @@ final class FileChunk: ChainLink, @unchecked Sendable {
     }
     if start == 0, end == bytes.count { return (self.records, messages) }
     if units.isEmpty {
-      records = bytes.withBytes { Self.lines($0.prefix(end).dropFirst(start)) }
+      records = bytes.withBytes { lines($0.prefix(end), from: start) }
     }
     return (records, messages)
   }
 
-  /// How many lines end in `bytes`.
-  private static func lines(_ bytes: Bytes) -> Int {
+  /// How many lines there are from a boundary on.
+  private func lines(_ bytes: Bytes, from start: Int) -> Int {
     var count = 0
-    var index = 0
-    while index < bytes.count {
-      if bytes[index] == UInt8(ascii: "\n") { count &+= 1 }
-      index &+= 1
+    var place = start
+    while let next = endOfLine(bytes, from: place) {
+      place = next
+      count &+= 1
     }
     return count
   }

@@ -6,6 +6,7 @@ import Wire
 /// A bounded queue of lines or messages in front of a file, and the thread that writes them (`ChunkWriter`).
 final class FileWriter: Sendable {
   private let channel: FileChannel
+  private let hasQuotedCells: Bool
 
   /// Opens the file (see `OutputFile`) and starts the thread.
   ///
@@ -14,9 +15,10 @@ final class FileWriter: Sendable {
   ///   - policy: what happens when `capacity` octets wait.
   ///   - others: files that must not be this one.
   ///   - heading: what a file of a series has that ends before anything was pushed.
+  ///   - hasQuotedCells: lines of CSV are pushed.
   init(
     path: String?, policy: OverloadPolicy, capacity: Int = 16 << 20, others: [FileIdentity] = [],
-    options: FileOptions = FileOptions(), heading: SharedBytes = SharedBytes()
+    options: FileOptions = FileOptions(), heading: SharedBytes = SharedBytes(), hasQuotedCells: Bool = false
   ) throws(ExportError) {
     let file: OutputFile
     if let pattern = options.pattern {
@@ -29,6 +31,7 @@ final class FileWriter: Sendable {
     let channel = FileChannel(path: file.path, policy: policy, capacity: capacity)
     let writer = try ChunkWriter(file, channel, compressionLevel: options.compressionLevel, heading: heading)
     self.channel = channel
+    self.hasQuotedCells = hasQuotedCells
     let code = DetachedThread.start {
       CrashReport.thread("the writer of \(channel.path)")
       writer.run()
@@ -63,7 +66,9 @@ final class FileWriter: Sendable {
     units: consuming GrowableList<FileChunk.Unit> = GrowableList(capacity: 1)
   ) {
     channel.push(
-      FileChunk(bytes, header: header, headerWithin: headerWithin, records: records, units: units))
+      FileChunk(
+        bytes, header: header, headerWithin: headerWithin, records: records, units: units,
+        hasQuotedCells: hasQuotedCells))
   }
 
   /// Has the file closed and opened by its name again, or the next one of its series begun, behind what was pushed before.

@@ -40,10 +40,15 @@ final class KafkaSession {
   private var complaint: Complaint
   /// Since when the queue has been full without any delivery, by the monotonic clock; 0 when there is room.
   private var fullSince: UInt64 = 0
+  /// When there was trouble with the cluster last, by the monotonic clock; 0 when something was stored since.
+  private var troubleAt: UInt64 = 0
 
   /// Events and messages that one look at a producer takes at most, so that other outputs have their turn.
   private static let eventsAtOnce = 64
   private static let messagesAtOnce = 1 << 14
+  /// Nanoseconds without trouble after which a cluster is taken to be there again: librdkafka tries to connect every ten
+  /// seconds at least, give or take a quarter (reconnect.backoff.max.ms).
+  private static let recovery: UInt64 = 15_000_000_000
   /// Nanoseconds that a failed producer gets to report on its messages.
   private static let patience: UInt64 = 10_000_000_000
 
@@ -81,6 +86,9 @@ final class KafkaSession {
     counters.deliveries = deliveries
     return counters
   }
+
+  /// Whether messages may be stored. One that is refused says nothing about others.
+  var isReachable: Bool { troubleAt == 0 || Clock.monotonic() &- troubleAt >= Self.recovery }
 
   /// Takes a message, which is one record. Where the queue is full it is counted as lost live, and waited for offline.
   func send(_ message: Bytes, key: Bytes) {
@@ -156,7 +164,9 @@ final class KafkaSession {
       case .connectionLost(let reason):
         errors &+= 1
         detail = reason
+        troubleAt = Clock.monotonic()
       case .allBrokersDown:
+        troubleAt = Clock.monotonic()
         note(detail.isEmpty ? "no broker can be reached" : "no broker can be reached: \(detail)")
       case .trouble(let reason):
         errors &+= 1
@@ -176,8 +186,10 @@ final class KafkaSession {
     deliveries.givenUp &+= UInt64(clamping: report.purged)
     let reason = report.reason
     if !reason.isEmpty { note(reason) }
+    if report.timedOut > 0 { troubleAt = Clock.monotonic() }
     guard report.stored > 0 else { return }
     fullSince = 0
+    troubleAt = 0
     guard report.stored == report.count, !status.isEmpty else { return }
     status = ""
     backOff.succeeded()
@@ -205,6 +217,7 @@ final class KafkaSession {
   private func fail(_ reason: String) {
     guard let broken = current else { return }
     errors &+= 1
+    troubleAt = Clock.monotonic()
     note("the producer failed, another one takes its place: \(reason)")
     broken.producer.purge()
     if let failed { retire(failed) }

@@ -49,9 +49,12 @@ struct MessageQueue: ~Copyable {
     return sum
   }
 
+  /// Whether there is room for a message of so many octets.
+  func hasRoom(for octets: Int) -> Bool { octets <= capacity &- (tail &- head) }
+
   /// Adds a message with so many flows' and options records; false when there is no room for it. Amortised O(length).
   mutating func append(_ message: Bytes, records: Int, options: Int) -> Bool {
-    guard message.count <= capacity &- (tail &- head) else { return false }
+    guard hasRoom(for: message.count) else { return false }
     if message.count > capacity &- tail { compact() }
     memory.copy(message, to: tail)
     tail &+= message.count

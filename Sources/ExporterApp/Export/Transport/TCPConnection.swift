@@ -1,4 +1,5 @@
 // A connection of bytes that may break, apart from what goes through it: TLS and compression are others.
+import CSockets
 import Glibc
 import Wire
 
@@ -88,6 +89,10 @@ final class TCPConnection: ByteConnection {
   /// connection instead.
   private(set) var endedInOrder = false
   private var hasFailed = false
+  /// When the kernel was asked last whether the other side answers.
+  private var askedAt: UInt64 = 0
+  /// Milliseconds after which who does not answer is taken to be gone; the kernel would try for a quarter of an hour.
+  private static let patience: UInt32 = 30_000
   /// When the attempt that is under way began; 0 when there is none.
   private var startedAt: UInt64 = 0
 
@@ -158,8 +163,8 @@ final class TCPConnection: ByteConnection {
     var size = socklen_t(MemoryLayout<Int32>.size)
     getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &size)
     guard code == 0 else { return failed(now, errorText(code)) }
-    var on: Int32 = 1
-    setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, size)
+    martlet_keep_alive(socket)
+    askedAt = Clock.monotonic()
     state = .connected
     startedAt = 0
     endedInOrder = false
@@ -214,7 +219,16 @@ final class TCPConnection: ByteConnection {
       endedInOrder = !hasFailed
       return .ended("\(resolver.host): the collector closed the connection")
     }
-    return code == EAGAIN || code == EINTR ? .nothing : .ended(failure(code))
+    guard code == EAGAIN || code == EINTR else { return .ended(failure(code)) }
+    return isDead ? .ended(failure(ETIMEDOUT)) : .nothing
+  }
+
+  /// Whether the other side has not answered for too long, asked once a second.
+  private var isDead: Bool {
+    let now = Clock.monotonic()
+    guard now &- askedAt >= 1_000_000_000 else { return false }
+    askedAt = now
+    return martlet_unanswered(socket) >= Self.patience
   }
 
   /// Notes how the connection ended. A reset is told once, as ECONNRESET, and looks like an end in order from then on; one

@@ -23,6 +23,8 @@ final class TLSConnection: ByteConnection {
   private var wire = WireQueue(capacity: 1 << 17)
   private var backOff = BackOff()
   private var isFinishing = false
+  /// When the collector ended its side of TLS, by the monotonic clock; 0 before.
+  private var closedAt: UInt64 = 0
   /// TLS has failed: an alert of the collector, or octets that are no records.
   private var hasFailed = false
   /// The collector refused the connection without having shown that it took anything of it.
@@ -30,6 +32,8 @@ final class TLSConnection: ByteConnection {
 
   /// Nanoseconds that a handshake may take.
   private static let handshakeTime: UInt64 = 10_000_000_000
+  /// Nanoseconds that TCP gets to follow TLS to the end.
+  private static let lastWord: UInt64 = 200_000_000
   /// Nanoseconds that a collector which asked for a certificate, and sends no ticket, gets to refuse it.
   private static let settlingTime: UInt64 = 1_000_000_000
   /// Octets that are made into records at most in one call, and read of a handshake.
@@ -62,7 +66,7 @@ final class TLSConnection: ByteConnection {
       let event = tcp.advance(now)
       guard event == .opened else { return event }
       wire.restart()
-      (isFinishing, hasFailed, isRefused) = (false, false, false)
+      (isFinishing, hasFailed, isRefused, closedAt) = (false, false, false, 0)
       session = TLSSession(context, host: host)
       state = .handshaking(since: now.monotonic)
       return shakeHands(now, now.monotonic)
@@ -134,7 +138,12 @@ final class TLSConnection: ByteConnection {
       isRefused = session?.mayBeRefused ?? false
       _ = flush()
       return "\(host.text): \(reason)"
-    case .closed: return "\(host.text): the collector closed the connection"
+    case .closed:
+      // How it meant that TCP's end tells, which follows.
+      let now = Clock.monotonic()
+      if closedAt == 0 { closedAt = now }
+      if end == nil, now &- closedAt < Self.lastWord { return flush() }
+      return end ?? "\(host.text): the collector closed the connection"
     default: return end ?? flush()
     }
   }
