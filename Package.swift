@@ -39,6 +39,16 @@ let strict: [SwiftSetting] = [
 
 let crossModule = SwiftSetting.unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))
 
+/// Release binaries have Swift's runtime in them, so that they run where no Swift is installed. The modules of
+/// FoundationEssentials, which ArgumentParser imports, name the two libraries below it only to who compiles for that.
+let staticRuntime = LinkerSetting.unsafeFlags(
+  ["-static-stdlib", "-use-ld=lld", "-l_FoundationCShims", "-l_FoundationCollections"],
+  .when(configuration: .release))
+
+/// DPDK's libraries, of which the binary names those that it uses: EAL loads drivers, and they what they need, by itself.
+let dpdkLibraries =
+  ["--as-needed"] + pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") }
+
 func withFlags(_ flags: [String]) -> SwiftSetting { .unsafeFlags(flags.flatMap { ["-Xcc", $0] }) }
 
 let package = Package(
@@ -83,7 +93,7 @@ let package = Package(
       ],
       swiftSettings: strict + [withFlags(clangFlags), crossModule],
       linkerSettings: [
-        .unsafeFlags(pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") })
+        .unsafeFlags(dpdkLibraries.flatMap { ["-Xlinker", $0] }), staticRuntime,
       ]),
     .target(
       name: "CEngine", path: "Benchmarks/EngineBench/CEngine",
