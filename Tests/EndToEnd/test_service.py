@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from harness import MARTLET, ROOT, have, run
+from harness import CAPTURES, MARTLET, ROOT, UDPCollector, have, run
 
-UNIT = ROOT / "packaging/martlet.service"
+UNIT = ROOT / "packaging/martlet@.service"
 
 
 def settings(name):
@@ -17,10 +17,30 @@ def settings(name):
 @pytest.mark.skipif(not have("systemd-analyze"), reason="needs systemd-analyze")
 def test_the_unit_is_valid(tmp_path):
     # The command has to be there, which is all that verifying it says about it.
-    unit = tmp_path / "martlet.service"
-    unit.write_text(UNIT.read_text().replace("/usr/local/bin/martlet", str(Path(MARTLET).resolve())))
+    unit = tmp_path / "martlet@probe.service"
+    unit.write_text(UNIT.read_text().replace("/usr/bin/martlet", str(Path(MARTLET).resolve())))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stderr + done.stdout == "", done.stderr
+
+
+@pytest.mark.skipif(not have("systemd-analyze"), reason="needs systemd-analyze")
+def test_the_unit_is_shut_in():
+    done = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--no-pager", UNIT], capture_output=True, text=True,
+                          timeout=60)
+    score = float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)[1])
+    assert score <= 3.0, done.stdout
+    # The manual has it, too.
+    assert f"gives it {score}." in (ROOT / "docs/operations.md").read_text()
+
+
+def test_the_example_is_a_command_line():
+    example = dict(re.findall(r"(?m)^(\w+)=(.*)$", (ROOT / "packaging/system/example.conf").read_text()))
+    assert set(example) == set(re.findall(r"\$([A-Z]+)\b", settings("ExecStart")[0]))
+    # Its options are good; the device is another one here.
+    with UDPCollector() as collector:
+        options = example["OPTIONS"].replace("127.0.0.1:4739", f"127.0.0.1:{collector.port}").split()
+        result = run("--pcap", CAPTURES / "demo.pcap", *options)
+        assert result.status == 0 and collector.drain().records, result.err.decode()
 
 
 def test_the_unit_restarts_what_was_killed_and_not_what_is_wrong():
