@@ -39,6 +39,16 @@ let strict: [SwiftSetting] = [
 
 let crossModule = SwiftSetting.unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))
 
+/// Release binaries have Swift's runtime in them, so that they run where no Swift is installed. The modules of
+/// FoundationEssentials, which ArgumentParser imports, name the two libraries below it only to who compiles for that.
+let staticRuntime = LinkerSetting.unsafeFlags(
+  ["-static-stdlib", "-use-ld=lld", "-l_FoundationCShims", "-l_FoundationCollections"],
+  .when(configuration: .release))
+
+/// DPDK's libraries, of which the binary names those that it uses: EAL loads drivers, and they what they need, by itself.
+let dpdkLibraries =
+  ["--as-needed"] + pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") }
+
 func withFlags(_ flags: [String]) -> SwiftSetting { .unsafeFlags(flags.flatMap { ["-Xcc", $0] }) }
 
 let package = Package(
@@ -55,6 +65,7 @@ let package = Package(
     .systemLibrary(name: "CTLS", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
     .target(name: "CSockets"),
     .target(name: "CCrash", dependencies: ["CIntrinsics"], cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
@@ -77,13 +88,13 @@ let package = Package(
       dependencies: [
         "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets",
         "CTLS",
-        "CLZ4", "CZstd",
+        "CLZ4", "CZstd", "CSeccomp",
         "CCrash",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict + [withFlags(clangFlags), crossModule],
       linkerSettings: [
-        .unsafeFlags(pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") })
+        .unsafeFlags(dpdkLibraries.flatMap { ["-Xlinker", $0] }), staticRuntime,
       ]),
     .target(
       name: "CEngine", path: "Benchmarks/EngineBench/CEngine",

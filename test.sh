@@ -2,8 +2,8 @@
 # Sets up what the tests need and runs all of them: format, build, unit tests, end-to-end tests.
 #
 #     ./test.sh [--no-install] [--long] [STAGE…]        stages: format build unit fuzz end-to-end (default: all)
-#     --long: a minute for each fuzz target, in place of ten seconds, and a run of 30 minutes with outages (MARTLET_SOAK
-#     seconds, if that is set)
+#     --long: a minute for each fuzz target, in place of ten seconds, a run of 30 minutes with outages (MARTLET_SOAK
+#     seconds, if that is set), and the Debian package in a fresh Debian
 #
 # For a Debian 12 with git and a Swift 6.3 toolchain. Every stage runs even when an earlier one failed; each prints
 # its runner's closing line, and what failed. The closing lines are repeated at the end, and the exit status is 0

@@ -19,8 +19,9 @@ lint() {
 
 mapfile -t c_files < <(find Sources Tests Benchmarks -name '*.c' -o -name '*.h')
 mapfile -t scripts < <(find . -name '.build*' -prune -o -name '*.sh' -print)
+scripts+=(packaging/debian/{postinst,prerm,postrm})
 lint swift format lint --strict --recursive Sources Tests Benchmarks Package.swift
 lint clang-format --dry-run --Werror "${c_files[@]}"
 lint shellcheck --external-sources .ci/run "${scripts[@]}"
-lint ruff check --quiet --no-cache Tests Benchmarks docs
+lint ruff check --quiet --no-cache Tests Benchmarks docs packaging
 exit "$FAILED"

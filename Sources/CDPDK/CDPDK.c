@@ -1,5 +1,5 @@
 // The accessors that run once at start, or once a second: structs with bit-fields, filled field by field.
-// For rte_eth_read_clock, which left the experimental state after 22.11.
+// For rte_eth_read_clock, which is experimental in DPDK 22.11 to 24.11.
 #define ALLOW_EXPERIMENTAL_API 1
 #include "CDPDK.h"
 

@@ -21,6 +21,8 @@ INSTRUCTION = re.compile(r"^\s+([0-9a-f]+):\s+(\S.*)$")
 DIRECT = re.compile(r"\b(?:call|j[a-z]+)\s+(?:0x)?([0-9a-f]+) <([^>+]+)(?:\+0x[0-9a-f]+)?>")
 #: A line of `nm --print-size`: where a function begins, and its bytes.
 SIZE = re.compile(r"^([0-9a-f]+) ([0-9a-f]+) [tTwW] (.+)$", re.M)
+#: A function with the name of one of the project's modules in its symbol.
+OWN = re.compile(r"^([0-9a-f]+) [tT] \$s(?:4Wire|5Kafka|5IPFIX|9Rendering|8FlowCore|11ExporterApp)", re.M)
 INDIRECT = re.compile(r"\b(?:call|jmp)\s+\*(.+)$")
 #: A function's address, taken.
 ADDRESS = re.compile(r"^lea\s.*# [0-9a-f]+ <([^>+]+)>$")
@@ -47,14 +49,19 @@ EXPORT = (
 class Binary:
     """Functions by symbol: the instructions of each as (address, text), and its name for people."""
 
-    def __init__(self, disassembly, demangle, sizes=""):
+    def __init__(self, disassembly, demangle, sizes="", symbols=""):
         self.code, function = {}, None
         #: Where the code of a symbol begins and ends, for those whose size is known. Modules may have functions of one name.
         self.spans = {}
         for start, size, symbol in SIZE.findall(sizes):
             self.spans.setdefault(symbol, []).append((int(start, 16), int(start, 16) + int(size, 16)))
+        # Behind the last of the project's functions come those of Swift's static libraries: calls of them leave the binary
+        # as calls of shared ones do. Wherever there are none of the project's all code counts.
+        end = max((int(address, 16) for address in OWN.findall(symbols)), default=None)
         for line in disassembly.splitlines():
             if start := FUNCTION.match(line):
+                if end is not None and int(start[1], 16) > end:
+                    break
                 symbol = start[2]
                 function = self.code.setdefault(symbol, [])
             elif function is not None and (instruction := INSTRUCTION.match(line)):
@@ -68,7 +75,7 @@ class Binary:
     def read(cls, path):
         return cls(
             output("objdump", "-d", "--no-show-raw-insn", str(path)), demangle,
-            output("nm", "--print-size", "--defined-only", str(path)))
+            output("nm", "--print-size", "--defined-only", str(path)), output("nm", "--defined-only", str(path)))
 
     def target(self, call):
         """The symbol that a match of `DIRECT` goes to."""

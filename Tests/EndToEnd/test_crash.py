@@ -385,16 +385,14 @@ def test_a_worker_killed_at_work_names_a_flow_of_the_capture(tmp_path, crashes):
 
 # Swift's own backtrace.
 
-def has_backtrace():
-    done = subprocess.run(["ldd", MARTLET], capture_output=True, text=True, timeout=60)
-    runtime = re.search(r"=> (\S+)/lib/swift/linux/libswiftCore\.so", done.stdout)
-    return bool(runtime) and Path(runtime[1], "libexec/swift/linux/swift-backtrace").exists()
+#: The toolchain's program, which the runtime in the binary has to be told of.
+BACKTRACE = Path(shutil.which("swift") or "/").resolve().parent.parent / "libexec/swift/linux/swift-backtrace"
 
 
 @live
-@pytest.mark.skipif(not has_backtrace(), reason="there is no swift-backtrace")
+@pytest.mark.skipif(not BACKTRACE.exists(), reason="there is no swift-backtrace")
 def test_a_backtrace_comes_after_the_line(tmp_path, crashes, stumbles):
-    prefix = ["env", f"LD_PRELOAD={stumbles['LD_PRELOAD']}", "SWIFT_BACKTRACE=enable=yes,color=no"]
+    prefix = ["env", f"LD_PRELOAD={stumbles['LD_PRELOAD']}", f"SWIFT_BACKTRACE=enable=yes,color=no,swift-backtrace={BACKTRACE}"]
     with Live(device(TLS), ["--plugins", "tls", "--crash-dir", crashes, "--export", "json:/dev/null"], prefix=prefix) as martlet:
         found = crashed(martlet, timeout=4 * PATIENCE)
         text = martlet.text()

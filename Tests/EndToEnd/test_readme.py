@@ -20,6 +20,7 @@ README = ROOT / "README.md"
 PERFORMANCE = ROOT / "docs/performance.md"
 COUNTERS = ROOT / "docs/counters.md"
 IPFIX = ROOT / "docs/ipfix.md"
+OPERATIONS = ROOT / "docs/operations.md"
 WRITE = "run Tests/EndToEnd/test_readme.py --write"
 
 
@@ -85,6 +86,15 @@ def parameters():
     return export_table(1)
 
 
+def system_calls():
+    rows = ["| for | system calls |", "|---|---|"]
+    for line in output("--list-system-calls").splitlines()[1:]:
+        purpose, calls = re.split(r"\s{2,}", line)
+        # The names as code, their limits behind them as they are.
+        rows.append(f"| {purpose} | " + re.sub(r"(?<![\w(])([a-z][a-z0-9_]+)(?=,|$| \()", r"`\1`", calls) + " |")
+    return "\n".join(rows)
+
+
 def speed():
     """A sentence of docs/performance.md's figures: what live.py found in one run, the median of each set."""
     def row(plugins):
@@ -104,7 +114,8 @@ def speed():
 
 PARTS = [
     (README, "speed", speed), (README, "help", help_block), (README, "plugins", plugin_table),
-    (COUNTERS, "counters", counter_table), (IPFIX, "exports", exports), (IPFIX, "parameters", parameters)]
+    (COUNTERS, "counters", counter_table), (IPFIX, "exports", exports), (IPFIX, "parameters", parameters),
+    (OPERATIONS, "system-calls", system_calls)]
 
 
 def picture():

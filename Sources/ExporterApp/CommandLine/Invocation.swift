@@ -18,6 +18,10 @@ enum Invocation {
     let separator = arguments.firstIndex(of: "--")
     let own = separator.map { Array(arguments[($0 + 1)...]) } ?? arguments
     let eal = separator.map { Array(arguments[..<$0]) } ?? []
+    if own.count == 2, own[0] == "--generate-completion-script", let script = CompletionScript.text(own[1]) {
+      self = .answer(script)
+      return
+    }
     let options: Options
     do {
       options = try Options.parse(own)
@@ -31,6 +35,8 @@ enum Invocation {
       self = .answer(ExportList.text)
     } else if let file = options.printElements {
       self = .answer(file.text(options.values))
+    } else if options.listSystemCalls {
+      self = .answer(SystemCallList.text)
     } else if options.listCounters {
       self = .answer(CounterList.text)
     } else if let language = options.printSchema {

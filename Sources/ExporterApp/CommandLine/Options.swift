@@ -24,7 +24,8 @@ struct Options: ParsableCommand {
     name: [.customLong("plugins"), .customLong("plugin")],
     help: ArgumentHelp(
       "Plugins in this order: a,b,c or NAME:key=value,key=value, or all; repeatable (none).",
-      valueName: "NAME[:key=value[,…]]"), transform: PluginCatalogue.parse)
+      valueName: "NAME[:key=value[,…]]"), completion: .list(["all"] + PluginCatalogue.all.map(\.name)),
+    transform: PluginCatalogue.parse)
   var plugins: [[PluginSelection]] = []
 
   @Option(
@@ -37,7 +38,7 @@ struct Options: ParsableCommand {
     parsing: .upToNextOption,
     help: ArgumentHelp(
       "Read captures (pcap or pcapng) in this order instead of ports; - is standard input.", valueName: "FILE"
-    ))
+    ), completion: .file())
   var pcap: [String] = []
 
   @Option(
@@ -159,7 +160,8 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Where a killed process leaves a capture of its last burst (nowhere).", valueName: "FOLDER"))
+      "Where a killed process leaves a capture of its last burst (nowhere).", valueName: "FOLDER"),
+    completion: .directory)
   var crashDir: String?
 
   @Option(
@@ -170,6 +172,19 @@ struct Options: ParsableCommand {
       """, valueName: "auto|device|tsc"))
   var clock = Self.defaults.clock
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      When all is open the process goes on as this user, with no way back to root and with --seccomp on (as who started it).
+      """, valueName: "NAME[:GROUP]"), transform: UserName.init)
+  var user: UserName?
+
+  @Option(
+    help: ArgumentHelp(
+      "When all is open, system calls other than those of --list-system-calls fail (on with --user, else off).",
+      valueName: SystemCallPolicy.allCases.map(\.rawValue).joined(separator: "|")))
+  var seccomp: SystemCallPolicy?
+
   @Flag(help: "List the plugins with their options, fields and bytes per flow, and the presets.")
   var listPlugins = false
 
@@ -178,6 +193,9 @@ struct Options: ParsableCommand {
 
   @Flag(help: "List the counters with their kind, unit and meaning.")
   var listCounters = false
+
+  @Flag(help: "List the system calls that --seccomp on leaves, and what they are for.")
+  var listSystemCalls = false
 
   @Option(
     help: ArgumentHelp(
@@ -240,6 +258,8 @@ extension Options {
     values.drainTimeout = drainTimeout
     values.spool = spool
     values.crashFolder = crashDir
+    values.user = user
+    values.systemCalls = seccomp
     values.clock = clock
     values.benchmarks.receivesOnly = benchmarks.receiveOnly
     values.benchmarks.takesCycles = benchmarks.cycles
@@ -256,6 +276,7 @@ extension ExportMode: ExpressibleByArgument {}
 extension SchemaLanguage: ExpressibleByArgument {}
 extension ElementFile: ExpressibleByArgument {}
 extension ClockChoice: ExpressibleByArgument {}
+extension SystemCallPolicy: ExpressibleByArgument {}
 extension CSVEscape: ExpressibleByArgument {}
 
 extension TimestampPrecision: ExpressibleByArgument {

@@ -50,10 +50,21 @@ struct RunConfiguration: Sendable {
   var spool: SpoolSettings?
   /// The folder for what a killed process leaves; nil for nowhere.
   var crashFolder: String?
+  /// As whom the process goes on when all is open; nil for who started it.
+  var user: UserName?
+  /// Whether system calls are filtered then; nil for what is usual with or without `user`.
+  var systemCalls: SystemCallPolicy?
   /// Whose clock packets are timed by, live.
   var clock = ClockChoice.auto
   /// What only benchmarks and tests ask for.
   var benchmarks = Benchmarks()
+
+  /// The folders, besides those of exports, in which files are made while the process runs, each with its option.
+  var folders: [(purpose: String, path: String)] {
+    [("--crash-dir", crashFolder), ("--spool", spool?.directory)].compactMap { option, path in
+      path.map { ("\(option) \($0)", $0) }
+    }
+  }
 
   /// What only benchmarks and tests ask for.
   struct Benchmarks: Sendable {

@@ -49,6 +49,9 @@ struct EAL: ~Copyable {
     }
   }
 
+  /// Lets the user as whom the process goes on give the hugepages back at the end.
+  func giveHugepagesAway() { hugepages.giveAway() }
+
   /// Gives hugepages and run-time files back. Ports must be closed.
   func stop() {
     let primary = rte_eal_process_type() == RTE_PROC_PRIMARY

@@ -42,18 +42,28 @@ struct HugepageFiles {
     }
   }
 
+  /// Gives the files that came since `init` to the user as whom the process goes on, who could not give their pages back
+  /// otherwise. The folder stays root's, and so does what else is in it.
+  func giveAway() {
+    for item in Self.items(directories, prefix) where !foreign.contains(item) {
+      FileOwner.give(path: item.path)
+    }
+  }
+
   /// Removes the files that came since `init`, lie on a hugetlbfs and are used by no process any more: EAL locks those it
   /// uses.
   func remove() {
     for item in Self.items(directories, prefix) where !foreign.contains(item) {
-      let descriptor = open(item.path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+      let descriptor = open(item.path, O_RDWR | O_NOFOLLOW | O_CLOEXEC)
       guard descriptor >= 0 else { continue }
       defer { close(descriptor) }
       var status = stat()
       guard martlet_is_hugetlbfs(descriptor) != 0, fstat(descriptor, &status) == 0,
         UInt64(status.st_ino) == item.number
       else { continue }
-      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { unlink(item.path) }
+      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { continue }
+      // Who may not remove it from the folder, as somebody who was root, still can give its pages back.
+      if unlink(item.path) != 0 { ftruncate(descriptor, 0) }
     }
   }
 }

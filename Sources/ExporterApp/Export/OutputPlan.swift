@@ -91,6 +91,19 @@ struct OutputPlan {
     return "\(path[..<dot])-\(number)\(path[dot...])"
   }
 
+  /// The folders in which files of the outputs are made again, each with the export whose file it is.
+  var folders: [(purpose: String, path: String)] {
+    entries.compactMap { entry in
+      guard case .file(_, let path?) = entry.url.destination, SystemFiles.kindOfNoFile(path) == nil,
+        UnixSocket.path(path) == nil
+      else { return nil }
+      let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+      // One whose name tells the time is not there yet.
+      if folder.contains("%") { return nil }
+      return ("--export \(entry.argument)", folder)
+    }
+  }
+
   /// The files of the outputs that exist now, without entry `index`'s.
   func otherFiles(than index: Int) -> [FileIdentity] {
     inputs

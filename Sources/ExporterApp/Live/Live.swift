@@ -13,13 +13,15 @@ enum Live {
     let signals = Signals()
     let schema = try BuiltInSchema(configuration)
     try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
+    let privileges = try Privileges(configuration, startsPrograms: schema.hostQuestion != nil)
     Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
     let plan = try OutputPlan(
       configuration.exports, fallback: nil, inputs: EALArguments(arguments).replayedCaptures,
       exporters: configuration.exportLcores)
     let eal = try EAL(arguments)
     do {
-      try serve(eal, configuration, schema: schema, plan: plan, signals: signals)
+      try serve(
+        eal, configuration, schema: schema, plan: plan, signals: signals, privileges: privileges)
     } catch {
       eal.stop()
       throw error
@@ -29,7 +31,7 @@ enum Live {
 
   private static func serve(
     _ eal: borrowing EAL, _ configuration: RunConfiguration, schema: BuiltInSchema, plan: OutputPlan,
-    signals: Signals
+    signals: Signals, privileges: Privileges
   ) throws(Failure) {
     let diagnosis = EALDiagnosis(log: eal.startLog, arguments: eal.arguments, machine: .current)
     let ports = try Port.all()
@@ -82,6 +84,9 @@ enum Live {
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
+    eal.giveHugepagesAway()
+    try privileges.drop()
+    privileges.warn(plan.folders + configuration.folders)
     try control.launch()
     let stats =
       configuration.stats ?? (isatty(STDERR_FILENO) == 1 ? Seconds(nanoseconds: 1_000_000_000) : nil)

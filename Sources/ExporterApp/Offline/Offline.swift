@@ -19,6 +19,7 @@ enum Offline {
     _ = try schema.numberInterfaces([captureInterface(configuration)], configuration.ingressInterfaces)
     try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
     CrashReport.lcore(0, "offline")
+    let privileges = try Privileges(configuration, startsPrograms: schema.hostQuestion != nil)
     Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
     let plan = try OutputPlan(configuration.exports, fallback: "text:-", inputs: configuration.captures)
     if configuration.exportLcores > 1 {
@@ -39,6 +40,8 @@ enum Offline {
     if let question = schema.hostQuestion {
       HostQuery(question, configuration)?.askOnce(until: interrupted)
     }
+    try privileges.drop()
+    privileges.warn(plan.folders + configuration.folders)
     var reader = OfflineReader(metering, outputs: outputs, stats: configuration.stats)
     var failures: [Failure] = []
     for path in configuration.captures where !interrupted.load(ordering: .relaxed) {

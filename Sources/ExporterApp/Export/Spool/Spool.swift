@@ -77,6 +77,7 @@ final class Spool: @unchecked Sendable {
     let directory = try SpoolDirectory(settings.directory, name: name)
     let file = open(directory.statePath, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o640)
     guard file >= 0 else { throw .cannotSpool(path: directory.path, code: errno) }
+    FileOwner.give(file)
     let path = directory.path
     var worker = SpoolWorker(
       log: SpoolLog(directory, limit: settings.octets, run: run), stateFile: file, path: path)

@@ -19,8 +19,12 @@ struct SpoolDirectory: ~Copyable {
 
   /// Makes the directories and takes the lock; the lock's descriptor.
   private static func locked(_ parent: String, _ path: String) throws(ExportError) -> Int32 {
-    for directory in [parent, path] where mkdir(directory, 0o750) != 0 && errno != EEXIST {
-      throw .cannotSpool(path: directory, code: errno)
+    for directory in [parent, path] {
+      if mkdir(directory, 0o750) == 0 {
+        FileOwner.give(path: directory, O_DIRECTORY)
+      } else if errno != EEXIST {
+        throw .cannotSpool(path: directory, code: errno)
+      }
     }
     let lock = open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o640)
     guard lock >= 0 else { throw .cannotSpool(path: path, code: errno) }
@@ -29,6 +33,8 @@ struct SpoolDirectory: ~Copyable {
       close(lock)
       throw code == EWOULDBLOCK ? .spoolInUse(path: path) : .cannotSpool(path: path, code: code)
     }
+    // The lock, and what earlier runs left.
+    FileOwner.give(folder: path)
     return lock
   }
 

@@ -146,6 +146,7 @@ struct SpoolLog: ~Copyable {
     }
     let opened = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o640)
     guard opened >= 0 else { return .failed(errno) }
+    FileOwner.give(opened)
     let code = header.encoded().withBytes { Self.write($0, to: opened, at: 0) }
     if let code {
       close(opened)

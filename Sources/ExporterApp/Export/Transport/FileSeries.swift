@@ -45,6 +45,7 @@ struct FileSeries {
       let code = errno
       if opened >= 0 {
         flock(opened, LOCK_EX | LOCK_NB)
+        FileOwner.give(opened)
         return opened
       }
       guard code == EEXIST, number < Self.mostNumbers else {

@@ -98,6 +98,7 @@ struct OutputFile {
       Glibc.close(opened)
       throw .cannotOpen(path: path, code: code)
     }
+    FileOwner.give(opened)
     if descriptor >= 0 { Glibc.close(descriptor) }
     descriptor = opened
     self.kind = kind
