@@ -31,6 +31,8 @@ enum Invocation {
       self = .answer(ExportList.text)
     } else if let file = options.printElements {
       self = .answer(file.text(options.values))
+    } else if options.listTunnels {
+      self = .answer(TunnelList.text)
     } else if options.listCounters {
       self = .answer(CounterList.text)
     } else if let language = options.printSchema {
