@@ -114,6 +114,10 @@ uint64_t martlet_flow_hash_functions(void) {
   return RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP;
 }
 
+uint64_t martlet_address_hash_functions(void) { return RTE_ETH_RSS_IP; }
+
+uint64_t martlet_innermost_hash(void) { return RTE_ETH_RSS_LEVEL_INNERMOST; }
+
 struct rte_mempool *martlet_mbuf_pool_create(
     const char *name, unsigned count, unsigned cache, uint16_t data_room, int socket) {
   return rte_pktmbuf_pool_create(name, count, cache, 0, data_room, socket);

@@ -36,7 +36,7 @@ SUFFIXES = {".pcap", ".pcapng", ".cap"}
 #: Counters of packets that are in no flow; the sum rule's right side with "packets in flows".
 DISCARDS = [
     "not_IP", "link_header_truncated", "too_many_headers", "IP_header_invalid", "IP_header_truncated",
-    "transport_header_truncated", "TCP_header_invalid", "table_full",
+    "transport_header_truncated", "TCP_header_invalid", "tunnel_fragment", "table_full",
 ]
 
 
@@ -175,7 +175,8 @@ def stats_lines(text):
 
 def unaccounted(counters):
     """Packets that are neither in a flow nor in a named counter; 0 is right."""
-    return counters["received"] - counters["packets_in_flows"] - sum(counters[name] for name in DISCARDS)
+    packets = counters["received"] + counters["outer_packets"]
+    return packets - counters["packets_in_flows"] - sum(counters[name] for name in DISCARDS)
 
 
 class Result:

@@ -21,6 +21,7 @@ PERFORMANCE = ROOT / "docs/performance.md"
 COUNTERS = ROOT / "docs/counters.md"
 IPFIX = ROOT / "docs/ipfix.md"
 OPERATIONS = ROOT / "docs/operations.md"
+TUNNELS = ROOT / "docs/tunnels.md"
 WRITE = "run Tests/EndToEnd/test_readme.py --write"
 
 
@@ -70,6 +71,14 @@ def counter_table():
     return "\n".join(rows)
 
 
+def tunnel_table():
+    """The list of tunnels; what is typed is code."""
+    heading, *lines = [re.split(r"\s{2,}", line) for line in output("--list-tunnels").splitlines()]
+    assert all(len(line) == len(heading) == 4 for line in lines), lines
+    rows = [f"| {' | '.join(heading)} |", "|---|---|---|---|"]
+    return "\n".join(rows + [f"| `{name}` | {' | '.join(rest)} |" for name, *rest in lines])
+
+
 def export_table(number):
     """One of the two tables of --list-exports; what is written as it stands there is code."""
     heading, *lines = [re.split(r"\s{2,}", line) for line in output("--list-exports").split("\n\n")[number].splitlines()]
@@ -114,8 +123,8 @@ def speed():
 
 PARTS = [
     (README, "speed", speed), (README, "help", help_block), (README, "plugins", plugin_table),
-    (COUNTERS, "counters", counter_table), (IPFIX, "exports", exports), (IPFIX, "parameters", parameters),
-    (OPERATIONS, "system-calls", system_calls)]
+    (COUNTERS, "counters", counter_table), (TUNNELS, "tunnels", tunnel_table), (IPFIX, "exports", exports),
+    (IPFIX, "parameters", parameters), (OPERATIONS, "system-calls", system_calls)]
 
 
 def picture():

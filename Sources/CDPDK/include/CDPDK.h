@@ -159,6 +159,10 @@ uint16_t martlet_next_port(uint16_t port);
 uint16_t martlet_port_limit(void);
 /// The hash functions that put both directions of a flow on one queue with a symmetric key.
 uint64_t martlet_flow_hash_functions(void);
+/// Those of them that look at addresses alone.
+uint64_t martlet_address_hash_functions(void);
+/// The bit that has a packet's innermost headers hashed.
+uint64_t martlet_innermost_hash(void);
 /// A pool of packet buffers, or NULL with rte_errno set. `data_room` includes the headroom.
 struct rte_mempool *martlet_mbuf_pool_create(
     const char *name, unsigned count, unsigned cache, uint16_t data_room, int socket);

@@ -37,6 +37,8 @@ enum Invocation {
       self = .answer(file.text(options.values))
     } else if options.listSystemCalls {
       self = .answer(SystemCallList.text)
+    } else if options.listTunnels {
+      self = .answer(TunnelList.text)
     } else if options.listCounters {
       self = .answer(CounterList.text)
     } else if let language = options.printSchema {

@@ -120,6 +120,26 @@ struct Options: ParsableCommand {
       valueName: "ms|us|ns[,…]"))
   var timestamps = Self.defaults.timestamps
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Which tunnels are opened: all, none, or some of \(TunnelKind.names(TunnelKind.allCases)); kind and number (VNI, TEID, key …) \
+      are then part of a flow's key and record (\(TunnelKind.names(TunnelKind.allCases.filter(\.isUsual))), without that).
+      """, valueName: "all|none|NAME[,…]"), transform: TunnelKinds.parse)
+  var tunnels: TunnelKinds?
+
+  @Option(
+    help: ArgumentHelp(
+      "Which packet makes the flow, where one carries another: the one inside, the outermost, or each (inner).",
+      valueName: TunnelRecords.allCases.map(\.rawValue).joined(separator: "|")))
+  var tunnelRecords = Self.defaults.tunnelRecords
+
+  @Option(
+    help: ArgumentHelp(
+      "What RSS spreads packets over the queues by: addresses and ports, or addresses alone, which keeps fragments with their flow (ports).",
+      valueName: RSSFields.allCases.map(\.rawValue).joined(separator: "|")))
+  var rss = Self.defaults.rss
+
   @Flag(
     help: """
       A record for each direction of a flow, joined by flowId and flowStart, for collectors that do not know biflows (RFC 5103).
@@ -191,6 +211,9 @@ struct Options: ParsableCommand {
   @Flag(help: "List where records may go, and the parameters of each kind of export.")
   var listExports = false
 
+  @Flag(help: "List the tunnels that can be opened, where each is found, and what its number is.")
+  var listTunnels = false
+
   @Flag(help: "List the counters with their kind, unit and meaning.")
   var listCounters = false
 
@@ -251,6 +274,9 @@ extension Options {
     values.templateRefreshMessages = templateRefreshMessages
     values.ownEnterpriseNumber = privateEnterpriseNumber
     values.timestamps = timestamps
+    values.tunnels = tunnels
+    values.tunnelRecords = tunnelRecords
+    values.rss = rss
     values.isUniflow = uniflow
     values.ingressInterfaces = ingressInterface
     values.csvEscape = csvEscape
@@ -278,6 +304,8 @@ extension ElementFile: ExpressibleByArgument {}
 extension ClockChoice: ExpressibleByArgument {}
 extension SystemCallPolicy: ExpressibleByArgument {}
 extension CSVEscape: ExpressibleByArgument {}
+extension TunnelRecords: ExpressibleByArgument {}
+extension RSSFields: ExpressibleByArgument {}
 
 extension TimestampPrecision: ExpressibleByArgument {
   public init?(argument: String) { self.init(words: argument) }

@@ -9,7 +9,7 @@ extension BuiltInSchema {
     do {
       try self.init(
         plugins: configuration.plugins, timestamps: configuration.timestamps,
-        isUniflow: configuration.isUniflow)
+        isUniflow: configuration.isUniflow, tunnels: configuration.tunnelSettings)
     } catch {
       throw .usage(error.description)
     }
@@ -79,6 +79,9 @@ enum SlabSize {
 }
 
 extension RunConfiguration {
+  /// What is done with tunnels.
+  var tunnelSettings: TunnelSettings { TunnelSettings(kinds: tunnels, records: tunnelRecords) }
+
   /// Flow records for each worker.
   func flowLimit(live: Bool) -> Int { flows ?? (live ? 1 << 20 : 1 << 17) }
 }

@@ -36,6 +36,12 @@ struct RunConfiguration: Sendable {
   var ownEnterpriseNumber = EnterpriseNumber.documentation
   /// Which flowStart and flowEnd elements IPFIX carries.
   var timestamps: TimestampPrecision = [.milliseconds, .microseconds]
+  /// The kinds of tunnels that are opened, whose identifiers tell flows apart; nil for those of the flow contract, which do not.
+  var tunnels: TunnelKinds?
+  /// Which packet makes the flow, where one carries another.
+  var tunnelRecords = TunnelRecords.inner
+  /// What RSS spreads packets by.
+  var rss = RSSFields.ports
   /// A record for each direction of a flow.
   var isUniflow = false
   /// The numbers of ports' interfaces; the last one that is about a port counts.
@@ -93,6 +99,14 @@ enum CSVEscape: String, Sendable {
   case formulas
   /// Nothing.
   case none
+}
+
+/// What `--rss` asks for: which fields of a packet choose its queue.
+enum RSSFields: String, CaseIterable, Sendable {
+  /// Addresses and, where there are some, ports.
+  case ports
+  /// Addresses alone.
+  case addresses
 }
 
 /// What `--clock` asks for.

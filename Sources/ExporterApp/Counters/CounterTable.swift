@@ -8,7 +8,7 @@ enum CounterTable {
   static let all: [Counter] =
     arrivals + ports + [
       engine("fragments", .packets, "fragments among the packets") { $0.fragments }
-    ] + DiscardReason.allCases.map(discard) + flows + FlowEndReason.allCases.compactMap(ended) + losses
+    ] + tunnels + DiscardReason.allCases.map(discard) + flows + FlowEndReason.allCases.compactMap(ended) + losses
     + exports + deliveries
 
   /// What came from the RX queues or the capture.
@@ -29,6 +29,22 @@ enum CounterTable {
     ) { $0.missed },
     port("no mbuf", .packets, "packets that found no free packet buffer (rx_nombuf)") { $0.noMbuf },
     port("errors", .packets, "packets that the device found damaged (ierrors)") { $0.errors },
+  ]
+
+  /// Packets inside of others.
+  private static let tunnels = [
+    engine("tunnelled", .packets, "packets in tunnels that are opened") { $0.tunnelled },
+    engine(
+      "outer packets", .packets,
+      "packets of tunnels that are counted in flows of their own, besides those inside (--tunnel-records both)"
+    ) { $0.tunnelsOutside },
+    engine(
+      "tunnel not opened", .packets,
+      "packets with a tunnel's port or protocol, but no header of it that is known, or no IP packet inside"
+    ) { $0.tunnelsUnopened },
+    engine("tunnels too deep", .packets, "packets in more tunnels than are opened, which are four") {
+      $0.tunnelsTooDeep
+    },
   ]
 
   /// The flow table.
@@ -165,6 +181,8 @@ extension CounterTable {
       case .ipTruncated: "captures that end in an IP header"
       case .transportTruncated: "captures that end in a TCP, UDP, UDP-Lite or SCTP header"
       case .tcpHeaderInvalid: "TCP header length or options that contradict each other"
+      case .tunnelFragment:
+        "fragments behind the first of a packet in a tunnel: the first is counted as the packet inside, with all its octets"
       }
     return engine(reason.name, .packets, help) { $0.discarded[total: Int(reason.rawValue)] }
   }

@@ -50,7 +50,8 @@ enum Live {
     defer { for (port, _) in started { port.close() } }
     for (port, source) in zip(ports, sources) {
       var timestamps = source != .lcore && field != nil
-      for warning in try port.start(sockets: map.sockets(of: port), timestamps: &timestamps) {
+      for warning in try port.start(
+        sockets: map.sockets(of: port), spreading: Spreading(configuration), timestamps: &timestamps) {
         Console.warning(warning)
       }
       started.append((port, timestamps ? source : .lcore))

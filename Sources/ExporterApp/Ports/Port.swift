@@ -67,15 +67,16 @@ struct Port {
   ///
   /// - Parameters:
   ///   - sockets: the NUMA socket of the lcore that polls each RX queue; one per queue.
+  ///   - spreading: what packets are spread over the queues by.
   ///   - timestamps: packets shall carry the device's time; false after the call where the device refuses that.
   /// - Returns: warnings.
   /// - Throws: when the device refuses everything it could be asked.
-  func start(sockets: [Int32], timestamps: inout Bool) throws(Failure) -> [String] {
+  func start(sockets: [Int32], spreading: Spreading, timestamps: inout Bool) throws(Failure) -> [String] {
     var warnings: [String] = []
     var setup = martlet_port_setup()
     setup.rx_queues = UInt16(sockets.count)
     var key: [UInt8] = []
-    if sockets.count > 1 { key = chooseHash(&setup, warnings: &warnings) }
+    if sockets.count > 1 { key = chooseHash(&setup, spreading, warnings: &warnings) }
     chooseMTU(&setup)
     let announcesTimes = timestamps && info.can_timestamp
     setup.timestamp = announcesTimes
@@ -157,26 +158,6 @@ struct Port {
 
   /// The device's NUMA socket, nil when it has none.
   var deviceSocket: Int32? { info.socket >= 0 ? info.socket : nil }
-
-  /// RSS with a symmetric key, as far as the device goes; the key must live until the port is configured.
-  private func chooseHash(_ setup: inout martlet_port_setup, warnings: inout [String]) -> [UInt8] {
-    let wanted = martlet_flow_hash_functions()
-    setup.rss_functions = wanted & info.rss_functions
-    if setup.rss_functions == 0 {
-      warnings.append(
-        "\(title) has no RSS: its queues hold what the device puts there, and a flow in two of them makes two records"
-      )
-      return []
-    }
-    guard info.hash_key_size > 0 else {
-      warnings.append(
-        "\(title) does not take an RSS key: the directions of a flow may reach different lcores")
-      return []
-    }
-    let key = RSSKey.symmetric(length: Int(info.hash_key_size))
-    setup.rss_key_length = info.hash_key_size
-    return key
-  }
 
   /// The longest frames the device takes: jumbo where a packet may span mbufs, else what one mbuf holds.
   private func chooseMTU(_ setup: inout martlet_port_setup) {

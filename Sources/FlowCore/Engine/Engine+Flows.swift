@@ -21,6 +21,7 @@ extension Engine {
     record.begin(packet.pointee.key, index: index)
     record.pointee.first = packet.pointee.time
     record.noteAddresses(UnsafePointer(packet), worker: worker, port: port)
+    noteTunnels(packet, record)
     enter(record, at: place, packet, direction: 0, now: now)
   }
 
@@ -187,6 +188,7 @@ extension Engine {
     newRecord.begin(key, index: index)
     // The old record is in the outbox, where it stays as it is until the next call.
     newRecord.copyAddresses(record)
+    copyTunnels(from: record, to: newRecord)
     return (newRecord, place)
   }
 
@@ -205,7 +207,7 @@ extension Engine {
     while wishes.verdict.rawValue & Verdict.endsRecord != 0 {
       guard wishes.again != 0 else { return endFlow(record, hash: packet.pointee.hash, reason: .forced) }
       // Each of the burst's other packets may end two flows more.
-      guard made < Verdict.mostRecords, finished &+ 3 &* Self.burstSize < Self.outboxCapacity,
+      guard made < Verdict.mostRecords, finished &+ 5 &* Self.burstSize < Self.outboxCapacity,
         let next = beginPart(of: record, packet)
       else {
         counters.pointee.recordsLeftOut &+= 1
@@ -289,15 +291,6 @@ extension Engine {
       step &+= 1
     }
     return nil
-  }
-
-  /// The hash of a flow in the table.
-  func hash(of record: UnsafeMutablePointer<FlowRecord>) -> UInt64 {
-    let record = record.pointee
-    guard record.key.isVersion6 else { return dissector.hashing.hash(record.key) }
-    return dissector.hashing.hash(
-      record.key, source: (record.sourceHigh, record.sourceLow),
-      destination: (record.destinationHigh, record.destinationLow))
   }
 
   /// A guest leaves: its own bucket has one less elsewhere.

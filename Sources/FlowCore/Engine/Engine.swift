@@ -33,6 +33,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let statesSize: UInt32
   /// What a segment added to its stream, while its readers make several records of it.
   var arrival = ByteStream.Arrival(bytes: Bytes(UnsafeRawBufferPointer(start: nil, count: 0)))
+  /// Where in a record its tunnels lie.
+  let tunnelsOffset: Int
   private let contexts: WorkerContexts<Registry>
   /// Cache lines behind the record's head that hold the streams and the plugins' states.
   let stateLines: Int
@@ -92,7 +94,9 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     slab = .allocate(capacity: 1)
     slab.initialize(to: slabStorage)
     dissector = Dissector(
-      hashing: FlowHash(seed: configuration.seed), fragments: FragmentTable(sets: configuration.fragmentSets))
+      hashing: FlowHash(seed: configuration.seed), fragments: FragmentTable(sets: configuration.fragmentSets),
+      tunnels: layout.tunnels)
+    tunnelsOffset = layout.tunnelsOffset
     let positions = UnsafeMutablePointer<Int>.allocate(capacity: StateLayout<Registry>.maximumPlugins)
     positions.initialize(repeating: 0, count: StateLayout<Registry>.maximumPlugins)
     stage = PluginStage(
@@ -111,7 +115,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     handfulLimit = configuration.isOffline ? .max : 4
     sweepStep = Self.sweepPeriod << 20 / self.table.groupCount
     sweepDelay = max(sweepStep >> 20, Self.shortestSweepDelay)
-    packets = .allocate(capacity: Self.burstSize)
+    // A frame that holds two packets of flows is two.
+    packets = .allocate(capacity: 2 * Self.burstSize)
     clocks = .allocate(capacity: Self.burstSize)
     clocks.initialize(repeating: 0, count: Self.burstSize)
     sameTimes = .allocate(capacity: Self.burstSize)
@@ -220,6 +225,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
         if reason != .notIP { counters.pointee.ignored.count(octets: frame.wire, time: times[index]) }
       } else {
         table.bucket(table.bucketIndex(packet.pointee.hash)).prefetch()
+        if packet.pointee.tunnelCount != 0 { packet = addOutside(frame, packet) }
         packet += 1
       }
       index &+= 1
@@ -290,7 +296,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       let key = packet.pointee.key
       var record = packet.pointee.candidateRecord ?? noRecord
       var direction = record.direction(key)
-      if direction < 0 || key.isVersion6 {
+      if direction < 0 || key.hasMore {
         guard let found = search(packet) else {
           makeFlow(packet, now: now)
           continue
@@ -324,6 +330,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   /// the flow began or ended in this burst.
   @inline(never)
   private func search(_ packet: UnsafeMutablePointer<Packet>) -> (UnsafeMutablePointer<FlowRecord>, Int)? {
+    if packet.pointee.key.isTunnelled { return searchTunnelled(packet) }
     let hash = packet.pointee.hash
     let home = table.bucket(table.bucketIndex(hash))
     if let found = search(packet, in: home) { return found }
@@ -355,7 +362,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   }
 
   /// The direction by full IPv6 addresses, where that of the keys, which hold only their last words, is `direction`.
-  private func direction6(
+  func direction6(
     of packet: UnsafeMutablePointer<Packet>, in record: UnsafeMutablePointer<FlowRecord>, _ direction: Int
   ) -> Int? {
     let source = packet.pointee.sourceAddress6

@@ -156,6 +156,8 @@ public final class FlowWorker {
   public var counters: WorkerCounters {
     var counters = countersMemory.pointee
     counters.fragments = engine.pointee.dissector.fragmentCount
+    counters.tunnelsUnopened = engine.pointee.dissector.tunnelsUnopened
+    counters.tunnelsTooDeep = engine.pointee.dissector.tunnelsTooDeep
     counters.inTable = counters.flowsMade &- counters.ended.total
     for index in counters.parserFaults.indices {
       counters.parserFaults[index] = engine.pointee.faults[index]

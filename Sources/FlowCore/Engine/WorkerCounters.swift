@@ -7,7 +7,7 @@ public struct WorkerCounters: BitwiseCopyable, Sendable {
   public var packets: UInt64 = 0
   public var bytes: UInt64 = 0
   /// Frames that belong to no flow, by reason (index: `DiscardReason.rawValue`).
-  public var discarded: InlineArray<7, UInt64> = .init(repeating: 0)
+  public var discarded: InlineArray<8, UInt64> = .init(repeating: 0)
   /// Packets of new flows for which there was no free record.
   public var tableFull: UInt64 = 0
   /// Octets and times of the packets that no flow counts.
@@ -25,6 +25,13 @@ public struct WorkerCounters: BitwiseCopyable, Sendable {
   public var recordsLeftOut: UInt64 = 0
   /// Fragments among the packets of flows.
   public var fragments: UInt64 = 0
+  /// Packets in tunnels that are opened, and those counted once more as the packet that carries them.
+  public var tunnelled: UInt64 = 0
+  public var tunnelsOutside: UInt64 = 0
+  /// Packets that may be tunnels and are not opened: without a header that is understood, or without an IP packet inside.
+  public var tunnelsUnopened: UInt64 = 0
+  /// Packets in more tunnels than are opened.
+  public var tunnelsTooDeep: UInt64 = 0
   /// Flows in the table now.
   public var inTable: UInt64 = 0
   /// Reads and writes outside of their bytes, each a parser's mistake: the engine's own, then by plugin (index: 1 + slot).

@@ -16,6 +16,8 @@ public enum DiscardReason: UInt8, BitwiseCopyable, CaseIterable, Sendable {
   case transportTruncated
   /// A TCP header length under 20 bytes, or options that do not fit the header.
   case tcpHeaderInvalid
+  /// A fragment, other than the first, of a packet that carried another one: the first was opened and has all headers.
+  case tunnelFragment
 
   /// The counter's name.
   public var name: String {
@@ -27,6 +29,7 @@ public enum DiscardReason: UInt8, BitwiseCopyable, CaseIterable, Sendable {
     case .ipTruncated: "IP header truncated"
     case .transportTruncated: "transport header truncated"
     case .tcpHeaderInvalid: "TCP header invalid"
+    case .tunnelFragment: "tunnel fragment"
     }
   }
 }

@@ -1,29 +1,49 @@
-// Every frame that is not the common case: link layers, VLAN tags, MPLS, PPPoE, TRILL, GRE inside IPv4.
+// Every frame that is not the common case: link layers, VLAN tags, label stacks, and packets inside of others.
 // Each loop turn opens one header; the turns are counted, so that a frame cannot keep the worker busy.
 import Wire
 
 extension Dissector {
-  /// What the next header is.
-  private enum Layer {
-    case ethernet
-    case etherType(UInt16)
-    case mpls
-    case pppoe
-    case ppp
-    case trill
-    case ip
-    case ipv4
-    case ipv6
+  /// Opens the headers of `frame` one by one until the IP packet that makes the flow: the innermost one, or the outermost where
+  /// `isOutside`.
+  @inline(never)
+  mutating func dissectLayers(_ frame: Frame, into packet: inout Packet, isOutside: Bool)
+    -> DiscardReason?
+  {
+    var way = Way(isOutside: isOutside)
+    guard let reason = openLayers(frame, &way, into: &packet) else {
+      if way.hasOpenedFragment, tunnels.records == .inner { fragmentCount &+= 1 }
+      return nil
+    }
+    guard let carrier = way.carrier, reason.isAboveTransport else { return reason }
+    // What the last IP packet carries is none itself: then that one makes the flow. Once more from the start, up to there.
+    tunnelsUnopened &+= 1
+    var again = Way(isOutside: isOutside, closed: carrier)
+    return openLayers(frame, &again, into: &packet)
   }
 
-  /// Opens the headers of `frame` one by one until the innermost IP packet.
-  @inline(never)
-  mutating func dissectLayers(_ frame: Frame, into packet: inout Packet) -> DiscardReason? {
-    let bytes = Bytes(frame.bytes, count: Int(frame.captured))
+  /// How far headers are opened, and what was met on the way.
+  private struct Way: BitwiseCopyable {
+    /// The flow is the outermost IP packet's.
+    var isOutside: Bool
+    /// An IP packet that is in as many tunnels is not opened.
+    var closed: UInt8 = .max
+    /// In how many tunnels the last IP packet is that was opened; nil where none was, or where nothing is opened twice.
+    var carrier: UInt8?
+    /// The first fragment of an IP packet was opened.
+    var hasOpenedFragment = false
+  }
+
+  /// Opens the headers one by one.
+  private mutating func openLayers(_ frame: Frame, _ way: inout Way, into packet: inout Packet)
+    -> DiscardReason?
+  {
+    var bytes = Bytes(frame.bytes, count: Int(frame.captured))
     var cursor = Cursor(bytes)
     var vlan: UInt16?
     packet.macAddresses = .none
     packet.linkOffset = 0
+    packet.mplsEntry = 0
+    packet.tunnelCount = 0
     do throws(Truncated) {
       var layer = try openLink(&cursor, into: &packet)
       for _ in 0..<Dissector.maximumHeaders {
@@ -46,16 +66,20 @@ extension Dissector {
           case EtherType.mpls, EtherType.mplsUpstream: layer = .mpls
           case EtherType.pppoeSession: layer = .pppoe
           case EtherType.trill: layer = .trill
+          case EtherType.providerBackbone: layer = .providerBackbone
           default: return .notIP
           }
         case .mpls:
-          guard let inner = try openLabels(&cursor, into: &packet) else { return .notIP }
+          guard let inner = try openLabels(&cursor, bytes, into: &packet) else { return .notIP }
+          if case .ethernet = inner, tunnels.areKeys { vlan = nil }
           layer = inner
         case .pppoe:
           //  | version 4, type 4 | code 8 | session 16 | length 16 |: code 0 is session data
           let versionAndCode = try cursor.unsigned16()
-          guard versionAndCode & 0xFF == 0 else { return .notIP }
-          try cursor.skip(4)
+          guard versionAndCode & 0xFF == 0, tunnels.kinds.has(.pppoe) else { return .notIP }
+          let session = UInt32(try cursor.unsigned16())
+          guard enter(.pppoe, session, &packet) else { return .tooManyHeaders }
+          try cursor.skip(2)
           layer = .ppp
         case .ppp:
           switch try cursor.unsigned16() {
@@ -68,6 +92,15 @@ extension Dissector {
           //  | version 2, reserved 2, multi-destination 1, options length 5, hops 6 | egress 16 | ingress 16 |
           let first = try cursor.unsigned16()
           try cursor.skip(4 &+ 4 &* Int(first >> 6 & 0x1F))
+          guard tunnels.kinds.has(.trill) else { return .notIP }
+          guard enter(.trill, nil, &packet) else { return .tooManyHeaders }
+          vlan = nil
+          layer = .ethernet
+        case .providerBackbone:
+          //  | priority 3, DEI 1, UCA 1, reserved 3 | I-SID 24 | the customer's frame
+          let tag = try cursor.unsigned32()
+          guard tunnels.kinds.has(.providerBackbone) else { return .notIP }
+          guard enter(.providerBackbone, tag & 0xFF_FFFF, &packet) else { return .tooManyHeaders }
           vlan = nil
           layer = .ethernet
         case .ip:
@@ -77,16 +110,35 @@ extension Dissector {
           case 6: layer = .ipv6
           default: return .notIP
           }
-        case .ipv4:
-          if let inner = greLayer(bytes, at: cursor.position) {
-            cursor = Cursor(bytes)
-            try cursor.skip(inner.offset)
-            layer = .etherType(inner.type)
-            continue
+        case .ipv4, .ipv6:
+          var isVersion6 = false
+          if case .ipv6 = layer { isVersion6 = true }
+          let start = cursor.position
+          if packet.tunnelCount != way.closed {
+            switch openCarrier(bytes, at: start, isVersion6: isVersion6, vlan: vlan ?? 0, &packet) {
+            case .plain: break
+            case .laterFragment:
+              fragmentCount &+= 1
+              return .tunnelFragment
+            case .carrier(let opened, let end, let isFragment):
+              let depth = packet.tunnelCount
+              guard enter(opened.kind, opened.identifier, &packet), !way.isOutside else { break }
+              noteCarrier(bytes, at: start, isVersion6: isVersion6, into: &packet)
+              if tunnels.areKeys {
+                way.carrier = depth
+                way.hasOpenedFragment = way.hasOpenedFragment || isFragment
+                bytes = bytes.prefix(end)
+                if case .ethernet = opened.layer { vlan = nil }
+              }
+              cursor = Cursor(bytes)
+              try cursor.skip(opened.offset)
+              layer = opened.layer
+              continue
+            }
           }
-          return dissectIPv4(bytes, at: cursor.position, vlan: vlan ?? 0, into: &packet)
-        case .ipv6:
-          return dissectIPv6(bytes, at: cursor.position, vlan: vlan ?? 0, into: &packet)
+          return isVersion6
+            ? dissectIPv6(bytes, at: start, vlan: vlan ?? 0, into: &packet)
+            : dissectIPv4(bytes, at: start, vlan: vlan ?? 0, into: &packet)
         }
       }
       return .tooManyHeaders
@@ -139,10 +191,12 @@ extension Dissector {
     packet.linkOffset = UInt32(truncatingIfNeeded: cursor.position)
   }
 
-  /// Skips the label stack (RFC 3032) and returns what lies below it, or nil where that is unknown.
+  /// Skips the label stack (RFC 3032) and returns what lies below it, or nil where that is unknown or not opened.
   ///
   ///     | label 20 | traffic class 3 | bottom 1 | TTL 8 |
-  private func openLabels(_ cursor: inout Cursor, into packet: inout Packet) throws(Truncated) -> Layer? {
+  private mutating func openLabels(_ cursor: inout Cursor, _ bytes: Bytes, into packet: inout Packet)
+    throws(Truncated) -> Layer?
+  {
     var entry = try cursor.unsigned32()
     if packet.mplsEntry == 0 { packet.mplsEntry = entry }
     var depth = 1
@@ -155,36 +209,13 @@ extension Dissector {
     switch try ahead.unsigned8() >> 4 {
     case 4: return .ipv4
     case 6: return .ipv6
-    case 0:
-      // A pseudo-wire's control word (RFC 4385), then the frame that it carries.
-      try cursor.skip(4)
-      return .ethernet
-    default: return nil
+    default: break
     }
-  }
-
-  /// Looks whether the IPv4 packet at `start` is GRE (RFC 2784, RFC 2890) around something that is opened; nil leaves
-  /// it an ordinary flow of protocol 47.
-  ///
-  ///     | checksum 1, routing 1, key 1, sequence 1, … 9, version 3 | type 16 | [checksum 4] [key 4] [sequence 4]
-  private func greLayer(_ bytes: Bytes, at start: Int) -> (type: UInt16, offset: Int)? {
-    guard bytes.count &- start >= 20, bytes[start &+ 9] == IPProtocol.gre, bytes[start] >> 4 == 4
+    guard tunnels.kinds.has(.mpls),
+      let frame = PseudoWire.frame(bytes.dropFirst(cursor.position), guesses: tunnels.areKeys),
+      enter(.mpls, entry >> 12, &packet)
     else { return nil }
-    let headerLength = Int(bytes[start] & 0xF) &* 4
-    guard headerLength >= 20, bytes.load(UInt16.self, at: start &+ 6) & 0x3FFF == 0 else { return nil }
-    let header = start &+ headerLength
-    guard bytes.count &- header >= 4 else { return nil }
-    let flags = bytes.load(UInt16.self, at: header)
-    let type = bytes.load(UInt16.self, at: header &+ 2)
-    // Version 1 is PPTP's; the routing bit is RFC 1701's source routes, which nothing sends any more.
-    guard flags & 0x4007 == 0 else { return nil }
-    switch type {
-    case EtherType.ipv4, EtherType.ipv6, EtherType.mpls, EtherType.mplsUpstream, EtherType.pppoeSession: break
-    default: return nil
-    }
-    let words = (flags >> 15) &+ (flags >> 13 & 1) &+ (flags >> 12 & 1)
-    let offset = header &+ 4 &+ 4 &* Int(words)
-    guard offset < bytes.count else { return nil }
-    return (type, offset)
+    try cursor.skip(frame)
+    return .ethernet
   }
 }

@@ -45,43 +45,56 @@ extension Dissector {
     let payloadLength = Int(header.load(UInt16.self, at: 4))
     packet.octets = UInt32(truncatingIfNeeded: payloadLength &+ 40)
     packet.networkOffset = UInt32(truncatingIfNeeded: start)
-    var next = header[6]
-    var offset = 40
-    var fragment = Fragment.none
-    // Each turn skips at least eight bytes, so the frame's own length bounds the loop.
-    chain: while true {
-      let length: Int
-      switch next {
-      case IPProtocol.hopByHopOptions, IPProtocol.routing, IPProtocol.destinationOptions, IPProtocol.mobility:
-        //  | next header 8 | length in 8-octet units, not counting the first 8 |
-        guard header.count &- offset >= 2 else { return .ipTruncated }
-        length = 8 &* (Int(header[offset &+ 1]) &+ 1)
-      case IPProtocol.authentication:
-        // The authentication header counts in 4-octet units minus 2 (RFC 4302 section 2.2).
-        guard header.count &- offset >= 2 else { return .ipTruncated }
-        length = 4 &* (Int(header[offset &+ 1]) &+ 2)
-      case IPProtocol.fragment:
-        //  | next header 8 | reserved 8 | offset 13, reserved 2, more 1 | identification 32 |
-        guard header.count &- offset >= 8 else { return .ipTruncated }
-        let offsetAndMore = header.load(UInt16.self, at: offset &+ 2)
-        fragment = Fragment(
-          identification: header.load(UInt32.self, at: offset &+ 4), offset: offsetAndMore >> 3,
-          more: offsetAndMore & 1 != 0)
-        length = 8
-      default: break chain
-      }
-      guard header.count &- offset >= length else { return .ipTruncated }
-      next = header[offset]
-      offset &+= length
-      // What follows a later fragment's header is the middle of something.
-      if fragment.offset > 0 { break }
-    }
+    guard let chain = Dissector.extensions(of: header) else { return .ipTruncated }
     packet.key = Key(
       addresses: UInt64(header.load(UInt32.self, at: 20)) << 32 | UInt64(header.load(UInt32.self, at: 36)),
-      sourcePort: 0, destinationPort: 0, protocolNumber: next, vlan: vlan, isVersion6: true)
+      sourcePort: 0, destinationPort: 0, protocolNumber: chain.next, vlan: vlan, isVersion6: true)
     return dissectTransport(
-      bytes, at: start &+ offset, length: max(0, payloadLength &- (offset &- 40)), fragment: fragment,
-      into: &packet)
+      bytes, at: start &+ chain.length, length: max(0, payloadLength &- (chain.length &- 40)),
+      fragment: chain.fragment, into: &packet)
+  }
+
+  /// An IPv6 header's extensions.
+  struct Extensions: BitwiseCopyable {
+    /// What follows the last of them.
+    var next: UInt8
+    /// The header's length with them, in bytes.
+    var length = 40
+    var fragment = Fragment.none
+  }
+
+  /// Passes the extension headers of the IPv6 header at the start of `header`; nil where the bytes end before they do.
+  @inline(__always)
+  static func extensions(of header: Bytes) -> Extensions? {
+    var chain = Extensions(next: header[6])
+    // Each turn skips at least eight bytes, so the frame's own length bounds the loop.
+    while true {
+      let length: Int
+      switch chain.next {
+      case IPProtocol.hopByHopOptions, IPProtocol.routing, IPProtocol.destinationOptions, IPProtocol.mobility:
+        //  | next header 8 | length in 8-octet units, not counting the first 8 |
+        guard header.count &- chain.length >= 2 else { return nil }
+        length = 8 &* (Int(header[chain.length &+ 1]) &+ 1)
+      case IPProtocol.authentication:
+        // The authentication header counts in 4-octet units minus 2 (RFC 4302 section 2.2).
+        guard header.count &- chain.length >= 2 else { return nil }
+        length = 4 &* (Int(header[chain.length &+ 1]) &+ 2)
+      case IPProtocol.fragment:
+        //  | next header 8 | reserved 8 | offset 13, reserved 2, more 1 | identification 32 |
+        guard header.count &- chain.length >= 8 else { return nil }
+        let offsetAndMore = header.load(UInt16.self, at: chain.length &+ 2)
+        chain.fragment = Fragment(
+          identification: header.load(UInt32.self, at: chain.length &+ 4), offset: offsetAndMore >> 3,
+          more: offsetAndMore & 1 != 0)
+        length = 8
+      default: return chain
+      }
+      guard header.count &- chain.length >= length else { return nil }
+      chain.next = header[chain.length]
+      chain.length &+= length
+      // What follows a later fragment's header is the middle of something.
+      if chain.fragment.offset > 0 { return chain }
+    }
   }
 
   /// The transport header at `start`, where `length` bytes of IP payload are left; sets ports, flags, payload, hash.
@@ -93,6 +106,7 @@ extension Dissector {
     packet.transportOffset = UInt32(truncatingIfNeeded: start)
     packet.tcpFlags = 0
     packet.isLaterFragment = fragment.offset > 0
+    if packet.tunnelCount != 0, tunnels.areKeys { packet.key.rest |= Key.tunnelled }
     var headerLength = 0
     if fragment.more || fragment.offset > 0 { fragmentCount &+= 1 }
     if fragment.offset == 0 {
@@ -134,6 +148,7 @@ extension Dissector {
       packet.key.isVersion6
       ? hashing.hash(packet.key, source: packet.sourceAddress6, destination: packet.destinationAddress6)
       : hashing.hash(packet.key)
+    if packet.key.isTunnelled { packet.hash = hashing.hash(packet.hash, in: packet.tunnels) }
     return nil
   }
 
@@ -144,8 +159,7 @@ extension Dissector {
     return Datagram(
       packet.key, source6: isVersion6 ? packet.sourceAddress6 : (0, 0),
       destination6: isVersion6 ? packet.destinationAddress6 : (0, 0),
-      identification: fragment.identification,
-      hashing: hashing)
+      identification: fragment.identification, tunnels: tunnelHash(packet), hashing: hashing)
   }
 
   /// TCP, UDP, SCTP and UDP-Lite begin with source and destination port.

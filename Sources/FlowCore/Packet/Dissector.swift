@@ -9,15 +9,24 @@ struct Dissector: ~Copyable {
   var linkType = LinkType.ethernet
   let hashing: FlowHash
   var fragments: FragmentTable
+  /// Which tunnels are opened, and which packet makes the flow then.
+  let tunnels: TunnelSettings
   /// Fragments seen, first ones included.
   var fragmentCount: UInt64 = 0
+  /// Packets that have the port or protocol of a tunnel but no header of it that is opened, or no IP packet inside.
+  var tunnelsUnopened: UInt64 = 0
+  /// Packets in more tunnels than are opened.
+  var tunnelsTooDeep: UInt64 = 0
 
   /// The most link-layer, MPLS and tunnel headers that are opened before the innermost IP header.
   static let maximumHeaders = 24
 
-  init(hashing: FlowHash, fragments: consuming FragmentTable) {
+  init(
+    hashing: FlowHash, fragments: consuming FragmentTable, tunnels: TunnelSettings = .usual
+  ) {
     self.hashing = hashing
     self.fragments = fragments
+    self.tunnels = tunnels
   }
 
   /// Dissects `frame`, received at `time`, into `packet`; returns the reason where it holds no flow's packet.
@@ -35,11 +44,26 @@ struct Dissector: ~Copyable {
     packet.linkOffset = 0
     packet.macAddresses = .ethernet
     packet.isLaterFragment = false
+    packet.tunnelCount = 0
     if isEthernet {
       if dissectCommon(frame, into: &packet) { return nil }
       return dissectEthernet(frame, into: &packet)
     }
-    return dissectLayers(frame, into: &packet)
+    return dissectLayers(frame, into: &packet, isOutside: tunnels.records == .outer)
+  }
+
+  /// Dissects the frame of `inner`, a packet in tunnels, once more into `packet`: as its outermost IP packet. False where the
+  /// frame has only one.
+  @inline(never)
+  mutating func dissectOutside(_ frame: Frame, of inner: borrowing Packet, into packet: inout Packet) -> Bool {
+    guard inner.outerVersion != 0 else { return false }
+    packet.time = inner.time
+    packet.clock = inner.clock
+    packet.frame = frame.bytes
+    packet.captured = frame.captured
+    packet.wire = frame.wire
+    packet.isLaterFragment = false
+    return dissectLayers(frame, into: &packet, isOutside: true) == nil
   }
 
   /// The common case; false when the frame is not of it, and `packet` is to be filled by the other path.
@@ -74,9 +98,11 @@ struct Dissector: ~Copyable {
       }
       packet.tcpFlags = UInt8(truncatingIfNeeded: offsetAndFlags)
       headers = 20 &+ words &* 4
-    } else if protocolNumber != IPProtocol.udp {
-      // GRE may be opened, and what else has ports, too, is rare.
-      if protocolNumber == IPProtocol.gre || Dissector.hasPorts(protocolNumber) { return false }
+    } else if protocolNumber == IPProtocol.udp {
+      if tunnels.opensDatagrams, tunnels.mayOpen(ports: ports) { return false }
+    } else {
+      // What may be a tunnel, and what else has ports, is rare.
+      if tunnels.mayOpen(protocolNumber) || Dissector.hasPorts(protocolNumber) { return false }
       headers = 20
       ports = 0
     }
@@ -103,7 +129,8 @@ struct Dissector: ~Copyable {
   @inline(never)
   private mutating func dissectEthernet(_ frame: Frame, into packet: inout Packet) -> DiscardReason? {
     let bytes = Bytes(frame.bytes, count: Int(frame.captured))
-    guard bytes.count >= 28 else { return dissectLayers(frame, into: &packet) }
+    let isOutside = tunnels.records == .outer
+    guard bytes.count >= 28 else { return dissectLayers(frame, into: &packet, isOutside: isOutside) }
     var type = bytes.load(UInt16.self, at: 12)
     var start = 14
     var vlan: UInt16 = 0
@@ -113,10 +140,11 @@ struct Dissector: ~Copyable {
       start = 18
     }
     switch type {
-    case EtherType.ipv6: return dissectIPv6(bytes, at: start, vlan: vlan, into: &packet)
-    case EtherType.ipv4 where bytes[start &+ 9] != IPProtocol.gre:
+    case EtherType.ipv6 where !tunnels.mayOpen6(bytes[start &+ 6]):
+      return dissectIPv6(bytes, at: start, vlan: vlan, into: &packet)
+    case EtherType.ipv4 where !tunnels.mayOpen4(bytes[start &+ 9]):
       return dissectIPv4(bytes, at: start, vlan: vlan, into: &packet)
-    default: return dissectLayers(frame, into: &packet)
+    default: return dissectLayers(frame, into: &packet, isOutside: isOutside)
     }
   }
 }

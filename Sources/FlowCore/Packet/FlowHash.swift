@@ -42,6 +42,10 @@ public struct FlowHash: BitwiseCopyable, Sendable {
     return fold(product ^ secrets.2, secrets.3)
   }
 
+  /// The hash of what has the hash `hash` and of a word.
+  @inline(__always)
+  func mix(_ hash: UInt64, _ word: UInt64) -> UInt64 { fold(hash ^ secrets.1, word ^ secrets.3) }
+
   /// The hash of an IPv4 flow's key.
   @inline(__always)
   func hash(_ key: Key) -> UInt64 {

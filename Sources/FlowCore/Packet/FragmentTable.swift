@@ -24,13 +24,13 @@ struct Datagram: BitwiseCopyable {
   let check: UInt64
 
   /// The datagram with the number `identification` between the addresses of `key`, which `source6` and `destination6`
-  /// complete for IPv6.
+  /// complete for IPv6; `tunnels` is a hash of those around it that are part of keys, else 0.
   @inline(__always)
   init(
     _ key: Key, source6: (high: UInt64, low: UInt64), destination6: (high: UInt64, low: UInt64),
-    identification: UInt32, hashing: FlowHash
+    identification: UInt32, tunnels: UInt64 = 0, hashing: FlowHash
   ) {
-    let number = UInt64(identification) << 32 | key.rest & (Key.version6 | 0xFFF << 16)
+    let number = (UInt64(identification) << 32 | key.rest & (Key.version6 | 0xFFF << 16)) ^ tunnels
     (hash, check) =
       key.isVersion6
       ? hashing.hashes(source6, destination6, number) : hashing.hashes((key.addresses, 0), (0, 0), number)
@@ -52,6 +52,8 @@ struct FragmentTable: ~Copyable {
   private struct Entry: BitwiseCopyable {
     var check: UInt64
     var ports: UInt32
+    /// The first fragment is counted as the packet that it carries.
+    var isOpened: Bool
   }
 
   /// How long after its first fragment a later one still gets the ports.
@@ -75,12 +77,14 @@ struct FragmentTable: ~Copyable {
     entries.deallocate()
   }
 
-  /// Remembers the ports of a datagram's first fragment, received at `clock`, for the later ones.
-  func note(_ datagram: Datagram, ports: UInt32, clock: UInt64) {
+  /// Remembers the ports of a datagram's first fragment, received at `clock`, for the later ones, and whether it is counted as the
+  /// packet that it carries.
+  func note(_ datagram: Datagram, ports: UInt32, clock: UInt64, isOpened: Bool = false) {
     let set = set(of: datagram)
     // A datagram that is there already keeps its place: the newest is the one seen last, also where time goes back.
     let way = way(of: datagram, in: set) ?? oldest(in: set)
-    entries[set &* FragmentTable.ways &+ way] = Entry(check: datagram.check, ports: ports)
+    entries[set &* FragmentTable.ways &+ way] = Entry(
+      check: datagram.check, ports: ports, isOpened: isOpened)
     heads[set].hashes[way] = datagram.hash
     heads[set].times[way] = clock
   }
@@ -91,6 +95,15 @@ struct FragmentTable: ~Copyable {
     guard let way = way(of: datagram, in: set), clock <= heads[set].times[way] &+ FragmentTable.lifetime
     else { return nil }
     return entries[set &* FragmentTable.ways &+ way].ports
+  }
+
+  /// Whether the last first fragment of a datagram, if seen in the three seconds before `clock`, is counted as the packet that it
+  /// carries.
+  func isOpened(_ datagram: Datagram, clock: UInt64) -> Bool {
+    let set = set(of: datagram)
+    guard let way = way(of: datagram, in: set), clock <= heads[set].times[way] &+ FragmentTable.lifetime
+    else { return false }
+    return entries[set &* FragmentTable.ways &+ way].isOpened
   }
 
   @inline(__always)

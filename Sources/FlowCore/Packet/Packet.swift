@@ -6,16 +6,18 @@ import Wire
 ///
 ///     addresses   |      source address       |    destination address    |   IPv4; IPv6: the last 32 bits of each
 ///                 63                        32 31                         0
-///     rest        | source port | dest. port  | 0 |6| VLAN id | protocol |0|
-///                 63         48 47         32  31 28 27     16 15       8 7
+///     rest        | source port | dest. port  |0|T|6| VLAN id | protocol |0|
+///                 63         48 47         32    29 28 27   16 15       8 7
 ///
-/// Bit 28 is set for IPv6, whose full addresses are compared as well. The low byte is zero in a packet's key; a record
+/// Bit 28 is set for IPv6, whose full addresses are compared as well, bit 29 for a packet in tunnels that are part of the key
+/// (`TunnelPath`) and are compared, too. The low byte is zero in a packet's key; a record
 /// that has left the table has `Key.departed` there, so that no packet can match it.
 struct Key: BitwiseCopyable, Equatable {
   var addresses: UInt64
   var rest: UInt64
 
   static let version6: UInt64 = 1 << 28
+  static let tunnelled: UInt64 = 1 << 29
   static let departed: UInt64 = 0xFF
 
   @inline(__always)
@@ -54,6 +56,9 @@ struct Key: BitwiseCopyable, Equatable {
   func difference(_ other: Key) -> UInt64 { (addresses ^ other.addresses) | (rest ^ other.rest) }
 
   @inline(__always) var isVersion6: Bool { rest & Key.version6 != 0 }
+  @inline(__always) var isTunnelled: Bool { rest & Key.tunnelled != 0 }
+  /// Whether equal keys may be those of different flows: there is more to compare.
+  @inline(__always) var hasMore: Bool { rest & (Key.version6 | Key.tunnelled) != 0 }
   @inline(__always) var protocolNumber: UInt8 { UInt8(truncatingIfNeeded: rest >> 8) }
   @inline(__always) var vlan: UInt16 { UInt16(truncatingIfNeeded: rest >> 16) & 0xFFF }
   @inline(__always) var sourcePort: UInt16 { UInt16(truncatingIfNeeded: rest >> 48) }
@@ -81,6 +86,8 @@ struct Packet: BitwiseCopyable {
   var macAddresses: MACAddressLocation
   /// A fragment other than the first of its datagram: there is no transport header, the payload is the middle of something.
   var isLaterFragment = false
+  /// How many tunnels the packet is in; of more than `TunnelPath.most` that many.
+  var tunnelCount: UInt8 = 0
   /// The frame's captured bytes.
   var frame: UnsafeRawPointer
   var captured: UInt32
@@ -97,6 +104,15 @@ struct Packet: BitwiseCopyable {
   var payloadLength: UInt32
   /// How many bytes of the payload were captured; at most `payloadLength`.
   var payloadCaptured: UInt32
+  /// Where the header of the IP packet lies that carries this one, and which version it is: 0 where none does. Valid, as what
+  /// follows, in a tunnel.
+  var outerOffset: UInt32
+  var outerVersion: UInt8
+  /// The carrying packet's protocol, and its ports (source in the upper half) where that has some.
+  var outerProtocol: UInt8
+  var outerPorts: UInt32
+  /// The tunnels, the outermost first.
+  var tunnels: TunnelPath
 }
 
 /// Which link-layer header holds a frame's MAC addresses.

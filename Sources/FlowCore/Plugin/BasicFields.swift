@@ -74,12 +74,14 @@ enum BasicElements {
 }
 
 extension RecordSchema {
-  /// The elements by which flows are told apart, where a record has them (RFC 7011 section 4.4): the VLAN only with a plugin.
+  /// The elements by which flows are told apart, where a record has them (RFC 7011 section 4.4): the VLAN only with a plugin,
+  /// tunnels only with `--tunnels`.
   public static var flowKeys: [InformationElement] {
     [
       BasicElements.ipVersion, BasicElements.protocolIdentifier, BasicElements.sourcePort,
       BasicElements.destinationPort, BasicElements.sourceIPv4, BasicElements.destinationIPv4,
-      BasicElements.sourceIPv6, BasicElements.destinationIPv6, BasicElements.vlan,
+      BasicElements.sourceIPv6, BasicElements.destinationIPv6, BasicElements.vlan, TunnelElements.type,
+      TunnelElements.identifier, TunnelElements.segment, TunnelElements.serviceInstance, TunnelElements.teid,
     ]
   }
 }

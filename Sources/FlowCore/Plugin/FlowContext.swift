@@ -65,6 +65,8 @@ public struct FinishedFlow {
   let record: UnsafePointer<FlowRecord>
   let slab: SlabReader
   let states: PluginStates
+  /// The tunnels of the flow, where they are part of its key.
+  var tunnels: UnsafePointer<FlowTunnels>?
   /// The plugin's bytes behind its state.
   public internal(set) var trailing: MutableBytes
 
@@ -78,7 +80,10 @@ public struct FinishedFlow {
   @inline(__always) public var vlan: UInt16 { record.pointee.key.vlan }
 
   /// The hash of the flow's key, the same for both directions.
-  public func hash(_ hashing: FlowHash) -> UInt64 { record.pointee.hash(hashing) }
+  public func hash(_ hashing: FlowHash) -> UInt64 {
+    let hash = record.pointee.hash(hashing)
+    return tunnels.map { hashing.hash(hash, in: $0.pointee.forward) } ?? hash
+  }
 
   /// The first `length` bytes of a block; empty for no block.
   @inline(__always)

@@ -67,6 +67,11 @@ extension RecordSchema {
     martlet_trace_record(record)
     let head = UnsafePointer(record.flowRecord)
     writeBasicsOfRow(head, isReverse: isReverse, into: &writer)
+    if isUniflow {
+      writeUniflowTunnels(head, isReverse: isReverse, into: &writer)
+    } else {
+      writeTunnels(head, into: &writer)
+    }
     let presence = head.pointee.presence & (isReverse ? reverseSlots : .max)
     var slot = 0
     while slot < pluginCount, slot < StateLayout<Registry>.maximumPlugins {
@@ -101,6 +106,11 @@ extension RecordSchema {
       writeBasicsOfRow(flow, isReverse: false, into: &list)
     }
     list.endBlock()
+    withTunnelForms { tunnels in
+      list.restartBlock()
+      exportExample(tunnels, into: &list)
+    }
+    list.endBlock()
     var counts: [Int] = []
     for slot in 0..<pluginCount {
       withEmptyRecord { record, slab in
@@ -125,6 +135,12 @@ extension RecordSchema {
     }
   }
 
+  /// Writes tunnel fields as a row or an object has them.
+  private func exportExample<Writer: FieldWriter & ~Copyable>(_ tunnels: FlowTunnels, into writer: inout Writer) {
+    guard isUniflow else { return tunnels.export(into: &writer) }
+    uniflow(false, &writer) { tunnels.export(into: &$0) }
+  }
+
   /// The basic fields of both IP versions, each once.
   func basicFields() -> [PluginField] {
     var fields: [PluginField] = []
@@ -146,6 +162,7 @@ extension RecordSchema {
       writeBasicsOfRow(flow, isReverse: false, into: &list)
     }
     list.endForms()
+    withTunnelForms { exportExample($0, into: &list) }
     withEmptyRecord { record, slab in
       for slot in 0..<pluginCount {
         guard isUniflow else {
@@ -169,8 +186,10 @@ extension RecordSchema {
     return list.fields
   }
 
-  /// The elements of the enabled plugins' fields; of lists those of their entries.
-  public func pluginElements() -> [InformationElement] { pluginFields().map(\.element) }
+  /// The elements of tunnels, where they are exported, and of the enabled plugins' fields; of lists those of their entries.
+  public func pluginElements() -> [InformationElement] {
+    (tunnelFields() + pluginFields()).map(\.element)
+  }
 
   /// Calls `body` with a record whose states are all zero, to learn which fields there are.
   func withEmptyRecord(_ body: (UnsafeMutableRawPointer, SlabReader) -> Void) {

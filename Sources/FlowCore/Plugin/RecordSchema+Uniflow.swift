@@ -128,14 +128,14 @@ extension RecordSchema {
   @inline(never)
   func appendUniflows(_ record: UnsafeMutableRawPointer, to stream: inout MessageStream) {
     let head = UnsafePointer(record.flowRecord)
-    let version: UInt64 = head.pointee.key.isVersion6 ? 1 : 0
+    let shape = UInt64(tunnelForm(head).rawValue) << 41 | (head.pointee.key.isVersion6 ? 1 : 0)
     var isReverse = false
     while true {
       // Templates are shared by all records that have the same fields, so a plugin without reverse fields is not in the key.
       let presence = head.pointee.presence & (isReverse ? reverseSlots : .max)
       stream.append(
         // The basic fields are the same in both directions.
-        key: (isReverse && presence != 0 ? 1 << 40 : 0) | UInt64(presence) << 1 | version,
+        key: (isReverse && presence != 0 ? 1 << 40 : 0) | UInt64(presence) << 1 | shape,
         describe: { writeUniflow(record, isReverse: isReverse, precision, into: &$0) },
         encode: { writeUniflow(record, isReverse: isReverse, precision, into: &$0) })
       guard !isReverse, hasReverseRecord(record) else { return }
@@ -152,6 +152,7 @@ extension RecordSchema {
     martlet_trace_record(record)
     let head = UnsafePointer(record.flowRecord)
     writeUniflowBasics(head, isReverse: isReverse, precision, into: &writer)
+    writeUniflowTunnels(head, isReverse: isReverse, into: &writer)
     let presence = head.pointee.presence & (isReverse ? reverseSlots : .max)
     uniflow(isReverse, &writer) { writer in
       var rest = presence
@@ -174,7 +175,7 @@ extension RecordSchema {
       uniflow(false, &writer) { writeBasics(side, precision, into: &$0) }
     }
     writer.unsigned8(BasicElements.flowDirection, isReverse ? 1 : 0)
-    writer.unsigned64(InformationElement.flowIdentifier, head.pointee.hash(flowHash))
+    writer.unsigned64(InformationElement.flowIdentifier, hash(head))
   }
 
   /// Has `body` write into `writer` what belongs to one direction.

@@ -33,10 +33,11 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
 
   /// The schema for `plugins` in this order.
   public init(
-    plugins: [PluginSelection], timestamps: TimestampPrecision = .microseconds, isUniflow: Bool = false
+    plugins: [PluginSelection], timestamps: TimestampPrecision = .microseconds, isUniflow: Bool = false,
+    tunnels: TunnelSettings = .usual
   ) throws(FlowSetupError) {
     self.isUniflow = isUniflow
-    layout = try StateLayout(plugins)
+    layout = try StateLayout(plugins, tunnels: tunnels)
     try layout.checkDeclarations()
     slots = layout.slots.baseAddress ?? .allocate(capacity: 1)
     states = layout.states
@@ -90,13 +91,15 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   @inline(__always)
   public func key(_ record: UnsafeMutableRawPointer) -> UInt64 {
     let record = record.flowRecord
-    return UInt64(record.pointee.presence) << 1 | (record.pointee.key.isVersion6 ? 1 : 0)
+    let form = record.pointee.key.isTunnelled ? tunnelForm(UnsafePointer(record)) : .none
+    return UInt64(form.rawValue) << 41 | UInt64(record.pointee.presence) << 1
+      | (record.pointee.key.isVersion6 ? 1 : 0)
   }
 
   /// The number of the flow's key that flowId is, the same for both directions, on all lcores and in every run.
   @inline(__always)
   public func flowIdentifier(_ record: UnsafeMutableRawPointer) -> UInt64 {
-    UnsafePointer(record.flowRecord).pointee.hash(flowHash)
+    hash(UnsafePointer(record.flowRecord))
   }
 
   /// Writes the record's fields: the basic ones, then those of each plugin that has something to export.
@@ -108,6 +111,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     martlet_trace_record(record)
     let head = UnsafePointer(record.flowRecord)
     writeBasics(head, precision, into: &writer)
+    writeTunnels(head, into: &writer)
     var rest = head.pointee.presence
     while rest != 0 {
       writeFields(of: slots[rest.trailingZeroBitCount], record, into: &writer)
@@ -144,6 +148,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
         slot: slot, record: record,
         flow: FinishedFlow(
           record: UnsafePointer(record.flowRecord), slab: slab, states: states,
+          tunnels: layout.tunnels(of: record, record.flowRecord.pointee.key),
           trailing: MutableBytes(record + Int(slot.trailingOffset), count: Int(slot.trailingSize))),
         writer: writer)
       slot.registration.visit(&call)

@@ -56,7 +56,7 @@ extension PluginSlot {
 ///
 /// It lives as long as the process: workers and the export lcore read it through `slots` without counting references.
 ///
-///     record head 128 | byte streams, positions | state | state … | trailing bytes | …
+///     record head 128 | byte streams, positions | state | state … | trailing bytes | … [tunnels 64]
 ///
 /// Safe between threads: nothing changes after `init`, neither the slots nor the plugins.
 final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
@@ -76,8 +76,11 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
   let storedBytes: StoredMembers
   /// Where each plugin's state lies, by its type.
   let states: PluginStates
+  /// What is done with tunnels, and where in a record its `FlowTunnels` lie; 0 where tunnels are no part of keys.
+  let tunnels: TunnelSettings
+  let tunnelsOffset: Int
 
-  init(_ selections: [PluginSelection]) throws(FlowSetupError) {
+  init(_ selections: [PluginSelection], tunnels: TunnelSettings = .usual) throws(FlowSetupError) {
     guard selections.count <= Self.maximumPlugins else {
       throw .plugin("at most \(Self.maximumPlugins) plugins can be enabled at once")
     }
@@ -133,7 +136,10 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     }
     self.slots = .allocate(capacity: slots.count)
     _ = self.slots.initialize(from: slots)
-    stride = (offset + 63) / 64 * 64
+    offset = (offset + 63) / 64 * 64
+    self.tunnels = tunnels
+    tunnelsOffset = tunnels.areKeys ? offset : 0
+    stride = offset + (tunnels.areKeys ? FlowTunnels.size : 0)
     self.looksBeforeUpdate = looksBeforeUpdate
     self.readsStreams = readsStreams
     storedBytes = StoredMembers(stored)
@@ -145,6 +151,14 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     var counter = ReaderCounter(names: selections.map(\.name))
     Registry.visitAll(&counter)
     return counter.count
+  }
+
+  /// The tunnels of a record, where its key says that it has some; nil where it has none.
+  @inline(__always)
+  func tunnels(of record: UnsafeRawPointer, _ key: Key) -> UnsafePointer<FlowTunnels>? {
+    guard key.isTunnelled, tunnelsOffset != 0 else { return nil }
+    // Safe: where the offset is not 0, each record of the layout has a line for its tunnels there.
+    return (record + tunnelsOffset).assumingMemoryBound(to: FlowTunnels.self)
   }
 
   /// All slots as a mask.

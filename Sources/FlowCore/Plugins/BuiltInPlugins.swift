@@ -11,6 +11,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case icmpTypeCode
   case vlanIdentifier
   case mplsLabel
+  case tunnel
   case flowIdentifier
   case openVPN
   case wireGuard
@@ -46,6 +47,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .icmpTypeCode: visitor.visit(ICMPTypeCode.self)
     case .vlanIdentifier: visitor.visit(VLANIdentifier.self)
     case .mplsLabel: visitor.visit(MPLSLabel.self)
+    case .tunnel: visitor.visit(TunnelPlugin.self)
     case .flowIdentifier: visitor.visit(FlowIdentifier.self)
     case .openVPN: visitor.visit(OpenVPN.self)
     case .wireGuard: visitor.visit(WireGuard.self)

@@ -19,6 +19,12 @@ extension RecordSchema where Registry == BuiltInPlugins {
     guard let schema = try? BuiltInSchema(plugins: [], timestamps: precisions) else { return [] }
     return schema.basicFields()
   }
+
+  /// The fields of records of flows in tunnels, with `--tunnels`.
+  public static func tunnelFields() -> [PluginField] {
+    guard let schema = try? BuiltInSchema(plugins: [], tunnels: TunnelSettings(kinds: .all)) else { return [] }
+    return schema.tunnelFields()
+  }
 }
 
 /// All built-in plugins, by name.

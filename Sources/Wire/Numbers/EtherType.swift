@@ -15,6 +15,13 @@ public enum EtherType {
   public static let pppoeSession: UInt16 = 0x8864
   /// TRILL (RFC 6325).
   public static let trill: UInt16 = 0x22F3
+  /// A provider backbone's instance tag, with a customer's frame behind it (IEEE 802.1ah).
+  public static let providerBackbone: UInt16 = 0x88E7
+  /// Ethernet itself, in headers that carry anything (RFC 1701: transparent Ethernet bridging).
+  public static let transparentEthernet: UInt16 = 0x6558
+  /// ERSPAN types I and II, and type III.
+  public static let erspan: UInt16 = 0x88BE
+  public static let erspan3: UInt16 = 0x22EB
 }
 
 /// PPP's protocol numbers (IANA "PPP Numbers").

@@ -48,9 +48,11 @@ struct Capture {
   /// Runs the frames through a worker with `plugins`; `counters` are those at the end. `prepare` sees the schema before.
   func run(
     plugins: [String] = [], configuration: FlowConfiguration = FlowConfiguration(), burst: Int = 32,
+    tunnels: TunnelSettings = .usual, isUniflow: Bool = false,
     prepare: (BuiltInSchema) throws -> Void = { _ in }
   ) throws -> (records: [Record], counters: WorkerCounters) {
-    let schema = try BuiltInSchema(plugins: plugins.map { PluginSelection($0) })
+    let schema = try BuiltInSchema(
+      plugins: plugins.map { PluginSelection($0) }, isUniflow: isUniflow, tunnels: tunnels)
     try prepare(schema)
     let worker = try FlowWorker(configuration: configuration, schema: schema, number: 0)
     worker.linkType = linkType

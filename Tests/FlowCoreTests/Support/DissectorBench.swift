@@ -48,6 +48,8 @@ struct Dissected: Equatable {
   var payload: [UInt8]
   var payloadLength: Int
   var hash: UInt64
+  /// Kind and identifier of each tunnel that is part of the key, the outermost first.
+  var tunnels: [TunnelLevel] = []
 }
 
 /// A dissector that is fed frame by frame.
@@ -60,10 +62,14 @@ final class DissectorBench {
   private var dissector: Dissector
   private let memory = GuardedMemory()
 
-  init(_ linkType: LinkType = .ethernet, fragmentSets: Int = 64) {
-    dissector = Dissector(hashing: FlowHash(seed: 1), fragments: FragmentTable(sets: fragmentSets))
+  init(_ linkType: LinkType = .ethernet, fragmentSets: Int = 64, tunnels: TunnelSettings = .usual) {
+    dissector = Dissector(
+      hashing: FlowHash(seed: 1), fragments: FragmentTable(sets: fragmentSets), tunnels: tunnels)
     dissector.linkType = linkType
   }
+
+  /// Packets that may be tunnels and were not opened, and those in too many.
+  var refused: (unopened: UInt64, tooDeep: UInt64) { (dissector.tunnelsUnopened, dissector.tunnelsTooDeep) }
 
   /// Dissects `frame`, of which only `captured` bytes were captured, received at `time`.
   func dissect(_ frame: [UInt8], captured: Int? = nil, time: UInt64 = 1_700_000_000_000_000_000) -> Outcome {
@@ -113,6 +119,7 @@ extension Dissected {
     payload = array(packet.payload)
     payloadLength = Int(packet.payloadLength)
     hash = packet.hash
+    if packet.key.isTunnelled { tunnels = (0..<Int(packet.tunnelCount)).map { packet.tunnels[$0] } }
     // What plugins and records rely on.
     precondition(payload.count <= payloadLength)
     precondition(packet.transportOffset <= packet.payloadOffset && packet.payloadOffset <= packet.captured)
