@@ -50,6 +50,10 @@ struct RunConfiguration: Sendable {
   var spool: SpoolSettings?
   /// The folder for what a killed process leaves; nil for nowhere.
   var crashFolder: String?
+  /// What becomes of what the program says.
+  var log = LogSettings()
+  /// Where metrics are asked for over HTTP; nil for nowhere.
+  var metrics: ListenAddress?
   /// Whose clock packets are timed by, live.
   var clock = ClockChoice.auto
   /// What only benchmarks and tests ask for.
