@@ -63,6 +63,7 @@ let package = Package(
     .systemLibrary(name: "CKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
     .systemLibrary(name: "CDigest", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CTLS", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CHTTP", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
@@ -88,7 +89,7 @@ let package = Package(
       dependencies: [
         "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets",
         "CTLS",
-        "CLZ4", "CZstd", "CSeccomp",
+        "CLZ4", "CZstd", "CSeccomp", "CHTTP",
         "CCrash",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

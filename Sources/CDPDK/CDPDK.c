@@ -52,6 +52,8 @@ int martlet_port_info_get(uint16_t port, struct martlet_port_info *info) {
   info->hash_key_size = device.hash_key_size;
   info->rss_functions = device.flow_type_rss_offloads;
   info->can_scatter = (device.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
+  info->tells_link = device.dev_flags && (*device.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
+  info->tells_removal = device.dev_flags && (*device.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0;
   info->can_timestamp = (device.rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP) != 0;
   return 0;
 }
@@ -60,6 +62,11 @@ int martlet_port_configure(uint16_t port, const struct martlet_port_setup *setup
   struct rte_eth_conf conf;
   memset(&conf, 0, sizeof(conf));
   conf.rxmode.mtu = setup->mtu;
+  struct martlet_port_info info;
+  if (martlet_port_info_get(port, &info) == 0) {
+    conf.intr_conf.lsc = info.tells_link;
+    conf.intr_conf.rmv = info.tells_removal;
+  }
   if (setup->scatter) conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_SCATTER;
   if (setup->timestamp) conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_TIMESTAMP;
   if (setup->rss_functions != 0) {
@@ -95,6 +102,15 @@ bool martlet_timestamp_register(int32_t *offset, uint64_t *flag) {
 }
 
 int martlet_port_clock(uint16_t port, uint64_t *ticks) { return rte_eth_read_clock(port, ticks); }
+
+int martlet_port_link(uint16_t port, uint32_t *megabits) {
+  struct rte_eth_link link;
+  memset(&link, 0, sizeof(link));
+  int status = rte_eth_link_get_nowait(port, &link);
+  if (status != 0) return status;
+  *megabits = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
+  return link.link_status == RTE_ETH_LINK_UP;
+}
 
 uint32_t martlet_port_speed(uint16_t port) {
   struct rte_eth_link link;

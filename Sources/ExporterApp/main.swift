@@ -7,10 +7,15 @@ do throws(Failure) {
   CrashReport.install()
   switch try Invocation(Array(CommandLine.arguments.dropFirst())) {
   case .answer(let text): try Console.answer(text)
-  case .offline(let configuration): try Offline.run(configuration)
-  case .live(let eal, let configuration): try Live.run(eal: eal, configuration)
+  case .top(let settings): try Top.run(settings)
+  case .offline(let configuration):
+    try Console.configure(configuration.log)
+    try Offline.run(configuration)
+  case .live(let eal, let configuration):
+    try Console.configure(configuration.log)
+    try Live.run(eal: eal, configuration)
   }
 } catch {
-  Console.line(error.description)
+  Console.failure(error.description)
   exit(error.status)
 }

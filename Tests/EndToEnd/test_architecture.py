@@ -30,7 +30,8 @@ FLOORS = [
     ["ExporterApp/Export/Spool"],
     ["ExporterApp/Export"],
     ["ExporterApp/Lcores"],
-    ["ExporterApp/Offline", "ExporterApp/Live", "ExporterApp/CommandLine"],
+    ["ExporterApp/Watch"],
+    ["ExporterApp/Offline", "ExporterApp/Live", "ExporterApp/Top", "ExporterApp/CommandLine"],
     ["ExporterApp"],
 ]
 
@@ -55,6 +56,7 @@ RESERVED = {
     "CTLS": ["ExporterApp/Export/Transport"],
     "CLZ4": ["ExporterApp/Export/Transport"],
     "CZstd": ["ExporterApp/Export/Transport"],
+    "CHTTP": ["ExporterApp/Watch"],
     "CCrash": ["ExporterApp/Process"],
 }
 

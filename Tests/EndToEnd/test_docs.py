@@ -20,7 +20,8 @@ from harness import CAPTURES, MARTLET, ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = {
     "martlet", "swift", "python3", "tcpdump", "modprobe", "apt-get", "strip", "valgrind", "callgrind_annotate", "cat",
-    "dpdk-devbind.py", "echo", "kill", "nfcapd", "nfdump", "ipfixDump", "tshark", "logrotate", "systemctl", "git", "pip",
+    "dpdk-devbind.py", "dpdk-dumpcap", "echo",
+    "kill", "nfcapd", "nfdump", "ipfixDump", "tshark", "logrotate", "systemctl", "git", "pip",
     "curl", "journalctl", "gdb", "clang", "printf", "ip", "ethtool", "export", "install", "cd", "ls",
 }
 #: Lines of indented blocks that are no shell.
@@ -40,6 +41,7 @@ NOT_RUN = [
     (r"^(sudo )?(modprobe|dpdk-devbind\.py)", "changes drivers, or looks for NICs"),
     (r"^sudo .*martlet", "needs a NIC, or makes an interface"),
     (r"^sudo (install|systemctl) |^journalctl ", "installs a service, or asks for one"),
+    (r"^martlet top|127\.0\.0\.1:9477/|^sudo dpdk-dumpcap ", "watches a live run; test_watching.py has some"),
     (r"martlet-fuzz", "is made by Tests/Fuzz/fuzz.sh, which test.sh runs"),
     (r"^strip |^valgrind |^callgrind_annotate |make-mix\.py", "measures, with a build of its own"),
 ]

@@ -79,6 +79,13 @@ def tunnel_table():
     return "\n".join(rows + [f"| `{name}` | {' | '.join(rest)} |" for name, *rest in lines])
 
 
+def metric_table():
+    heading, *lines = [re.split(r"\s{2,}", line) for line in output("--list-metrics").splitlines()]
+    assert all(len(line) == len(heading) == 4 for line in lines), lines
+    rows = ["| " + " | ".join(heading) + " |", "|---|---|---|---|"]
+    return "\n".join(rows + [f"| `{name}` | {' | '.join(rest)} |" for name, *rest in lines])
+
+
 def export_table(number):
     """One of the two tables of --list-exports; what is written as it stands there is code."""
     heading, *lines = [re.split(r"\s{2,}", line) for line in output("--list-exports").split("\n\n")[number].splitlines()]
@@ -123,8 +130,8 @@ def speed():
 
 PARTS = [
     (README, "speed", speed), (README, "help", help_block), (README, "plugins", plugin_table),
-    (COUNTERS, "counters", counter_table), (TUNNELS, "tunnels", tunnel_table), (IPFIX, "exports", exports),
-    (IPFIX, "parameters", parameters), (OPERATIONS, "system-calls", system_calls)]
+    (COUNTERS, "counters", counter_table), (COUNTERS, "metrics", metric_table), (TUNNELS, "tunnels", tunnel_table),
+    (IPFIX, "exports", exports), (IPFIX, "parameters", parameters), (OPERATIONS, "system-calls", system_calls)]
 
 
 def picture():

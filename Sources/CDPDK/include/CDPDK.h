@@ -29,8 +29,11 @@
 #include <rte_mbuf.h>
 #include <rte_mbuf_dyn.h>
 #include <rte_pause.h>
+#include <rte_pdump.h>
 #include <rte_prefetch.h>
 #include <rte_ring.h>
+#include <rte_telemetry.h>
+#include <rte_version.h>
 
 #include "DPDKVersions.h"
 
@@ -78,6 +81,8 @@ static inline unsigned martlet_ring_enqueue(struct rte_ring *ring, void *const *
 static inline unsigned martlet_ring_dequeue(struct rte_ring *ring, void **objects, unsigned count) {
   return rte_ring_sc_dequeue_burst(ring, objects, count, NULL);
 }
+/// How many objects the ring holds; for anybody.
+static inline unsigned martlet_ring_count(const struct rte_ring *ring) { return rte_ring_count(ring); }
 /// A ring of at least `count` slots on `socket`, or NULL with rte_errno set.
 struct rte_ring *martlet_ring_create(const char *name, unsigned count, int socket);
 
@@ -122,6 +127,8 @@ struct martlet_port_info {
   uint8_t hash_key_size;             ///< bytes; 0 when the device does not say
   uint64_t rss_functions;            ///< RTE_ETH_RSS_ bits that the device can hash
   bool can_scatter;                  ///< a packet may span several mbufs
+  bool tells_link;                   ///< the driver says when the link changes
+  bool tells_removal;                ///< the driver says when the device goes away
   bool can_timestamp;                ///< RTE_ETH_RX_OFFLOAD_TIMESTAMP: packets can carry the device's time
 };
 /// Fills `info`; 0, or a negative errno.
@@ -151,6 +158,9 @@ int martlet_tx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, 
 bool martlet_timestamp_register(int32_t *offset, uint64_t *flag);
 /// The device's clock in its own ticks; 0, or a negative errno.
 int martlet_port_clock(uint16_t port, uint64_t *ticks);
+/// 1 where the link is up, 0 where it is down, with its speed in Mb/s, 0 when the device does not say; or a negative
+/// errno.
+int martlet_port_link(uint16_t port, uint32_t *megabits);
 /// The link's speed in Mb/s; 0 when the device does not say or has no link.
 uint32_t martlet_port_speed(uint16_t port);
 /// The first port at or after `port` that nobody owns (RTE_ETH_FOREACH_DEV); RTE_MAX_ETHPORTS at the end.

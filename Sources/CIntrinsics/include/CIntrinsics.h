@@ -56,6 +56,11 @@ enum { MARTLET_ZEROS = 4096 };
 extern const uint8_t martlet_zero_bytes[MARTLET_ZEROS];
 static inline const void *martlet_zeros(void) { return martlet_zero_bytes; }
 
+/// The word at `address` (8-byte aligned), which another thread may be writing: as it was at one moment.
+static inline uint64_t martlet_peek(const void *address) {
+  return __atomic_load_n((const uint64_t *)address, __ATOMIC_RELAXED);
+}
+
 /// Prefetches the cache line at `address` for reading and writing; never faults.
 static inline void martlet_prefetch(const void *address) { __builtin_prefetch(address, 1, 3); }
 

@@ -8,6 +8,8 @@ enum Invocation {
   case live(eal: [String], RunConfiguration)
   /// `--pcap`: no EAL at all.
   case offline(RunConfiguration)
+  /// `top`: a view of another martlet, without EAL.
+  case top(TopSettings)
   /// Text for standard output, then exit 0.
   case answer(String)
 
@@ -15,6 +17,10 @@ enum Invocation {
   ///
   /// - Throws: `Failure` with status 64 for a command line that means nothing.
   init(_ arguments: [String]) throws(Failure) {
+    if arguments.first == "top" {
+      self = try Self.top(Array(arguments.dropFirst()))
+      return
+    }
     let separator = arguments.firstIndex(of: "--")
     let own = separator.map { Array(arguments[($0 + 1)...]) } ?? arguments
     let eal = separator.map { Array(arguments[..<$0]) } ?? []
@@ -41,6 +47,8 @@ enum Invocation {
       self = .answer(TunnelList.text)
     } else if options.listCounters {
       self = .answer(CounterList.text)
+    } else if options.listMetrics {
+      self = .answer(MetricList.text)
     } else if let language = options.printSchema {
       self = .answer(try RecordDeclaration.text(language, options.values))
     } else if separator != nil {
@@ -55,6 +63,19 @@ enum Invocation {
       self = .offline(options.values)
     } else {
       throw .usage(Self.usageLine)
+    }
+  }
+
+  /// `martlet top` with its own options.
+  private static func top(_ arguments: [String]) throws(Failure) -> Invocation {
+    do {
+      return .top(try TopOptions.parse(arguments).values)
+    } catch {
+      if TopOptions.exitCode(for: error) == .success {
+        return .answer(TopOptions.fullMessage(for: error) + "\n")
+      }
+      let message = TopOptions.message(for: error).split(whereSeparator: \.isNewline).first.map(String.init)
+      throw .usage("\(message ?? "wrong options") (martlet top --help)")
     }
   }
 

@@ -12,6 +12,7 @@ struct Options: ParsableCommand {
     usage: """
       martlet [EAL options] -- [options]
       martlet [options] --pcap FILE [FILE …]
+      martlet top [--help]
       """,
     discussion: """
       EAL options choose cores and ports: -l 0-3, --lcores '0@0,1@0,2@1', -a 0000:03:00.0, \
@@ -186,6 +187,30 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Live: serve metrics for Prometheus over HTTP, /metrics, /healthz and /readyz; 127.0.0.1 where no address is given (none).",
+      valueName: "[ADDR:]PORT"), transform: ListenAddress.init)
+  var metrics: ListenAddress?
+
+  @Option(
+    help: ArgumentHelp(
+      "What is less urgent than this is not said (info).",
+      valueName: LogLevel.allCases.map(\.rawValue).joined(separator: "|")))
+  var logLevel = Self.defaults.log.level
+
+  @Option(
+    help: ArgumentHelp(
+      "How messages are written; json has an object with time, level and message for each (text).",
+      valueName: LogFormat.allCases.map(\.rawValue).joined(separator: "|")))
+  var logFormat = Self.defaults.log.format
+
+  @Option(
+    help: ArgumentHelp(
+      "Where messages go (stderr).", valueName: LogDestination.allCases.map(\.rawValue).joined(separator: "|")
+    ))
+  var logTo = Self.defaults.log.destination
+
+  @Option(
+    help: ArgumentHelp(
       """
       Packets' times live: the device's where it gives any (auto), the device's or none, also a replayed file's \
       (device), or always the lcore's time stamp counter (tsc).
@@ -219,6 +244,8 @@ struct Options: ParsableCommand {
 
   @Flag(help: "List the system calls that --seccomp on leaves, and what they are for.")
   var listSystemCalls = false
+  @Flag(help: "List the metrics of --metrics with their type, labels and meaning.")
+  var listMetrics = false
 
   @Option(
     help: ArgumentHelp(
@@ -247,11 +274,6 @@ struct BenchmarkOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("End as if interrupted after S seconds.", valueName: "S"), transform: Seconds.init)
   var duration: Seconds?
-}
-
-/// Names and numbers of the program itself.
-enum Product {
-  static let version = "0.1.0"
 }
 
 extension Options {
@@ -286,6 +308,8 @@ extension Options {
     values.crashFolder = crashDir
     values.user = user
     values.systemCalls = seccomp
+    values.metrics = metrics
+    values.log = LogSettings(level: logLevel, format: logFormat, destination: logTo)
     values.clock = clock
     values.benchmarks.receivesOnly = benchmarks.receiveOnly
     values.benchmarks.takesCycles = benchmarks.cycles
@@ -303,6 +327,9 @@ extension SchemaLanguage: ExpressibleByArgument {}
 extension ElementFile: ExpressibleByArgument {}
 extension ClockChoice: ExpressibleByArgument {}
 extension SystemCallPolicy: ExpressibleByArgument {}
+extension LogLevel: ExpressibleByArgument {}
+extension LogFormat: ExpressibleByArgument {}
+extension LogDestination: ExpressibleByArgument {}
 extension CSVEscape: ExpressibleByArgument {}
 extension TunnelRecords: ExpressibleByArgument {}
 extension RSSFields: ExpressibleByArgument {}

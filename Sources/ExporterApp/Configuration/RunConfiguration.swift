@@ -60,6 +60,10 @@ struct RunConfiguration: Sendable {
   var user: UserName?
   /// Whether system calls are filtered then; nil for what is usual with or without `user`.
   var systemCalls: SystemCallPolicy?
+  /// What becomes of what the program says.
+  var log = LogSettings()
+  /// Where metrics are asked for over HTTP; nil for nowhere.
+  var metrics: ListenAddress?
   /// Whose clock packets are timed by, live.
   var clock = ClockChoice.auto
   /// What only benchmarks and tests ask for.

@@ -17,6 +17,10 @@ struct LcoreCounters: BitwiseCopyable, Sendable {
   /// Cycles in receiving packets and in giving mbufs and records away, where they are taken.
   var receiveCycles: UInt64 = 0
   var releaseCycles: UInt64 = 0
+  /// What the loop does with its time.
+  var activity = LoopActivity()
+  /// How many packets polls brought.
+  var batches = BatchSizes()
 }
 
 /// What a port's device counted.

@@ -47,6 +47,15 @@ struct EAL: ~Copyable {
       stop()
       throw .usage("'\(stray)' before '--' is not an EAL option: Martlet's own options go behind the '--'")
     }
+    for line in startLog.split(whereSeparator: \.isNewline) { Console.debug(String(line)) }
+    Self.allowCaptures()
+  }
+
+  /// Lets dpdk-dumpcap and dpdk-pdump attach; without multi-process support they cannot, and nothing is lost.
+  private static func allowCaptures() {
+    if rte_pdump_init() != 0 {
+      Console.debug("dpdk-dumpcap cannot attach: \(String(cString: martlet_error_text(martlet_errno())))")
+    }
   }
 
   /// Lets the user as whom the process goes on give the hugepages back at the end.
@@ -54,6 +63,7 @@ struct EAL: ~Copyable {
 
   /// Gives hugepages and run-time files back. Ports must be closed.
   func stop() {
+    rte_pdump_uninit()
     let primary = rte_eal_process_type() == RTE_PROC_PRIMARY
     let files = RuntimeFiles()
     _ = OutputCapture.during { rte_eal_cleanup() }

@@ -25,9 +25,12 @@ struct ControlLoop {
   let workers: [WorkerView]
   let exporters: [ExporterView]
   let ports: PublishedPorts
+  let devices: PublishedDevices
   let timekeeper: Timekeeper
   /// Who asks about this host for plugin osquery; nil where nobody does.
   let hostQuery: HostQuery?
+  /// What else is to be done once a second, and while the run ends, with the monotonic clock's nanoseconds.
+  var eachSecond: (UInt64) -> Void = { _ in }
 
   /// Starts the export lcores, then the workers.
   func launch() throws(Failure) {
@@ -67,8 +70,10 @@ struct ControlLoop {
       let now = Clock.monotonic()
       if now >= end { return }
       if now >= nextLook {
-        timekeeper.look()
-        ports.look()
+        devices.look()
+        timekeeper.look(unless: devices.isGone)
+        ports.look(unless: devices.isGone)
+        eachSecond(now)
         nextLook = now + Timekeeper.interval
       }
       if now >= nextLine, let interval {
@@ -111,10 +116,11 @@ struct ControlLoop {
     let lcores = workers.map(\.lcore) + exporters.map(\.lcore)
     while lcores.contains(where: { rte_eal_get_lcore_state($0) == RUNNING }) {
       // The export lcores' last statistics have it.
-      ports.look()
+      ports.look(unless: devices.isGone)
+      eachSecond(Clock.monotonic())
       switch signals.wait(nanoseconds: 5_000_000) {
       case SIGINT, SIGTERM:
-        Console.line("ended by a second signal: flows that were still in memory are lost")
+        Console.failure("ended by a second signal: flows that were still in memory are lost")
         _exit(Failure.generalStatus)
       case let other?: heed(other)
       case nil: break
@@ -124,7 +130,7 @@ struct ControlLoop {
         let counters = snapshot()
         let left = counters.workers.reduce(0) { $0 &+ $1.engine.inTable }
         printTotals()
-        Console.line("the end took longer than --drain-timeout: at least \(left) flows are lost")
+        Console.failure("the end took longer than --drain-timeout: at least \(left) flows are lost")
         _exit(Failure.lostStatus)
       }
     }
@@ -140,11 +146,16 @@ struct ControlLoop {
 
   /// All counters now; the workers go on counting meanwhile.
   func snapshot() -> CounterSnapshot {
+    ports.look(unless: devices.isGone)
+    return publishedSnapshot
+  }
+
+  /// The same for every thread: with what ports counted when the control lcore looked last.
+  var publishedSnapshot: CounterSnapshot {
     var snapshot = CounterSnapshot()
     snapshot.workers = workers.map {
       .init(lcore: $0.lcore, loop: $0.loop.pointee.link.counters.pointee, engine: $0.worker.counters)
     }
-    ports.look()
     snapshot.ports = ports.entries
     snapshot.exporters = exporters.map { $0.outputs.counters(lcore: $0.lcore) }
     snapshot.plugins = workers.first?.worker.pluginNames ?? []

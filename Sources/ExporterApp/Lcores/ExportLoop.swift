@@ -11,6 +11,8 @@ struct ExportLoop {
   private var clock: Clock
   private var idle: Idle
   private let records: UnsafeMutablePointer<Record>
+  /// What the loop does with its time; on lines of its own, because others read it.
+  let activity: UnsafeMutablePointer<LoopActivity>
 
   /// Records taken from one worker before the next one's turn.
   private static let burst: UInt32 = 64
@@ -30,11 +32,16 @@ struct ExportLoop {
     clock = Clock(hertz: hertz)
     idle = Idle(shared: shared)
     records = .allocate(capacity: Int(Self.burst))
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: 128, alignment: 128)
+    // Safe: it has room for four words; nothing frees it.
+    activity = memory.bindMemory(to: LoopActivity.self, capacity: 1)
+    activity.initialize(to: LoopActivity())
   }
 
   /// Runs until every worker is done and its records are exported, then closes the outputs.
   mutating func main() {
     var nextTick: UInt64 = 0
+    activity.pointee.begin(at: Clock.cycles())
     while true {
       // Read before the rings: a worker that is done then has nothing left to come.
       let done = state.pointee.finishedWorkers.load(ordering: .acquiring) == workerCount
@@ -49,7 +56,10 @@ struct ExportLoop {
         outputs.export(records, count: count)
         giveBack(count, to: link)
       }
-      let now = clock.now()
+      let polled = Clock.cycles()
+      // The records that were just taken are done: the time since the poll before is theirs.
+      activity.pointee.poll(at: polled, wasBusy: taken > 0)
+      let now = clock.now(at: polled)
       if now >= nextTick {
         outputs.tick()
         nextTick = now &+ Self.tickInterval

@@ -74,6 +74,8 @@ struct WorkerLoop {
 
   /// The main loop.
   private mutating func loop() {
+    var wasBusy = false
+    link.counters.pointee.activity.begin(at: Clock.cycles())
     while !run.pointee.stop.load(ordering: .relaxed) {
       var received = 0
       var now: UInt64 = 0
@@ -83,12 +85,16 @@ struct WorkerLoop {
         index &+= 1
         let start = cycles()
         let count = Int(martlet_rx_burst(queue.pointee.port, queue.pointee.queue, mbufs, Self.burst))
-        now = clock.now()
+        let found = Clock.cycles()
+        now = clock.now(at: found)
+        link.counters.pointee.activity.poll(at: found, wasBusy: wasBusy)
+        wasBusy = count != 0
         if count == 0 {
           queue.pointee.polled = now
           continue
         }
         received &+= count
+        link.counters.pointee.batches.count(count)
         queue.pointee.received &+= UInt64(truncatingIfNeeded: count)
         martlet_trace_no_burst()
         describe(count, queue, now: now)
@@ -268,6 +274,7 @@ struct WorkerLoop {
         martlet_mbuf_free_bulk(mbufs, count)
       }
       link.counters.pointee.received &+= UInt64(clamping: received)
+      link.counters.pointee.activity.polls &+= 1
       if received == 0 { idle.wait() } else { idle.reset() }
     }
   }

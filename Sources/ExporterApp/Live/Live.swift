@@ -18,10 +18,13 @@ enum Live {
     let plan = try OutputPlan(
       configuration.exports, fallback: nil, inputs: EALArguments(arguments).replayedCaptures,
       exporters: configuration.exportLcores)
+    var socket: ListeningSocket?
+    if let address = configuration.metrics { socket = try ListeningSocket(address) }
     let eal = try EAL(arguments)
     do {
       try serve(
-        eal, configuration, schema: schema, plan: plan, signals: signals, privileges: privileges)
+        eal, configuration, schema: schema, plan: plan, signals: signals, privileges: privileges,
+        metrics: socket.take())
     } catch {
       eal.stop()
       throw error
@@ -31,7 +34,7 @@ enum Live {
 
   private static func serve(
     _ eal: borrowing EAL, _ configuration: RunConfiguration, schema: BuiltInSchema, plan: OutputPlan,
-    signals: Signals, privileges: Privileges
+    signals: Signals, privileges: Privileges, metrics socket: consuming ListeningSocket?
   ) throws(Failure) {
     let diagnosis = EALDiagnosis(log: eal.startLog, arguments: eal.arguments, machine: .current)
     let ports = try Port.all()
@@ -79,19 +82,26 @@ enum Live {
         try Outputs(
           plan, exporter: number, configuration, schema: schema, description: description, live: true))
     }
-    let control = control(
-      map, ports: published, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals,
+    var control = control(
+      map, ports: published, devices: PublishedDevices(ports, takesStatistics: configuration.metrics != nil),
+      timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals,
       hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) })
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
+    control.devices.look()
+    let watch = try Watch(control, ports: ports, socket: socket)
+    defer { watch.close() }
     eal.giveHugepagesAway()
     try privileges.drop()
     privileges.warn(plan.folders + configuration.folders)
     try control.launch()
+    watch.begun()
+    control.eachSecond = watch.look
     let stats =
       configuration.stats ?? (isatty(STDERR_FILENO) == 1 ? Seconds(nanoseconds: 1_000_000_000) : nil)
     control.sleep(stats: stats, duration: configuration.benchmarks.duration)
+    watch.ending()
     control.shutDown()
     control.printTotals()
     for warning in CounterReport.warnings(control.snapshot()) { Console.warning(warning) }
@@ -151,7 +161,7 @@ enum Live {
 
   /// The control lcore's view of all of them, with the export lcores' loops.
   private static func control(
-    _ map: LcoreMap, ports: PublishedPorts, timekeeper: Timekeeper,
+    _ map: LcoreMap, ports: PublishedPorts, devices: PublishedDevices, timekeeper: Timekeeper,
     crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?
   ) -> ControlLoop {
     var exporters: [ControlLoop.ExporterView] = []
@@ -166,7 +176,7 @@ enum Live {
     }
     return ControlLoop(
       run: crew.run, signals: signals, workers: crew.workers, exporters: exporters, ports: ports,
-      timekeeper: timekeeper, hostQuery: hostQuery)
+      devices: devices, timekeeper: timekeeper, hostQuery: hostQuery)
   }
 }
 

@@ -25,6 +25,7 @@ enum Offline {
     if configuration.exportLcores > 1 {
       Console.warning("captures are read by one thread: --export-lcores is for live runs, and not used")
     }
+    if configuration.metrics != nil { Console.warning("--metrics is for live runs, and not used") }
     try checkCaptures(configuration)
     let worker = try FlowWorker(
       configuration, schema: schema, number: 0, recordsUnderWay: nil, memory: PlainMemory())
@@ -56,7 +57,7 @@ enum Offline {
     for warning in CounterReport.warnings(reader.snapshot) { Console.warning(warning) }
     if let lost = Outputs.outcome(of: [outputs], before: 0) { failures.append(lost) }
     guard let last = failures.popLast() else { return }
-    for failure in failures { Console.line(failure.description) }
+    for failure in failures { Console.failure(failure.description) }
     throw last
   }
 
@@ -86,7 +87,7 @@ enum Offline {
       }
     }
     guard let last = failures.popLast() else { return }
-    for failure in failures { Console.line(failure.description) }
+    for failure in failures { Console.failure(failure.description) }
     if configuration.stats != nil {
       var nothing = CounterSnapshot()
       nothing.workers = [.init(lcore: 0)]

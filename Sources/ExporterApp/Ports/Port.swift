@@ -106,13 +106,13 @@ struct Port {
     throw .general("\(title) did not start: \(reason)")
   }
 
-  /// The numbers of TX queues to try, best first: most devices receive without one; some want one, net_tap wants as
-  /// many as RX queues.
+  /// The numbers of TX queues to try, best first: dpdk-dumpcap wants one; some devices have none, net_tap wants as many as RX
+  /// queues.
   ///
   /// net_memif gets them although it starts without: a DPDK peer that receives from a ring which is not there
   /// takes our RX ring for it, moves its tail, and we would read stale buffers as packets.
   private func transmitQueueCounts(receiveQueues: Int) -> [Int] {
-    driver == "net_memif" ? [receiveQueues] : [0, 1, receiveQueues]
+    driver == "net_memif" ? [receiveQueues] : [1, 0, receiveQueues]
   }
 
   /// Stops receiving and gives the device back.

@@ -137,9 +137,9 @@ final class Timekeeper {
       clock: entry.calibration?.clock ?? entry.plainClock)
   }
 
-  /// Compares the devices' clocks with the system's, and asks for the links' speeds.
-  func look() {
-    for index in entries.indices {
+  /// Compares the devices' clocks with the system's, and asks for the links' speeds, of all but those that have gone away.
+  func look(unless isGone: (UInt16) -> Bool) {
+    for index in entries.indices where !isGone(entries[index].port) {
       let entry = entries[index]
       entry.shared.pointee.octetPrice.store(
         PortClock.price(megabits: martlet_port_speed(entry.port)), ordering: .relaxed)

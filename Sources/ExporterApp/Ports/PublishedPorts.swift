@@ -18,9 +18,9 @@ final class PublishedPorts: @unchecked Sendable {
 
   deinit { counters.deallocate() }
 
-  /// Asks all devices.
-  func look() {
-    for (index, port) in ports.enumerated() { counters[index] = PortCounters(port: port) }
+  /// Asks all devices but those that have gone away: what these counted last stays.
+  func look(unless isGone: (UInt16) -> Bool) {
+    for (index, port) in ports.enumerated() where !isGone(port) { counters[index] = PortCounters(port: port) }
   }
 
   /// What each port counted, in the order of their numbers.

@@ -37,8 +37,11 @@ struct Clock: BitwiseCopyable {
 
   /// Nanoseconds since 1970.
   @inline(__always)
-  mutating func now() -> UInt64 {
-    let cycles = Self.cycles()
+  mutating func now() -> UInt64 { now(at: Self.cycles()) }
+
+  /// The same where the time stamp counter, read just now, shows `cycles`.
+  @inline(__always)
+  mutating func now(at cycles: UInt64) -> UInt64 {
     if cycles &- anchorCycles >= period { correct(cycles: cycles, system: Self.system()) }
     return time(at: cycles)
   }

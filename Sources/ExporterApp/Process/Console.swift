@@ -33,11 +33,15 @@ enum StandardDescriptors {
   }
 }
 
-/// Standard error, a line at a time; every line of the program's own carries its name. A terminal that was stopped and a
-/// pipe that nobody empties hold nobody up: lines are left out then, and their number is said later.
+/// What the program says while it runs: on standard error, a line at a time, unless `configure` names another place. Every line of
+/// the program's own carries its name. A terminal that was stopped, a pipe that nobody empties and a log that does not keep up
+/// hold nobody up: messages are left out then, and their number is said later.
 enum Console {
   private struct State: ~Copyable {
-    /// Lines that found no room since the last one that did.
+    var settings = LogSettings()
+    /// The log that takes messages; nil for standard error.
+    var log: LogSocket?
+    /// Messages that found no room since the last one that did.
     var skipped = 0
   }
   private static let state = Mutex(State())
@@ -45,34 +49,75 @@ enum Console {
   /// Octets that a pipe takes at once if it takes any (PIPE_BUF).
   private static let piece = 4096
 
-  /// Writes one line to standard error in a single write, so that lcores' lines do not mix.
-  static func line(_ text: String) {
+  /// Says everything from here on as `settings` ask for it.
+  ///
+  /// - Throws: the log that they name is not there.
+  static func configure(_ settings: LogSettings) throws(Failure) {
+    var log: LogSocket?
+    if let path = settings.destination.socketPath { log = try LogSocket(path: path) }
     state.withLock { state in
-      if state.skipped > 0 {
-        guard put("martlet: \(state.skipped) lines were left out here: standard error was stalled\n", wait: 0)
-        else {
-          state.skipped &+= 1
-          return
-        }
-        state.skipped = 0
-      }
-      // Once it is stalled nobody waits for it any more, until it takes something.
-      if !put("martlet: \(text)\n", wait: 100) { state.skipped &+= 1 }
+      state.settings = settings
+      state.log = log.take()
     }
   }
 
-  /// A thing that does not stop the program.
-  static func warning(_ text: String) { line("warning: \(text)") }
+  /// What the program does.
+  static func line(_ text: String) { say(LogMessage(level: .info, text: text)) }
 
-  /// A table to standard error, line by line.
+  /// A thing that does not stop the program.
+  static func warning(_ text: String) { say(LogMessage(level: .warning, text: text)) }
+
+  /// Why the program ends, or what is lost for good.
+  static func failure(_ text: String) { say(LogMessage(level: .error, text: text)) }
+
+  /// What only who looks for a mistake wants to know.
+  static func debug(_ text: @autoclosure () -> String) {
+    guard state.withLock({ $0.settings.level == .debug }) else { return }
+    say(LogMessage(level: .debug, text: text()))
+  }
+
+  /// A table, line by line.
   static func table(_ text: String) {
+    let isPlain = state.withLock { state in state.log == nil && state.settings.format == .text }
+    guard isPlain else {
+      for line in text.split(separator: "\n") { self.line(String(line)) }
+      return
+    }
     state.withLock { state in
+      guard state.settings.level.severity >= LogLevel.info.severity else { return }
       guard state.skipped == 0 else {
         state.skipped &+= 1
         return
       }
       if !put(text, wait: 500) { state.skipped &+= 1 }
     }
+  }
+
+  /// Says one message in a single write, so that lcores' lines do not mix.
+  private static func say(_ message: LogMessage) {
+    let now = Clock.system()
+    state.withLock { state in
+      guard message.level.severity <= state.settings.level.severity else { return }
+      if state.skipped > 0 {
+        let place = state.log == nil ? "standard error" : "the log"
+        let missing = LogMessage(
+          level: .info, text: "\(state.skipped) lines were left out here: \(place) was stalled")
+        guard deliver(missing, &state, now: now, wait: 0) else {
+          state.skipped &+= 1
+          return
+        }
+        state.skipped = 0
+      }
+      // Once it is stalled nobody waits for it any more, until it takes something.
+      if !deliver(message, &state, now: now, wait: 100) { state.skipped &+= 1 }
+    }
+  }
+
+  /// Brings a message where it goes; false where there is no room for it within `wait` milliseconds.
+  private static func deliver(_ message: LogMessage, _ state: inout State, now: UInt64, wait: Int32) -> Bool {
+    let settings = state.settings
+    guard state.log != nil else { return put(message.line(settings.format, nanoseconds: now), wait: wait) }
+    return state.log?.send(message.datagram(settings.destination, settings.format, nanoseconds: now)) ?? true
   }
 
   /// Writes to standard error as long as it takes something within `wait` milliseconds.

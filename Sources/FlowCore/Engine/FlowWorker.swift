@@ -152,6 +152,12 @@ public final class FlowWorker {
     martlet_trace_record(nil)
   }
 
+  /// The flow table for threads that look while the worker runs; good as long as this object.
+  public var tableView: TableView { engine.pointee.table.view(worker: Int(engine.pointee.worker)) }
+
+  /// How many flows the table has room for.
+  public var tableSize: Int { engine.pointee.table.limit }
+
   /// The counters; other threads may read them while the worker runs, and see values of different packets.
   public var counters: WorkerCounters {
     var counters = countersMemory.pointee

@@ -31,7 +31,8 @@ struct Key: BitwiseCopyable, Equatable {
       | UInt64(vlan) << 16 | UInt64(protocolNumber) << 8
   }
 
-  private init(addresses: UInt64, rest: UInt64) {
+  /// A key from its two words.
+  init(addresses: UInt64, rest: UInt64) {
     self.addresses = addresses
     self.rest = rest
   }

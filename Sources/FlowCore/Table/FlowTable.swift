@@ -113,6 +113,13 @@ struct FlowTable: ~Copyable {
     memory.free(free, capacity * 4)
   }
 
+  /// The table for threads that look while its worker, whose number is given, goes on.
+  func view(worker: Int) -> TableView {
+    TableView(
+      buckets: buckets, bucketCount: Int(bucketCount), records: records, stride: stride, capacity: capacity,
+      worker: worker)
+  }
+
   /// The bucket of `hash`: a multiplication maps its upper half to the buckets, which need be no power of two.
   @inline(__always)
   func bucketIndex(_ hash: UInt64) -> UInt64 { (hash >> 32 &* bucketCount) >> 32 }

@@ -1,0 +1,49 @@
+// Messages in each form: lines as RFC 3164, RFC 3339, RFC 8259 and systemd's protocol have them.
+import Glibc
+import Testing
+
+@testable import ExporterApp
+
+@Suite struct LogMessageTests {
+  /// 2026-11-26 13:00:00.123 UTC.
+  private let time: UInt64 = 1_795_698_000_123_000_000
+
+  @Test func textIsAsItIsOnATerminal() {
+    #expect(LogMessage(level: .info, text: "a").line(.text, nanoseconds: time) == "martlet: a\n")
+    #expect(LogMessage(level: .warning, text: "a").line(.text, nanoseconds: time) == "martlet: warning: a\n")
+    #expect(LogMessage(level: .error, text: "a").line(.text, nanoseconds: time) == "martlet: a\n")
+  }
+
+  @Test func objectsHaveTimeLevelAndMessage() {
+    let line = LogMessage(level: .error, text: "a \"b\" \\ c\nd\u{1}ü").line(.json, nanoseconds: time)
+    #expect(
+      line == #"{"time":"2026-11-26T13:00:00.123Z","level":"error","message":"a \"b\" \\ c\nd\u0001ü"}"#
+        + "\n")
+  }
+
+  @Test func syslogGetsFacilityAndSeverity() {
+    let bytes = LogMessage(level: .warning, text: "a").datagram(.syslog, .text, nanoseconds: time)
+    let text = String(decoding: bytes, as: UTF8.self)
+    // Daemon is facility 3, warning severity 4.
+    #expect(text.hasPrefix("<28>Nov 2") && text.hasSuffix(" martlet[\(getpid())]: a"))
+  }
+
+  @Test func theJournalGetsFields() {
+    let bytes = LogMessage(level: .error, text: "a\nb").datagram(.journald, .text, nanoseconds: time)
+    #expect(
+      bytes == Array("PRIORITY=3\nSYSLOG_IDENTIFIER=martlet\nMESSAGE\n".utf8) + [3, 0, 0, 0, 0, 0, 0, 0]
+        + Array("a\nb\n".utf8))
+  }
+
+  @Test func theManagerIsTakenFromTheEnvironment() {
+    func manager(_ values: [String: String]) -> ServiceManager {
+      ServiceManager(environment: { values[$0] }, process: 7)
+    }
+    #expect(manager([:]).watchdogInterval == nil)
+    // Half of ten seconds.
+    #expect(manager(["WATCHDOG_USEC": "10000000"]).watchdogInterval == 5_000_000_000)
+    #expect(manager(["WATCHDOG_USEC": "10000000", "WATCHDOG_PID": "7"]).watchdogInterval == 5_000_000_000)
+    #expect(manager(["WATCHDOG_USEC": "10000000", "WATCHDOG_PID": "8"]).watchdogInterval == nil)
+    #expect(manager(["WATCHDOG_USEC": "x"]).watchdogInterval == nil)
+  }
+}
