@@ -54,6 +54,7 @@ RESERVED = {
     "CTLS": ["ExporterApp/Export/Transport"],
     "CLZ4": ["ExporterApp/Export/Transport"],
     "CZstd": ["ExporterApp/Export/Transport"],
+    "CYAML": ["ExporterApp/CommandLine"],
     "CCrash": ["ExporterApp/Process"],
 }
 

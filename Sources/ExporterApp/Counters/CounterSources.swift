@@ -14,6 +14,8 @@ struct LcoreCounters: BitwiseCopyable, Sendable {
   var ringFull: UInt64 = 0
   /// CPU time of the loop in nanoseconds, polling included; written when it ends.
   var nanoseconds: UInt64 = 0
+  /// Time from a poll that found packets to the next one, in nanoseconds.
+  var busyNanoseconds: UInt64 = 0
   /// Cycles in receiving packets and in giving mbufs and records away, where they are taken.
   var receiveCycles: UInt64 = 0
   var releaseCycles: UInt64 = 0
@@ -33,6 +35,8 @@ struct PortCounters: BitwiseCopyable, Sendable {
 struct ExporterCounters: BitwiseCopyable, Sendable {
   /// Records handed to the outputs, once each whatever the number of outputs.
   var records: UInt64 = 0
+  /// Time of the loop's turns that found records, in nanoseconds; 0 offline.
+  var busyNanoseconds: UInt64 = 0
   /// Mistakes of parsers that showed while fields were written, as `WorkerCounters.parserFaults`.
   var parserFaults = InlineArray<33, UInt64>(repeating: 0)
 }

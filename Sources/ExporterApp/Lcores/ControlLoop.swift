@@ -26,6 +26,10 @@ struct ControlLoop {
   let exporters: [ExporterView]
   let ports: PublishedPorts
   let timekeeper: Timekeeper
+  /// What reads the settings again; nil where they are in no file.
+  let reload: Reload?
+  /// How counters are said.
+  let report: StatsReport
   /// Who asks about this host for plugin osquery; nil where nobody does.
   let hostQuery: HostQuery?
 
@@ -69,12 +73,13 @@ struct ControlLoop {
       if now >= nextLook {
         timekeeper.look()
         ports.look()
+        for exporter in exporters { exporter.outputs.closeRetired() }
         nextLook = now + Timekeeper.interval
       }
       if now >= nextLine, let interval {
         let counters = snapshot()
         let seconds = Double(now - previous.time) / 1e9
-        Console.line(CounterReport.line(counters, previous: previous.counters, seconds: seconds))
+        report.say(counters, previous: previous.counters, seconds: seconds)
         previous = (now, counters)
         nextLine = max(nextLine + interval, now)
       }
@@ -91,17 +96,16 @@ struct ControlLoop {
   /// What a signal asks for that does not end the run.
   private func heed(_ signal: Int32) {
     switch signal {
-    case SIGHUP: Requests.reopenings.wrappingAdd(1, ordering: .relaxed)
+    case SIGHUP:
+      Requests.reopenings.wrappingAdd(1, ordering: .relaxed)
+      reload?.run()
     case SIGUSR1: printTotals()
     default: break
     }
   }
 
   /// Prints the tables of all counters.
-  func printTotals() {
-    Console.line("totals")
-    Console.table(CounterReport.totals(snapshot()))
-  }
+  func printTotals() { report.sayTotals(snapshot()) }
 
   /// Lets the workers flush and the export lcores drain, and waits for both, but not longer than `--drain-timeout`; a
   /// further signal ends the process.
@@ -109,7 +113,7 @@ struct ControlLoop {
     Drain.begin()
     run.pointee.stop.store(true, ordering: .relaxed)
     let lcores = workers.map(\.lcore) + exporters.map(\.lcore)
-    while lcores.contains(where: { rte_eal_get_lcore_state($0) == RUNNING }) {
+    while isClosing || lcores.contains(where: { rte_eal_get_lcore_state($0) == RUNNING }) {
       // The export lcores' last statistics have it.
       ports.look()
       switch signals.wait(nanoseconds: 5_000_000) {
@@ -130,6 +134,11 @@ struct ControlLoop {
     }
     rte_eal_mp_wait_lcore()
     signals.release()
+  }
+
+  /// Whether outputs that are no longer wanted are still being closed.
+  private var isClosing: Bool {
+    exporters.reduce(false) { isClosing, exporter in exporter.outputs.closeRetired() || isClosing }
   }
 
   /// Nanoseconds that lcores get beyond `--drain-timeout`.

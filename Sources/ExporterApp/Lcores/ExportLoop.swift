@@ -35,6 +35,7 @@ struct ExportLoop {
   /// Runs until every worker is done and its records are exported, then closes the outputs.
   mutating func main() {
     var nextTick: UInt64 = 0
+    var before = clock.now()
     while true {
       // Read before the rings: a worker that is done then has nothing left to come.
       let done = state.pointee.finishedWorkers.load(ordering: .acquiring) == workerCount
@@ -50,6 +51,8 @@ struct ExportLoop {
         giveBack(count, to: link)
       }
       let now = clock.now()
+      if taken > 0 { outputs.noteBusy(max(now, before) &- before) }
+      before = now
       if now >= nextTick {
         outputs.tick()
         nextTick = now &+ Self.tickInterval

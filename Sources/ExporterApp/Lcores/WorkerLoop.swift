@@ -28,6 +28,8 @@ struct WorkerLoop {
   private var latest: UInt64 = 0
   /// By how much the engine's clock is behind the lcore's while nothing is received.
   private var behind: UInt64
+  /// When the last poll was, if it found packets; else 0.
+  private var busySince: UInt64 = 0
   private let linear: Lineariser
   private let returned: UnsafeMutablePointer<Record>
 
@@ -84,10 +86,13 @@ struct WorkerLoop {
         let start = cycles()
         let count = Int(martlet_rx_burst(queue.pointee.port, queue.pointee.queue, mbufs, Self.burst))
         now = clock.now()
+        if busySince != 0 { link.counters.pointee.busyNanoseconds &+= max(now, busySince) &- busySince }
         if count == 0 {
+          busySince = 0
           queue.pointee.polled = now
           continue
         }
+        busySince = now
         received &+= count
         queue.pointee.received &+= UInt64(truncatingIfNeeded: count)
         martlet_trace_no_burst()

@@ -17,6 +17,7 @@ enum Live {
     let plan = try OutputPlan(
       configuration.exports, fallback: nil, inputs: EALArguments(arguments).replayedCaptures,
       exporters: configuration.exportLcores)
+    for note in configuration.notes { Console.line(note) }
     let eal = try EAL(arguments)
     do {
       try serve(eal, configuration, schema: schema, plan: plan, signals: signals)
@@ -76,9 +77,21 @@ enum Live {
         try Outputs(
           plan, exporter: number, configuration, schema: schema, description: description, live: true))
     }
+    let inputs = EALArguments(eal.arguments).replayedCaptures
     let control = control(
       map, ports: published, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals,
-      hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) })
+      hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) },
+      reload: configuration.source.map { source in
+        Reload(
+          source,
+          parts: [
+            ReplaceableExports(
+              outputs: outputs, inputs: inputs,
+              mode: configuration.exportMode)
+          ])
+      },
+      report: StatsReport(
+        format: configuration.statsFormat ?? .usual, flowsPerWorker: configuration.flowLimit(live: true)))
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
@@ -146,7 +159,8 @@ enum Live {
   /// The control lcore's view of all of them, with the export lcores' loops.
   private static func control(
     _ map: LcoreMap, ports: PublishedPorts, timekeeper: Timekeeper,
-    crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?
+    crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?, reload: Reload?,
+    report: StatsReport
   ) -> ControlLoop {
     var exporters: [ControlLoop.ExporterView] = []
     for (number, exporter) in map.exporters.enumerated() {
@@ -160,7 +174,7 @@ enum Live {
     }
     return ControlLoop(
       run: crew.run, signals: signals, workers: crew.workers, exporters: exporters, ports: ports,
-      timekeeper: timekeeper, hostQuery: hostQuery)
+      timekeeper: timekeeper, reload: reload, report: report, hostQuery: hostQuery)
   }
 }
 

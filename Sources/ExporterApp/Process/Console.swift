@@ -39,6 +39,8 @@ enum Console {
   private struct State: ~Copyable {
     /// Lines that found no room since the last one that did.
     var skipped = 0
+    /// A status stands in the terminal's last line.
+    var hasStatus = false
   }
   private static let state = Mutex(State())
 
@@ -56,8 +58,21 @@ enum Console {
         }
         state.skipped = 0
       }
+      if state.hasStatus { state.hasStatus = !put(eraseLine, wait: 0) }
       // Once it is stalled nobody waits for it any more, until it takes something.
       if !put("martlet: \(text)\n", wait: 100) { state.skipped &+= 1 }
+    }
+  }
+
+  /// Goes to the begin of a terminal's line and erases it (ECMA-48, CR and EL).
+  private static let eraseLine = "\r\u{1B}[K"
+
+  /// Shows a line that the next one overwrites, for terminals only; empty for none.
+  static func status(_ text: String) {
+    state.withLock { state in
+      guard state.skipped == 0, state.hasStatus || !text.isEmpty else { return }
+      let line = text.isEmpty ? "" : "martlet: " + text
+      if put(eraseLine + line, wait: 0) { state.hasStatus = !text.isEmpty }
     }
   }
 
@@ -71,6 +86,7 @@ enum Console {
         state.skipped &+= 1
         return
       }
+      if state.hasStatus { state.hasStatus = !put(eraseLine, wait: 0) }
       if !put(text, wait: 500) { state.skipped &+= 1 }
     }
   }
