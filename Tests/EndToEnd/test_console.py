@@ -87,8 +87,8 @@ def test_counters_as_json():
     objects = [json.loads(line) for line in err.splitlines()]
     assert objects and objects[-1]["type"] == "totals" and all(o["type"] == "stats" for o in objects[:-1])
     totals = objects[-1]
-    assert totals["counters"] == offline(DEMO, HTTP, export="json:/dev/null").counters | {
-        name: 0 for name in ("missed", "no_mbuf", "errors")}
+    assert totals["counters"] == offline(DEMO, HTTP, export="json:/dev/null").counters | dict.fromkeys(
+        ("missed", "no_mbuf", "errors"), 0)
     assert totals["workers"]["lcore 0"]["received"] == totals["counters"]["received"]
     assert totals["outputs"]["json:/dev/null"]["exported"] == totals["counters"]["exported"]
 

@@ -91,6 +91,9 @@ enum Invocation {
     throws(Failure)
     -> Invocation
   {
+    for word in options.interface {
+      if let answer = ForeignOptions.answer(to: ["-i", word]) { throw .usage("\(answer) (martlet --help)") }
+    }
     let interfaces = try KernelInterface.named(options.interface)
     let chosen = InterfaceArguments(
       interfaces, exporters: options.exportLcores, cpus: Machine.onlineCPUs,

@@ -23,6 +23,8 @@ final class Outputs {
     let published: UnsafeMutablePointer<OutputCounters>
     /// Its place among the collectors, where each gets a part; nil for what gets all.
     fileprivate(set) var place: Int?
+    /// The place that it gets when its lcore takes the list that it is in; under the roster's lock.
+    var nextPlace: Int?
     fileprivate var complaint: Complaint
     /// The trouble in which records were lost last, which may be over; empty when none is known.
     fileprivate var lossReason = ""
@@ -44,8 +46,8 @@ final class Outputs {
   let closings = Closings()
   /// How often the control lcore has given this lcore other entries, and how often it took them.
   let replacements = Atomic<UInt64>(0)
-  private var replacementsTaken: UInt64 = 0
-  private let mode: ExportMode
+  let replacementsTaken = Atomic<UInt64>(0)
+  let mode: ExportMode
   /// Which of the collectors gets a flow, where not all get all.
   private var choice: CollectorChoice
   /// Those of a burst's records that one collector gets.
@@ -91,19 +93,20 @@ final class Outputs {
     }
     let entries = try Self.entries(plan, number: exporter, keeping: [], open)
     self.entries = entries
-    roster = Mutex(Roster(current: entries))
+    let first = Roster(entries, settings.exportMode)
+    for entry in entries { entry.place = entry.nextPlace }
+    choice = first.choice
+    roster = Mutex(first)
     openOutput = open
     number = exporter
     self.schema = schema
     mode = settings.exportMode
-    choice = CollectorChoice(names: [])
     share = .allocate(capacity: Self.burst)
     share.initialize(repeating: nil, count: Self.burst)
     handedOver = .allocate(capacity: 1)
     handedOver.initialize(to: 0)
     busy = .allocate(capacity: 1)
     busy.initialize(to: 0)
-    choosePlaces()
     if entries.isEmpty {
       Console.warning("no --export: flows are counted but go nowhere (as --export udp://collector:4739)")
     }
@@ -138,24 +141,17 @@ final class Outputs {
     return entries
   }
 
-  /// Gives the collectors their places, where not all get all.
-  private func choosePlaces() {
-    let collectors = mode == .mirror ? [] : entries.filter(\.url.isCollector)
-    for (place, entry) in collectors.enumerated() { entry.place = place }
-    choice = CollectorChoice(names: collectors.map(\.name))
-  }
-
-  /// Takes over what the control lcore has made of the entries; those that are no longer there are its again.
+  /// Takes over what the control lcore has made of the entries; it makes the lists, too, so that nothing can fail here.
   @inline(never)
   private func takeReplacement() {
-    replacementsTaken = replacements.load(ordering: .acquiring)
+    let number = replacements.load(ordering: .acquiring)
     publish(says: true)
     roster.withLock { roster in
-      let gone = entries.filter { entry in !roster.current.contains { $0 === entry } }
       entries = roster.current
-      roster.retired += gone
+      choice = roster.choice
+      for entry in entries { entry.place = entry.nextPlace }
     }
-    choosePlaces()
+    replacementsTaken.store(number, ordering: .releasing)
   }
 
   /// Says what --spool does not do for these exports.
@@ -317,7 +313,9 @@ final class Outputs {
   /// Time passes: sends what waited too long, reconnects, refreshes templates, reopens files after a SIGHUP. Called at
   /// least every few milliseconds live, and once a burst offline.
   func tick() {
-    if replacements.load(ordering: .relaxed) != replacementsTaken { takeReplacement() }
+    if replacements.load(ordering: .relaxed) != replacementsTaken.load(ordering: .relaxed) {
+      takeReplacement()
+    }
     // Heeded at once: offline the next call may be long in coming.
     let asked = Requests.reopenings.load(ordering: .relaxed)
     if asked != reopenings {

@@ -43,7 +43,8 @@ enum Offline {
       HostQuery(question, configuration)?.askOnce(until: interrupted)
     }
     var reader = OfflineReader(
-      metering, outputs: outputs, configuration, progress: Progress(configuration, exports: plan.entries))
+      metering, outputs: outputs, configuration,
+      progress: ReadingProgress(configuration, exports: plan.entries))
     var failures: [Failure] = []
     for (place, path) in configuration.captures.enumerated() where !interrupted.load(ordering: .relaxed) {
       do {
@@ -167,7 +168,7 @@ struct OfflineReader: ~Copyable {
   /// Whether counters are wanted.
   private let isTold: Bool
   private let report: StatsReport
-  private var progress: Progress
+  private var progress: ReadingProgress
   private let start = Clock.thread()
   private let startTime = Clock.monotonic()
   private var lastLine: (time: UInt64, counters: CounterSnapshot)
@@ -176,7 +177,8 @@ struct OfflineReader: ~Copyable {
   private var counters: UnsafeMutablePointer<LcoreCounters> { metering.counters }
 
   init(
-    _ metering: OfflineMetering, outputs: Outputs, _ configuration: RunConfiguration, progress: Progress
+    _ metering: OfflineMetering, outputs: Outputs, _ configuration: RunConfiguration,
+    progress: ReadingProgress
   ) {
     self.metering = metering
     self.outputs = outputs

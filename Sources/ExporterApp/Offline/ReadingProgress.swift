@@ -2,7 +2,7 @@
 import Glibc
 
 /// The progress of reading, where somebody looks on.
-struct Progress {
+struct ReadingProgress {
   /// Whether there is anybody to show it to: standard error is a terminal, and no records are shown on one.
   private let isShown: Bool
   /// Bytes of all captures that are files; nil where one is not, whose length nobody knows.
