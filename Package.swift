@@ -67,6 +67,7 @@ let package = Package(
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
+    .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .target(name: "CSockets"),
     .target(name: "CCrash", dependencies: ["CIntrinsics"], cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
@@ -89,7 +90,7 @@ let package = Package(
       dependencies: [
         "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets",
         "CTLS",
-        "CLZ4", "CZstd", "CSeccomp", "CHTTP",
+        "CLZ4", "CZstd", "CSeccomp", "CHTTP", "CYAML",
         "CCrash",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

@@ -19,7 +19,7 @@ offline() {
   say "martlet --pcap $capture --plugins pstats --export text:- --export ipfix:flows.ipfix --export json:flows.json"
   "$martlet" --pcap "$capture" --plugins pstats --export "ipfix:$out/flows.ipfix" --export "json:$out/flows.json"
   # Files between the commands rather than pipes: a `head` that ends early ends those before it by SIGPIPE.
-  "$martlet" --pcap "$capture" --export "text:$out/flows.txt"
+  "$martlet" "$capture" >"$out/flows.txt"
   head -n 1 "$out/flows.txt"
   tail -n +2 "$out/flows.txt" | sort >"$out/sorted.txt"
   head -n 40 "$out/sorted.txt"

@@ -6,12 +6,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/errqueue.h>
+#include <linux/ethtool.h>
 #include <linux/magic.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -123,4 +127,33 @@ int martlet_rename_new(const char *from, const char *to) {
 
 int martlet_close_from(posix_spawn_file_actions_t *actions, int lowest) {
   return posix_spawn_file_actions_addclosefrom_np(actions, lowest);
+}
+
+// One answer of ethtool's first interface, which every driver has.
+static unsigned ethtool_value(int socket, const char *interface, uint32_t command) {
+  struct ethtool_value value = {.cmd = command};
+  struct ifreq request;
+  memset(&request, 0, sizeof request);
+  strncpy(request.ifr_name, interface, sizeof request.ifr_name - 1);
+  request.ifr_data = (void *)&value;
+  return ioctl(socket, SIOCETHTOOL, &request) == 0 ? value.data : 0;
+}
+
+unsigned martlet_offloads(const char *interface) {
+  int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return 0;
+  unsigned found = 0;
+  if (ethtool_value(descriptor, interface, ETHTOOL_GGRO) != 0) found |= MARTLET_GRO;
+  if ((ethtool_value(descriptor, interface, ETHTOOL_GFLAGS) & ETH_FLAG_LRO) != 0) found |= MARTLET_LRO;
+  if (ethtool_value(descriptor, interface, ETHTOOL_GGSO) != 0) found |= MARTLET_GSO;
+  if (ethtool_value(descriptor, interface, ETHTOOL_GTSO) != 0) found |= MARTLET_TSO;
+  close(descriptor);
+  return found;
+}
+
+int martlet_has_xdp(void) {
+  int descriptor = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+  if (descriptor >= 0) close(descriptor);
+  // Without the right to have one it is there all the same.
+  return descriptor >= 0 || errno == EPERM;
 }

@@ -13,6 +13,18 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
   /// Fields that had no column.
   public private(set) var misplaced: UInt64 = 0
   private let escapesFormulas: Bool
+  /// There are columns for the duration and the source behind those of elements, and digests are plain hexadecimal.
+  private let isShort: Bool
+  /// Whether each column's octets are a digest, written as plain hexadecimal.
+  private var digests: GrowableList<Bool>
+  /// When the record's flow began and ended, in nanoseconds since 1970; 0 before that is known.
+  private var began: UInt64 = 0
+  private var ended: UInt64 = 0
+  /// The names of what records come from, one behind the other, and where each ends.
+  private let sources: OwnedBytes
+  private var sourceEnds: GrowableList<Int>
+  /// Which of them this record's packets came from; of use in the columns of `short`, and set before each record.
+  public var source = 0
   /// The columns' elements.
   private var codes: GrowableList<UInt32>
   /// The first column that may still be filled.
@@ -22,25 +34,62 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
 
   /// A writer for these columns with the header row in its buffer.
   ///
-  /// - Parameter escapesFormulas: whether a string that a spreadsheet would take for a formula gets an apostrophe before it.
-  public init(columns: [InformationElement], escapesFormulas: Bool = true, capacity: Int = 1 << 17) {
+  /// - Parameters:
+  ///   - names: how columns are named; `short` adds two.
+  ///   - sources: what records come from, for one of these two.
+  ///   - escapesFormulas: whether a string that a spreadsheet would take for a formula gets an apostrophe before it.
+  public init(
+    columns: [InformationElement], names: CSVNames = .full, sources: [String] = [],
+    escapesFormulas: Bool = true,
+    capacity: Int = 1 << 17
+  ) {
     self.escapesFormulas = escapesFormulas
+    isShort = names == .short
     output = OutputBuffer(capacity: capacity)
     codes = GrowableList(capacity: columns.count)
-    for column in columns { codes.append(column.code) }
-    output.append(text: columns.map(\.key).joined(separator: ",") + "\n")
+    digests = GrowableList(capacity: columns.count)
+    for column in columns {
+      codes.append(column.code)
+      digests.append(names == .short && CSVNames.isDigest(column))
+    }
+    let text = sources.joined()
+    self.sources = OwnedBytes(text)
+    sourceEnds = GrowableList(capacity: sources.count)
+    var end = 0
+    for source in sources {
+      end += source.utf8.count
+      sourceEnds.append(end)
+    }
+    output.append(text: names.header(columns).joined(separator: ",") + "\n")
   }
 
   /// Starts a row.
   public mutating func begin() {
     next = 0
     commas = 0
+    began = 0
+    ended = 0
   }
 
   /// Fills the row with empty cells and ends it.
   public mutating func end() {
     output.append(UInt8(ascii: ","), times: codes.count &- 1 &- commas)
+    if isShort { addShortCells() }
     output.append(UInt8(ascii: "\n"))
+  }
+
+  /// The duration in seconds with six decimals, and the source.
+  @inline(never)
+  private mutating func addShortCells() {
+    let duration = ended >= began ? ended &- began : 0
+    output.append(UInt8(ascii: ","))
+    output.appendDecimal(duration / 1_000_000_000)
+    output.append(UInt8(ascii: "."))
+    output.appendDecimal(duration % 1_000_000_000 / 1000, width: 6)
+    output.append(UInt8(ascii: ","))
+    guard source >= 0, source < sourceEnds.count else { return }
+    let start = source == 0 ? 0 : sourceEnds[source &- 1]
+    append(text: sources.view(start, sourceEnds[source] &- start).buffer)
   }
 
   public mutating func skip(columns: Int) {
@@ -87,27 +136,42 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
   public mutating func time(_ element: InformationElement, nanoseconds: UInt64) {
     guard cell(element) else { return }
     output.append(time: nanoseconds)
+    if isShort { note(element, nanoseconds) }
+  }
+
+  /// Keeps what the duration is made of: the first flowStart and flowEnd.
+  private mutating func note(_ element: InformationElement, _ nanoseconds: UInt64) {
+    guard element.owner == .iana else { return }
+    switch element.identifier {
+    case 150, 152, 154, 156: if began == 0 { began = nanoseconds }
+    case 151, 153, 155, 157: if ended == 0 { ended = nanoseconds }
+    default: break
+    }
   }
   public mutating func octets(_ element: InformationElement, _ bytes: RawSpan) {
     guard cell(element) else { return }
-    bytes.withUnsafeBytes { output.append(hexadecimal: $0) }
+    let isPlain = digests[next &- 1]
+    bytes.withUnsafeBytes { isPlain ? output.append(plainHexadecimal: $0) : output.append(hexadecimal: $0) }
   }
   public mutating func string(_ element: InformationElement, _ bytes: RawSpan) {
     guard cell(element) else { return }
-    bytes.withUnsafeBytes { source in
-      // Nothing but the padding that a string has on the wire (JA4 without a ClientHello).
-      if source.allSatisfy({ $0 == 0 }) { return }
-      if escapesFormulas, Self.startsFormula(source.first ?? 0) {
-        return output.quote {
-          $0.append(UInt8(ascii: "'"))
-          $0.append(source, escaping: .csv)
-        }
+    bytes.withUnsafeBytes { append(text: $0) }
+  }
+
+  /// A cell's text.
+  private mutating func append(text source: UnsafeRawBufferPointer) {
+    // Nothing but the padding that a string has on the wire (JA4 without a ClientHello).
+    if source.allSatisfy({ $0 == 0 }) { return }
+    if escapesFormulas, Self.startsFormula(source.first ?? 0) {
+      return output.quote {
+        $0.append(UInt8(ascii: "'"))
+        $0.append(source, escaping: .csv)
       }
-      // Blanks at either end are quoted too: some readers strip them otherwise.
-      let plain = source.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x2C }
-      if plain { return output.append(source) }
-      output.quote { $0.append(source, escaping: .csv) }
     }
+    // Blanks at either end are quoted too: some readers strip them otherwise.
+    let plain = source.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x2C }
+    if plain { return output.append(source) }
+    output.quote { $0.append(source, escaping: .csv) }
   }
   /// Whether a cell that begins with this byte is a formula to spreadsheets, or can become one: they skip tabs and line
   /// ends (OWASP, "CSV Injection").

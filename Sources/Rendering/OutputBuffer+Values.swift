@@ -15,6 +15,11 @@ extension OutputBuffer: TextSink {
   /// `0x` and two lower-case digits for each byte.
   public mutating func append(hexadecimal bytes: UnsafeRawBufferPointer) {
     append("0x")
+    append(plainHexadecimal: bytes)
+  }
+
+  /// Two lower-case digits for each byte.
+  mutating func append(plainHexadecimal bytes: UnsafeRawBufferPointer) {
     let bytes = Bytes(bytes)
     var index = 0
     while index < bytes.count {

@@ -1,5 +1,6 @@
 // Records as an aligned table for people: what a terminal shows when somebody wants to see the traffic.
 import IPFIX
+import Wire
 
 /// Writes one line per record:
 ///
@@ -11,76 +12,22 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
   /// The finished lines; the current line appears when it ends.
   public var output: OutputBuffer
   /// `name=value` of the current record.
-  private var extra = OutputBuffer(capacity: 4096)
-  private var basic = Basic()
-
-  /// What the columns show, gathered while the record writes its fields in its own order.
-  private struct Basic {
-    var seen: UInt32 = 0
-    var start: UInt64 = 0
-    var end: UInt64 = 0
-    var version: UInt8 = 4
-    var protocolIdentifier: UInt8 = 0
-    var source: (high: UInt64, low: UInt64) = (0, 0)
-    var destination: (high: UInt64, low: UInt64) = (0, 0)
-    var sourcePort: UInt64 = 0
-    var destinationPort: UInt64 = 0
-    var packets: (forward: UInt64, reverse: UInt64) = (0, 0)
-    var octets: (forward: UInt64, reverse: UInt64) = (0, 0)
-    var flags: (forward: UInt8, reverse: UInt8) = (0, 0)
-    var endReason: UInt8 = 0
-
-    /// True the first time: a plugin may repeat an element, and its value then belongs to the plugin's fields.
-    mutating func isNew(_ bit: UInt32) -> Bool {
-      defer { seen |= 1 &<< bit }
-      return seen & (1 &<< bit) == 0
-    }
-
-    /// Keeps a number if a column shows it, or if it says nothing to a reader (version, interface).
-    mutating func take(_ element: InformationElement, _ value: UInt64) -> Bool {
-      guard element.owner == .iana else { return false }
-      switch (element.identifier, element.isReverse) {
-      case (136, false) where isNew(0): endReason = UInt8(truncatingIfNeeded: value)
-      case (1, false) where isNew(1): octets.forward = value
-      case (1, true) where isNew(2): octets.reverse = value
-      case (2, false) where isNew(3): packets.forward = value
-      case (2, true) where isNew(4): packets.reverse = value
-      case (60, false) where isNew(5): version = UInt8(truncatingIfNeeded: value)
-      case (4, false) where isNew(6): protocolIdentifier = UInt8(truncatingIfNeeded: value)
-      case (6, false) where isNew(7): flags.forward = UInt8(truncatingIfNeeded: value)
-      case (6, true) where isNew(8): flags.reverse = UInt8(truncatingIfNeeded: value)
-      case (7, false) where isNew(9): sourcePort = value
-      case (11, false) where isNew(10): destinationPort = value
-      case (10, false) where isNew(11): break
-      default: return false
-      }
-      return true
-    }
-
-    mutating func take(_ element: InformationElement, time: UInt64) -> Bool {
-      guard element.owner == .iana else { return false }
-      switch element.identifier {
-      case 150, 152, 154, 156: if isNew(12) { start = time } else { return false }
-      case 151, 153, 155, 157: if isNew(13) { end = time } else { return false }
-      default: return false
-      }
-      return true
-    }
-
-    mutating func take(_ element: InformationElement, address: (high: UInt64, low: UInt64)) -> Bool {
-      guard element.owner == .iana else { return false }
-      switch element.identifier {
-      case 8, 27: if isNew(14) { source = address } else { return false }
-      case 12, 28: if isNew(15) { destination = address } else { return false }
-      default: return false
-      }
-      return true
-    }
-  }
+  var extra = OutputBuffer(capacity: 4096)
+  /// Where each `name=value` in `extra` begins, for a table that breaks its lines there.
+  var extraStarts = GrowableList<Int>(capacity: 64)
+  var basic = BasicFlow()
+  private let isWide: Bool
 
   /// A writer with the table's heading in its buffer.
-  public init(capacity: Int = 1 << 17) {
+  ///
+  /// - Parameter isWide: all columns and values, as above; else what 120 columns have room for (`TextRecordWriter+Narrow.swift`).
+  public init(isWide: Bool = true, capacity: Int = 1 << 17) {
+    self.isWide = isWide
     output = OutputBuffer(capacity: capacity)
+    guard isWide else {
+      appendNarrowHeading()
+      return
+    }
     output.append(
       "start (UTC)                       duration  proto                 source   destination            ")
     output.append("packets →  packets ←    octets →    octets ←  flags →   flags ←   end      fields\n")
@@ -88,12 +35,14 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
 
   /// Starts a line.
   public mutating func begin() {
-    basic = Basic()
+    basic = BasicFlow()
     extra.removeAll()
+    extraStarts.removeAll()
   }
 
   /// Writes the line.
   public mutating func end() {
+    guard isWide else { return endNarrow() }
     output.appendDate(basic.start)
     output.append(UInt8(ascii: " "))
     output.appendTimeOfDay(basic.start)
@@ -129,13 +78,13 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
     output.append(UInt8(ascii: "\n"))
   }
 
-  private mutating func left(_ width: Int, _ write: (inout OutputBuffer) -> Void) {
+  mutating func left(_ width: Int, _ write: (inout OutputBuffer) -> Void) {
     let start = output.count
     write(&output)
     output.append(UInt8(ascii: " "), times: width &- (output.count &- start))
   }
 
-  private mutating func right(_ width: Int, _ write: (inout OutputBuffer) -> Void) {
+  mutating func right(_ width: Int, _ write: (inout OutputBuffer) -> Void) {
     // Written to the scratch end of `extra` first, so that the width is known before the blanks are written.
     let start = extra.count
     write(&extra)
@@ -145,6 +94,7 @@ public struct TextRecordWriter: LineWriter, ~Copyable {
   }
 
   private mutating func name(_ element: InformationElement) {
+    extraStarts.append(extra.count)
     extra.append("  ")
     extra.append(element.name)
     extra.append(element.isReverse ? "@reverse=" : "=")

@@ -32,6 +32,13 @@ public struct OwnedBytes: ~Copyable, @unchecked Sendable {
     if length == 0 { store(0 as UInt8, at: 0) }
   }
 
+  /// A block with the UTF-8 of a string.
+  public init(_ text: String) {
+    let utf8 = Array(text.utf8)
+    self.init(count: utf8.count)
+    utf8.withUnsafeBytes { copy(Bytes($0), to: 0) }
+  }
+
   private init(uninitialised count: Int) {
     self.count = max(count, 1)
     base = .allocate(byteCount: self.count, alignment: 64)

@@ -57,6 +57,7 @@ RESERVED = {
     "CLZ4": ["ExporterApp/Export/Transport"],
     "CZstd": ["ExporterApp/Export/Transport"],
     "CHTTP": ["ExporterApp/Watch"],
+    "CYAML": ["ExporterApp/CommandLine"],
     "CCrash": ["ExporterApp/Process"],
 }
 

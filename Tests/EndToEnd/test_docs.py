@@ -138,6 +138,9 @@ def folder(tmp_path):
         shutil.copy(CAPTURES / capture, tmp_path / name)
     for name in ("Tests", "docs", "Benchmarks", "packaging", "demo.sh", "test.sh", "bench.sh", "hugepages-setup.sh"):
         (tmp_path / name).symlink_to(ROOT / name)
+    # The first YAML of operations.md is a settings file.
+    operations = (ROOT / "docs/operations.md").read_text()
+    (tmp_path / "martlet.yaml").write_text(re.search(r"```yaml\n(.*?)```", operations, re.S)[1])
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/martlet").symlink_to(Path(MARTLET).resolve())
     (tmp_path / ".build").mkdir()

@@ -14,11 +14,11 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PICTURE = HERE / "flows.svg"
 #: Columns of the terminal, and how large a character is in it, in pixels.
-COLUMNS, WIDTH, HEIGHT = 171, 6.63, 16
+COLUMNS, WIDTH, HEIGHT = 120, 6.63, 16
 #: What is run, behind `martlet`, how many lines of its output are shown, and into how many lines each goes.
 RUNS = [
-    ("--pcap Tests/Captures/demo.pcap", 13, 1),
-    ("--pcap Tests/Captures/tls13.pcap --plugins tls,pstats --export json:-", 1, 8),
+    ("Tests/Captures/demo.pcap", 13, 1),
+    ("Tests/Captures/tls13.pcap --plugins tls,pstats --export json:-", 1, 11),
 ]
 STYLE = "font: 11px 'DejaVu Sans Mono', Menlo, Consolas, monospace; white-space: pre"
 

@@ -57,4 +57,17 @@ int martlet_rename_new(const char *from, const char *to);
 /// Has a process that will be started with `actions` close all descriptors from `lowest` on; 0, or an errno.
 int martlet_close_from(posix_spawn_file_actions_t *actions, int lowest);
 
+/// What an interface of the kernel's puts together or takes apart, so that a program that looks on sees frames which
+/// were never on the wire.
+#define MARTLET_GRO 1
+#define MARTLET_LRO 2
+#define MARTLET_GSO 4
+#define MARTLET_TSO 8
+
+/// Which of these the interface with this name has switched on; 0 also where it does not say.
+unsigned martlet_offloads(const char *interface);
+
+/// Whether this kernel has AF_XDP.
+int martlet_has_xdp(void);
+
 #endif

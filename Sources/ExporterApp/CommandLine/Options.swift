@@ -10,14 +10,15 @@ struct Options: ParsableCommand {
     commandName: "martlet",
     abstract: "Exports IP flows as IPFIX, with the fields that machine learning on encrypted traffic needs.",
     usage: """
+      martlet [options] FILE [FILE …]
+      martlet [options] -i INTERFACE
       martlet [EAL options] -- [options]
-      martlet [options] --pcap FILE [FILE …]
       martlet top [--help]
       """,
     discussion: """
       EAL options choose cores and ports: -l 0-3, --lcores '0@0,1@0,2@1', -a 0000:03:00.0, \
       --vdev=net_pcap0,rx_pcap=FILE. The first lcore controls, the second exports, the others receive, one RX \
-      queue each. A capture needs no EAL options, no hugepages and no root.
+      queue each. A capture needs no EAL options, no hugepages and no root; -i chooses EAL options and prints them.
       """,
     version: "martlet \(Product.version)")
 
@@ -41,6 +42,18 @@ struct Options: ParsableCommand {
       "Read captures (pcap or pcapng) in this order instead of ports; - is standard input.", valueName: "FILE"
     ), completion: .file())
   var pcap: [String] = []
+
+  @Argument(help: ArgumentHelp("Captures, as with --pcap.", valueName: "FILE"))
+  var files: [String] = []
+
+  @Option(
+    name: [.customShort("i"), .customLong("interface")],
+    help: ArgumentHelp(
+      """
+      Watch an interface as tcpdump does, repeatable; any: all that are up but the loopback; af_xdp:NAME: take its packets \
+      from the kernel, which is faster.
+      """, valueName: "NAME"))
+  var interface: [String] = []
 
   @Option(
     help: ArgumentHelp(
@@ -161,9 +174,26 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      """
+      CSV: columns by their names everywhere, or by the elements' alone, then with duration, source_file and JA3 in \
+      plain hexadecimal.
+      """, valueName: CSVNames.allCases.map(\.rawValue).joined(separator: "|")))
+  var csvNames = Self.defaults.csvNames
+
+  @Flag(help: "All columns in the table on standard output, which else fits 120 (files have them always).")
+  var wide = false
+
+  @Option(
+    help: ArgumentHelp(
       "A line of counters on standard error every S seconds, 0 never (1 live on a terminal, else 0).",
       valueName: "S"), transform: Seconds.init)
   var stats: Seconds?
+
+  @Option(
+    help: ArgumentHelp(
+      "Counters as rates in 100 columns and totals without zeros, all of them, or JSON (line on a terminal, else full).",
+      valueName: StatsFormat.allCases.map(\.rawValue).joined(separator: "|")))
+  var statsFormat: StatsFormat?
 
   @Option(
     help: ArgumentHelp(
@@ -230,6 +260,18 @@ struct Options: ParsableCommand {
       valueName: SystemCallPolicy.allCases.map(\.rawValue).joined(separator: "|")))
   var seccomp: SystemCallPolicy?
 
+  @Option(
+    help: ArgumentHelp(
+      "Options from a YAML file, by their long names, EAL's below eal:; the command line wins.",
+      valueName: "FILE"))
+  var settings: String?
+
+  @Option(help: ArgumentHelp("Say what is wrong in a settings file, line by line.", valueName: "FILE"))
+  var check: String?
+
+  @Flag(help: "Print the options in effect as a settings file.")
+  var printSettings = false
+
   @Flag(help: "List the plugins with their options, fields and bytes per flow, and the presets.")
   var listPlugins = false
 
@@ -255,9 +297,11 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Print a declaration of the JSON records with the plugins given: tables of ClickHouse, a StructType of Spark, or a JSON Schema.",
-      valueName: SchemaLanguage.allCases.map(\.rawValue).joined(separator: "|")))
-  var printSchema: SchemaLanguage?
+      """
+      Print a declaration of the JSON records with the plugins given: tables of ClickHouse, a StructType of Spark, or a \
+      JSON Schema; or a JSON Schema of settings files.
+      """, valueName: PrintedSchema.names.joined(separator: "|")))
+  var printSchema: PrintedSchema?
 
   @OptionGroup(title: "Benchmarks")
   var benchmarks: BenchmarkOptions
@@ -277,11 +321,14 @@ struct BenchmarkOptions: ParsableArguments {
 }
 
 extension Options {
+  /// All captures that are named.
+  var captures: [String] { pcap + files }
+
   /// What the options ask for.
   var values: RunConfiguration {
     var values = RunConfiguration()
     values.plugins = PluginPreset.expand(preset, plugins.flatMap { $0 })
-    values.captures = pcap
+    values.captures = captures
     values.exports = export
     values.exportMode = exportMode
     values.exportLcores = exportLcores
@@ -303,6 +350,9 @@ extension Options {
     values.ingressInterfaces = ingressInterface
     values.csvEscape = csvEscape
     values.stats = stats
+    values.statsFormat = statsFormat
+    values.isWide = wide
+    values.csvNames = csvNames
     values.drainTimeout = drainTimeout
     values.spool = spool
     values.crashFolder = crashDir
@@ -323,13 +373,14 @@ extension Options {
 
 extension PluginPreset: ExpressibleByArgument {}
 extension ExportMode: ExpressibleByArgument {}
-extension SchemaLanguage: ExpressibleByArgument {}
 extension ElementFile: ExpressibleByArgument {}
 extension ClockChoice: ExpressibleByArgument {}
 extension SystemCallPolicy: ExpressibleByArgument {}
 extension LogLevel: ExpressibleByArgument {}
 extension LogFormat: ExpressibleByArgument {}
 extension LogDestination: ExpressibleByArgument {}
+extension StatsFormat: ExpressibleByArgument {}
+extension CSVNames: ExpressibleByArgument {}
 extension CSVEscape: ExpressibleByArgument {}
 extension TunnelRecords: ExpressibleByArgument {}
 extension RSSFields: ExpressibleByArgument {}

@@ -1,11 +1,16 @@
 // What a run is to do, as a plain value: the command line fills it, and no part of the program knows where it came from.
 import FlowCore
 import IPFIX
+import Rendering
 
 /// Everything that the user can choose; the values here are the defaults.
 struct RunConfiguration: Sendable {
   /// Plugins in the order of their fields.
   var plugins: [PluginSelection] = []
+  /// Where the settings came from; nil where no file has any.
+  var source: SettingsSource?
+  /// Lines to say at the start: what was chosen, and what to do about it.
+  var notes: [String] = []
   /// The captures to read in this order, "-" is standard input; none live.
   var captures: [String] = []
   /// Where records go, as `ExportURL` reads it.
@@ -50,6 +55,12 @@ struct RunConfiguration: Sendable {
   var csvEscape = CSVEscape.formulas
   /// From one line of counters to the next, 0 for never; nil for what is usual.
   var stats: Seconds?
+  /// In which form counters are shown; nil for what standard error is for.
+  var statsFormat: StatsFormat?
+  /// The table of text on standard output has all columns.
+  var isWide = false
+  /// How the columns of CSV are named, and what there are.
+  var csvNames = CSVNames.full
   /// How long the outputs get at the end.
   var drainTimeout = Seconds(nanoseconds: 10_000_000_000)
   /// Where records wait for collectors that are away; nil for memory alone.

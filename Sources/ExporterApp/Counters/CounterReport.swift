@@ -2,7 +2,7 @@
 import FlowCore
 import Wire
 
-/// The `--stats` line and the totals.
+/// The `--stats` line and the totals with every counter; `StatsReport` chooses between the forms.
 enum CounterReport {
   /// One line: every counter's total as name=value, and the packet rate since `previous`.
   static func line(_ now: CounterSnapshot, previous: CounterSnapshot, seconds: Double) -> String {
@@ -28,11 +28,7 @@ enum CounterReport {
       if values.count != 1 { values.append(String(snapshot.total(counter))) }
       rows.append([counter.name] + values)
     }
-    let costs = snapshot.workers.map { worker in
-      worker.loop.received == 0 || worker.loop.nanoseconds == 0
-        ? "-" : fixed(Double(worker.loop.nanoseconds) / Double(worker.loop.received), digits: 1)
-    }
-    if costs.contains(where: { $0 != "-" }) { rows.append(["CPU ns per packet"] + costs) }
+    if let costs = costs(snapshot) { rows.append(["CPU ns per packet"] + costs) }
     var text = table(rows) + passes(snapshot)
     if !snapshot.ports.isEmpty {
       rows = [["counter"] + snapshot.names(.port)]
@@ -41,10 +37,35 @@ enum CounterReport {
       }
       text += table(rows)
     }
-    text += table(outputs(snapshot)) + exporters(snapshot)
+    return text + table(outputs(snapshot)) + exporters(snapshot) + faults(snapshot)
+  }
+
+  /// The same in groups, without what is 0.
+  static func grouped(_ snapshot: CounterSnapshot) -> String {
+    let groups = GroupedTotals(snapshot)
+    let costs = costs(snapshot).map { table([["CPU ns per packet"] + $0]) } ?? ""
+    return groups.workers + costs + passes(snapshot) + groups.outputs + faults(snapshot)
+  }
+
+  /// What a packet costs each worker; nil where that says nothing. A worker polls whether packets come or not, so that the
+  /// time of one that mostly found none, divided by its few packets, is no packet's.
+  private static func costs(_ snapshot: CounterSnapshot) -> [String]? {
+    let costs = snapshot.workers.map { worker in
+      let loop = worker.loop
+      // Offline there is no polling, and with --receive-only nobody looks how much of it is idle.
+      let activity = loop.activity
+      let isBusy = activity.busyCycles == 0 || activity.busyCycles >= activity.cycles / 2
+      guard loop.received > 0, loop.nanoseconds > 0, isBusy else { return "-" }
+      return fixed(Double(loop.nanoseconds) / Double(loop.received), digits: 1)
+    }
+    return costs.contains { $0 != "-" } ? costs : nil
+  }
+
+  /// Whose mistakes the parser faults are; nothing where there are none.
+  private static func faults(_ snapshot: CounterSnapshot) -> String {
     let faults = snapshot.faults
-    guard !faults.isEmpty else { return text }
-    return text + table([["parser faults of", "all lcores"]] + faults.map { [$0.name, String($0.count)] })
+    guard !faults.isEmpty else { return "" }
+    return table([["parser faults of", "all lcores"]] + faults.map { [$0.name, String($0.count)] })
   }
 
   /// What became of the records: a column per output and a total.
@@ -111,7 +132,7 @@ enum CounterReport {
   }
 
   /// The first column to the left, the others to the right.
-  private static func table(_ rows: [[String]]) -> String {
+  static func table(_ rows: [[String]]) -> String {
     TextTable.text(rows, [.left, .right], indent: "  ")
   }
 
@@ -120,6 +141,7 @@ enum CounterReport {
     var scale = 1.0
     for _ in 0..<digits { scale *= 10 }
     let scaled = Int((value * scale).rounded())
+    if digits == 0 { return String(scaled) }
     let fraction = String(scaled % Int(scale))
     return "\(scaled / Int(scale))." + String(repeating: "0", count: digits - fraction.count) + fraction
   }

@@ -34,6 +34,8 @@ struct CounterSnapshot: Sendable {
   struct ExporterEntry: Sendable {
     var lcore: UInt32
     var counters = ExporterCounters()
+    /// What the loop does with its time; nothing offline.
+    var activity = LoopActivity()
     var outputs: [OutputEntry] = []
   }
 

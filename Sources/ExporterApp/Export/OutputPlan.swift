@@ -104,6 +104,15 @@ struct OutputPlan {
     }
   }
 
+  /// Looks whether so many collectors can share the records.
+  func checkCollectors(_ mode: ExportMode) throws(Failure) {
+    let shared = mode == .mirror ? 0 : entries.count { $0.url.isCollector }
+    guard shared <= CollectorChoice.mostCollectors else {
+      throw .usage(
+        "--export-mode \(mode) is for at most \(CollectorChoice.mostCollectors) collectors, not \(shared)")
+    }
+  }
+
   /// The files of the outputs that exist now, without entry `index`'s.
   func otherFiles(than index: Int) -> [FileIdentity] {
     inputs

@@ -8,24 +8,30 @@ import Synchronization
 import Wire
 
 /// The outputs of an export lcore, as one. That lcore (offline: the only thread) uses them, always the same; the control lcore
-/// reads the published counters.
+/// reads the published counters, and may give it other outputs (`Outputs+Replacing.swift`).
 final class Outputs {
   /// One output and what is said of it.
-  private final class Entry {
+  ///
+  /// Safe between threads: the lcore alone uses it until it lets go of it, then the thread that closes it; others read its name,
+  /// its URL and the published counters.
+  final class Entry: @unchecked Sendable {
     /// As the user wrote it.
     let name: String
+    let url: ExportURL
     let output: any Output
     /// What it counted, at an address that stays, for the control lcore.
     let published: UnsafeMutablePointer<OutputCounters>
     /// Its place among the collectors, where each gets a part; nil for what gets all.
-    let place: Int?
-    var complaint: Complaint
+    fileprivate(set) var place: Int?
+    /// The place that it gets when its lcore takes the list that it is in; under the roster's lock.
+    var nextPlace: Int?
+    fileprivate var complaint: Complaint
     /// The trouble in which records were lost last, which may be over; empty when none is known.
-    var lossReason = ""
+    fileprivate var lossReason = ""
 
-    init(_ name: String, _ output: any Output, place: Int?) {
-      self.name = name
-      self.place = place
+    init(_ planned: OutputPlan.Entry, _ output: any Output) {
+      name = planned.argument
+      url = planned.url
       self.output = output
       published = .allocate(capacity: 1)
       published.initialize(to: OutputCounters())
@@ -33,8 +39,15 @@ final class Outputs {
     }
   }
 
-  private let entries: [Entry]
-  private let mode: ExportMode
+  private var entries: [Entry] = []
+  /// What other threads know of the entries.
+  let roster: Mutex<Roster>
+  /// How many of those that went are being closed.
+  let closings = Closings()
+  /// How often the control lcore has given this lcore other entries, and how often it took them.
+  let replacements = Atomic<UInt64>(0)
+  let replacementsTaken = Atomic<UInt64>(0)
+  let mode: ExportMode
   /// Which of the collectors gets a flow, where not all get all.
   private var choice: CollectorChoice
   /// Those of a burst's records that one collector gets.
@@ -48,6 +61,10 @@ final class Outputs {
   private var reopenings: UInt64 = 0
   private let faults = ParserFaults()
   private let schema: BuiltInSchema
+  /// Opens an output of a plan that has it at `index`.
+  let openOutput: (OutputPlan, _ index: Int) throws(ExportError) -> any Output
+  /// The number of the export lcore, from 0.
+  let number: Int
 
   /// Nanoseconds from one look at the outputs to the next.
   private static let interval: UInt64 = 5_000_000
@@ -65,32 +82,23 @@ final class Outputs {
   ) throws(Failure) {
     var settings = settings
     settings.observationDomain &+= UInt32(exporter)
-    let shared = settings.exportMode == .mirror ? 0 : plan.entries.count { $0.url.isCollector }
-    guard shared <= CollectorChoice.mostCollectors else {
-      throw .usage(
-        "--export-mode \(settings.exportMode) is for at most \(CollectorChoice.mostCollectors) collectors, not \(shared)"
-      )
+    try plan.checkCollectors(settings.exportMode)
+    let opening = settings
+    let open = { (plan: OutputPlan, index: Int) throws(ExportError) -> any Output in
+      try Outputs.open(
+        plan.entries[index].url, others: plan.otherFiles(than: index), opening, schema: schema,
+        description: description, live: live, number: exporter)
     }
-    var entries: [Entry] = []
-    var collectors: [String] = []
-    for index in plan.entries.indices where plan.entries[index].serves(exporter) {
-      let planned = plan.entries[index]
-      do {
-        let output = try Self.open(
-          planned.url, others: plan.otherFiles(than: index), settings, schema: schema,
-          description: description, live: live, number: exporter)
-        let isShared = settings.exportMode != .mirror && planned.url.isCollector
-        entries.append(Entry(planned.argument, output, place: isShared ? collectors.count : nil))
-        if isShared { collectors.append(planned.argument) }
-      } catch {
-        for entry in entries { entry.output.close() }
-        throw .general(error.description)
-      }
-    }
+    let entries = try Self.entries(plan, number: exporter, keeping: [], open)
     self.entries = entries
+    let first = Roster(entries, settings.exportMode)
+    for entry in entries { entry.place = entry.nextPlace }
+    choice = first.choice
+    roster = Mutex(first)
+    openOutput = open
+    number = exporter
     self.schema = schema
     mode = settings.exportMode
-    choice = CollectorChoice(names: collectors)
     share = .allocate(capacity: Self.burst)
     share.initialize(repeating: nil, count: Self.burst)
     handedOver = .allocate(capacity: 1)
@@ -99,6 +107,47 @@ final class Outputs {
       Console.warning("no --export: flows are counted but go nowhere (as --export udp://collector:4739)")
     }
     if exporter == 0, let spool = settings.spool { Self.warn(about: spool, plan) }
+  }
+
+  /// The entries of a plan for one export lcore: those of `present` that are as the plan has them, and new ones.
+  ///
+  /// - Throws: an output that cannot be opened; then none is.
+  static func entries(
+    _ plan: OutputPlan, number: Int, keeping present: [Entry],
+    _ open: (OutputPlan, Int) throws(ExportError) -> any Output
+  ) throws(Failure) -> [Entry] {
+    var entries: [Entry] = []
+    var opened: [Entry] = []
+    for index in plan.entries.indices where plan.entries[index].serves(number) {
+      let planned = plan.entries[index]
+      if let entry = present.first(where: { $0.url == planned.url }),
+        !entries.contains(where: { $0 === entry })
+      {
+        entries.append(entry)
+        continue
+      }
+      do {
+        opened.append(Entry(planned, try open(plan, index)))
+      } catch {
+        for entry in opened { entry.output.close() }
+        throw .general(error.description)
+      }
+      entries.append(opened[opened.count - 1])
+    }
+    return entries
+  }
+
+  /// Takes over what the control lcore has made of the entries; it makes the lists, too, so that nothing can fail here.
+  @inline(never)
+  private func takeReplacement() {
+    let number = replacements.load(ordering: .acquiring)
+    publish(says: true)
+    roster.withLock { roster in
+      entries = roster.current
+      choice = roster.choice
+      for entry in entries { entry.place = entry.nextPlace }
+    }
+    replacementsTaken.store(number, ordering: .releasing)
   }
 
   /// Says what --spool does not do for these exports.
@@ -177,14 +226,16 @@ final class Outputs {
       }
     case .file(.csv, let path):
       let writer = CSVRecordWriter(
-        columns: schema.columns(), escapesFormulas: settings.csvEscape == .formulas)
+        columns: schema.columns(), names: settings.csvNames, sources: settings.captures,
+        escapesFormulas: settings.csvEscape == .formulas)
       let heading = SharedBytes(copying: writer.output.contents)
       let file = try file(path, heading: heading, hasQuotedCells: true)
       return LineOutput(writer, file: file, schema: schema) {
         $0.render($1, isReverse: $2, into: &$3)
       }
     case .file(.text, let path):
-      let writer = TextRecordWriter()
+      // A file may be read by a program.
+      let writer = TextRecordWriter(isWide: settings.isWide || path != nil)
       let file = try file(path, heading: SharedBytes(copying: writer.output.contents))
       return LineOutput(writer, file: file, schema: schema) {
         $0.render($1, isReverse: $2, into: &$3)
@@ -263,6 +314,9 @@ final class Outputs {
   /// Time passes: sends what waited too long, reconnects, refreshes templates, reopens files after a SIGHUP. Called at
   /// least every few milliseconds live, and once a burst offline.
   func tick() {
+    if replacements.load(ordering: .relaxed) != replacementsTaken.load(ordering: .relaxed) {
+      takeReplacement()
+    }
     // Heeded at once: offline the next call may be long in coming.
     let asked = Requests.reopenings.load(ordering: .relaxed)
     if asked != reopenings {
@@ -350,8 +404,11 @@ final class Outputs {
   func counters(lcore: UInt32) -> CounterSnapshot.ExporterEntry {
     CounterSnapshot.ExporterEntry(
       lcore: lcore,
-      counters: ExporterCounters(records: handedOver.pointee, parserFaults: faults.counts),
-      outputs: entries.map { CounterSnapshot.OutputEntry(name: $0.name, counters: $0.published.pointee) })
+      counters: ExporterCounters(
+        records: handedOver.pointee, parserFaults: faults.counts),
+      outputs: roster.withLock(\.all).map {
+        CounterSnapshot.OutputEntry(name: $0.name, counters: $0.published.pointee)
+      })
   }
 
   /// What is to be said at the end, asked after `finish`: records that were lost, or a file that could not be closed.
@@ -363,7 +420,7 @@ final class Outputs {
     var lost = before
     var reasons = before > 0 ? "\(before) between the lcores" : ""
     var failure: ExportError?
-    for entry in all.flatMap(\.entries) {
+    for entry in all.flatMap({ $0.roster.withLock(\.all) }) {
       let count = entry.output.counters.lostRecords
       if count > 0 {
         lost &+= count

@@ -27,6 +27,10 @@ struct ControlLoop {
   let ports: PublishedPorts
   let devices: PublishedDevices
   let timekeeper: Timekeeper
+  /// What reads the settings again; nil where they are in no file.
+  let reload: Reload?
+  /// How counters are said.
+  let report: StatsReport
   /// Who asks about this host for plugin osquery; nil where nobody does.
   let hostQuery: HostQuery?
   /// What else is to be done once a second, and while the run ends, with the monotonic clock's nanoseconds.
@@ -74,12 +78,13 @@ struct ControlLoop {
         timekeeper.look(unless: devices.isGone)
         ports.look(unless: devices.isGone)
         eachSecond(now)
+        for exporter in exporters { exporter.outputs.closeRetired() }
         nextLook = now + Timekeeper.interval
       }
       if now >= nextLine, let interval {
         let counters = snapshot()
         let seconds = Double(now - previous.time) / 1e9
-        Console.line(CounterReport.line(counters, previous: previous.counters, seconds: seconds))
+        report.say(counters, previous: previous.counters, seconds: seconds)
         previous = (now, counters)
         nextLine = max(nextLine + interval, now)
       }
@@ -96,17 +101,16 @@ struct ControlLoop {
   /// What a signal asks for that does not end the run.
   private func heed(_ signal: Int32) {
     switch signal {
-    case SIGHUP: Requests.reopenings.wrappingAdd(1, ordering: .relaxed)
+    case SIGHUP:
+      Requests.reopenings.wrappingAdd(1, ordering: .relaxed)
+      reload?.run()
     case SIGUSR1: printTotals()
     default: break
     }
   }
 
   /// Prints the tables of all counters.
-  func printTotals() {
-    Console.line("totals")
-    Console.table(CounterReport.totals(snapshot()))
-  }
+  func printTotals() { report.sayTotals(snapshot()) }
 
   /// Lets the workers flush and the export lcores drain, and waits for both, but not longer than `--drain-timeout`; a
   /// further signal ends the process.
@@ -114,7 +118,7 @@ struct ControlLoop {
     Drain.begin()
     run.pointee.stop.store(true, ordering: .relaxed)
     let lcores = workers.map(\.lcore) + exporters.map(\.lcore)
-    while lcores.contains(where: { rte_eal_get_lcore_state($0) == RUNNING }) {
+    while isClosing || lcores.contains(where: { rte_eal_get_lcore_state($0) == RUNNING }) {
       // The export lcores' last statistics have it.
       ports.look(unless: devices.isGone)
       eachSecond(Clock.monotonic())
@@ -138,6 +142,11 @@ struct ControlLoop {
     signals.release()
   }
 
+  /// Whether outputs that are no longer wanted are still being closed.
+  private var isClosing: Bool {
+    exporters.reduce(false) { isClosing, exporter in exporter.outputs.closeRetired() || isClosing }
+  }
+
   /// Nanoseconds that lcores get beyond `--drain-timeout`.
   private static let grace: UInt64 = 1_000_000_000
 
@@ -157,7 +166,11 @@ struct ControlLoop {
       .init(lcore: $0.lcore, loop: $0.loop.pointee.link.counters.pointee, engine: $0.worker.counters)
     }
     snapshot.ports = ports.entries
-    snapshot.exporters = exporters.map { $0.outputs.counters(lcore: $0.lcore) }
+    snapshot.exporters = exporters.map { exporter in
+      var entry = exporter.outputs.counters(lcore: exporter.lcore)
+      entry.activity = exporter.loop.pointee.activity.pointee
+      return entry
+    }
     snapshot.plugins = workers.first?.worker.pluginNames ?? []
     return snapshot
   }

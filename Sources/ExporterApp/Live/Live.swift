@@ -18,6 +18,7 @@ enum Live {
     let plan = try OutputPlan(
       configuration.exports, fallback: nil, inputs: EALArguments(arguments).replayedCaptures,
       exporters: configuration.exportLcores)
+    for note in configuration.notes { Console.line(note) }
     var socket: ListeningSocket?
     if let address = configuration.metrics { socket = try ListeningSocket(address) }
     let eal = try EAL(arguments)
@@ -82,10 +83,22 @@ enum Live {
         try Outputs(
           plan, exporter: number, configuration, schema: schema, description: description, live: true))
     }
+    let inputs = EALArguments(eal.arguments).replayedCaptures
     var control = control(
       map, ports: published, devices: PublishedDevices(ports, takesStatistics: configuration.metrics != nil),
       timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals,
-      hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) })
+      hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) },
+      reload: configuration.source.map { source in
+        Reload(
+          source,
+          parts: [
+            ReplaceableExports(
+              outputs: outputs, inputs: inputs,
+              mode: configuration.exportMode)
+          ])
+      },
+      report: StatsReport(
+        format: configuration.statsFormat ?? .usual, flowsPerWorker: configuration.flowLimit(live: true)))
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
@@ -162,7 +175,8 @@ enum Live {
   /// The control lcore's view of all of them, with the export lcores' loops.
   private static func control(
     _ map: LcoreMap, ports: PublishedPorts, devices: PublishedDevices, timekeeper: Timekeeper,
-    crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?
+    crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?, reload: Reload?,
+    report: StatsReport
   ) -> ControlLoop {
     var exporters: [ControlLoop.ExporterView] = []
     for (number, exporter) in map.exporters.enumerated() {
@@ -176,7 +190,7 @@ enum Live {
     }
     return ControlLoop(
       run: crew.run, signals: signals, workers: crew.workers, exporters: exporters, ports: ports,
-      devices: devices, timekeeper: timekeeper, hostQuery: hostQuery)
+      devices: devices, timekeeper: timekeeper, reload: reload, report: report, hostQuery: hostQuery)
   }
 }
 

@@ -60,6 +60,12 @@ struct Capture: ~Copyable {
 
   deinit { pcap_close(handle) }
 
+  /// Bytes of the file that were read so far; 0 where that is not to be known.
+  var position: UInt64 {
+    guard let file = pcap_file(handle) else { return 0 }
+    return UInt64(clamping: ftello(file))
+  }
+
   /// The next packet.
   func next() -> Next {
     var header: UnsafeMutablePointer<pcap_pkthdr>?

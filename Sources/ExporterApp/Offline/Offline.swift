@@ -15,8 +15,11 @@ enum Offline {
   static func run(_ configuration: RunConfiguration) throws(Failure) {
     handleSignals()
     let schema = try BuiltInSchema(configuration)
-    // All captures together are port 0.
+    // All captures together are port 0 to collectors; in records each has the number of its place.
     _ = try schema.numberInterfaces([captureInterface(configuration)], configuration.ingressInterfaces)
+    for place in configuration.captures.indices {
+      schema.setInterface(schema.interface(ofPort: 0), ofPort: UInt16(truncatingIfNeeded: place))
+    }
     try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
     CrashReport.lcore(0, "offline")
     let privileges = try Privileges(configuration, startsPrograms: schema.hostQuestion != nil)
@@ -43,17 +46,20 @@ enum Offline {
     }
     try privileges.drop()
     privileges.warn(plan.folders + configuration.folders)
-    var reader = OfflineReader(metering, outputs: outputs, stats: configuration.stats)
+    var reader = OfflineReader(
+      metering, outputs: outputs, configuration,
+      progress: ReadingProgress(configuration, exports: plan.entries))
     var failures: [Failure] = []
-    for path in configuration.captures where !interrupted.load(ordering: .relaxed) {
+    for (place, path) in configuration.captures.enumerated() where !interrupted.load(ordering: .relaxed) {
       do {
+        worker.port = UInt16(truncatingIfNeeded: place)
         try reader.read(Capture(path), until: interrupted)
       } catch {
         failures.append(error)
       }
     }
     reader.finish()
-    if configuration.stats != nil { reader.printTotals() }
+    reader.sayEnd(plan.entries.map(\.argument))
     for warning in CounterReport.warnings(reader.snapshot) { Console.warning(warning) }
     if let lost = Outputs.outcome(of: [outputs], before: 0) { failures.append(lost) }
     guard let last = failures.popLast() else { return }
@@ -91,8 +97,7 @@ enum Offline {
     if configuration.stats != nil {
       var nothing = CounterSnapshot()
       nothing.workers = [.init(lcore: 0)]
-      Console.line("totals")
-      Console.table(CounterReport.totals(nothing))
+      configuration.offlineReport.sayTotals(nothing)
     }
     throw last
   }
@@ -130,6 +135,13 @@ enum Offline {
   }
 }
 
+extension RunConfiguration {
+  /// How counters are shown offline.
+  fileprivate var offlineReport: StatsReport {
+    StatsReport(format: statsFormat ?? .usual, flowsPerWorker: flowLimit(live: false))
+  }
+}
+
 /// The one engine and what is counted around it, at an address that stays.
 struct OfflineMetering {
   let worker: FlowWorker
@@ -157,16 +169,27 @@ struct OfflineReader: ~Copyable {
   private let outputs: Outputs
   private var burst = CaptureBurst()
   private let interval: UInt64?
+  /// Whether counters are wanted.
+  private let isTold: Bool
+  private let report: StatsReport
+  private var progress: ReadingProgress
   private let start = Clock.thread()
+  private let startTime = Clock.monotonic()
   private var lastLine: (time: UInt64, counters: CounterSnapshot)
 
   private var worker: FlowWorker { metering.worker }
   private var counters: UnsafeMutablePointer<LcoreCounters> { metering.counters }
 
-  init(_ metering: OfflineMetering, outputs: Outputs, stats: Seconds?) {
+  init(
+    _ metering: OfflineMetering, outputs: Outputs, _ configuration: RunConfiguration,
+    progress: ReadingProgress
+  ) {
     self.metering = metering
     self.outputs = outputs
-    interval = stats.flatMap { $0.nanoseconds == 0 ? nil : $0.nanoseconds }
+    self.progress = progress
+    interval = configuration.stats.flatMap { $0.nanoseconds == 0 ? nil : $0.nanoseconds }
+    isTold = configuration.stats != nil
+    report = configuration.offlineReport
     lastLine = (Clock.monotonic(), CounterSnapshot())
   }
 
@@ -177,12 +200,16 @@ struct OfflineReader: ~Copyable {
     worker.linkType = capture.linkType
     CrashReport.linkType(capture.linkTypeNumber)
     let before = counters.pointee.received
+    progress.begin(capture)
     defer { process() }
     while !stop.load(ordering: .relaxed) {
       switch capture.next() {
       case .packet(let packet):
         burst.append(packet)
-        if burst.isFull { process() }
+        if burst.isFull {
+          process()
+          progress.look(at: capture)
+        }
       case .end: return
       case .damaged(let reason):
         // A read that a signal interrupted is an end, not damage.
@@ -196,6 +223,7 @@ struct OfflineReader: ~Copyable {
 
   /// Exports the flows that are left and closes the outputs.
   mutating func finish() {
+    progress.end()
     var more = true
     while more {
       more = worker.flushInOrder()
@@ -206,9 +234,17 @@ struct OfflineReader: ~Copyable {
   }
 
   /// Prints the tables of all counters.
-  func printTotals() {
-    Console.line("totals")
-    Console.table(CounterReport.totals(snapshot))
+  func printTotals() { report.sayTotals(snapshot) }
+
+  /// Says what became of the captures where somebody looks on, and with --stats, which has all counters with it.
+  func sayEnd(_ exports: [String]) {
+    let seconds = Double(Clock.monotonic() &- startTime) / 1e9
+    let summary = OfflineSummary(snapshot, seconds: seconds, exports: exports).text
+    if isTold {
+      report.sayTotals(snapshot, summary: summary)
+    } else if isatty(STDERR_FILENO) == 1 {
+      Console.line(summary)
+    }
   }
 
   /// All counters, the capture in the place of an lcore.
@@ -243,7 +279,7 @@ struct OfflineReader: ~Copyable {
     guard time &- lastLine.time >= interval, time > lastLine.time else { return }
     let counters = snapshot
     let seconds = Double(time - lastLine.time) / 1e9
-    Console.line(CounterReport.line(counters, previous: lastLine.counters, seconds: seconds))
+    report.say(counters, previous: lastLine.counters, seconds: seconds)
     lastLine = (time, counters)
   }
 }

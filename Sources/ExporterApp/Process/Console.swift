@@ -43,6 +43,8 @@ enum Console {
     var log: LogSocket?
     /// Messages that found no room since the last one that did.
     var skipped = 0
+    /// A status stands in the terminal's last line.
+    var hasStatus = false
   }
   private static let state = Mutex(State())
 
@@ -63,6 +65,18 @@ enum Console {
 
   /// What the program does.
   static func line(_ text: String) { say(LogMessage(level: .info, text: text)) }
+
+  /// Goes to the begin of a terminal's line and erases it (ECMA-48, CR and EL).
+  private static let eraseLine = "\r\u{1B}[K"
+
+  /// Shows a line that the next one overwrites, for terminals only; empty for none.
+  static func status(_ text: String) {
+    state.withLock { state in
+      guard state.skipped == 0, state.hasStatus || !text.isEmpty else { return }
+      let line = text.isEmpty ? "" : "martlet: " + text
+      if put(eraseLine + line, wait: 0) { state.hasStatus = !text.isEmpty }
+    }
+  }
 
   /// A thing that does not stop the program.
   static func warning(_ text: String) { say(LogMessage(level: .warning, text: text)) }
@@ -89,6 +103,7 @@ enum Console {
         state.skipped &+= 1
         return
       }
+      if state.hasStatus { state.hasStatus = !put(eraseLine, wait: 0) }
       if !put(text, wait: 500) { state.skipped &+= 1 }
     }
   }
@@ -116,7 +131,10 @@ enum Console {
   /// Brings a message where it goes; false where there is no room for it within `wait` milliseconds.
   private static func deliver(_ message: LogMessage, _ state: inout State, now: UInt64, wait: Int32) -> Bool {
     let settings = state.settings
-    guard state.log != nil else { return put(message.line(settings.format, nanoseconds: now), wait: wait) }
+    guard state.log != nil else {
+      if state.hasStatus { state.hasStatus = !put(eraseLine, wait: 0) }
+      return put(message.line(settings.format, nanoseconds: now), wait: wait)
+    }
     return state.log?.send(message.datagram(settings.destination, settings.format, nanoseconds: now)) ?? true
   }
 

@@ -77,7 +77,7 @@ public final class FlowWorker {
   /// The names of the enabled plugins, by slot.
   public var pluginNames: [String] { schema.pluginNames }
 
-  /// The number of the port from which the next packets come; 0 for captures.
+  /// The number of the port from which the next packets come; for captures their place among those that are read.
   public var port: UInt16 {
     get { UInt16(truncatingIfNeeded: engine.pointee.port) }
     set { engine.pointee.port = UInt64(newValue) }

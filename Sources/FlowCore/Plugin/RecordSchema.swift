@@ -96,6 +96,12 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
       | (record.pointee.key.isVersion6 ? 1 : 0)
   }
 
+  /// The number of the port that the flow's first packet came from; offline its capture's, from 0.
+  @inline(__always)
+  public func port(of record: UnsafeMutableRawPointer) -> Int {
+    UnsafePointer(record.flowRecord).pointee.port
+  }
+
   /// The number of the flow's key that flowId is, the same for both directions, on all lcores and in every run.
   @inline(__always)
   public func flowIdentifier(_ record: UnsafeMutableRawPointer) -> UInt64 {

@@ -32,6 +32,7 @@ extension RecordSchema where Registry == BuiltInPlugins {
   public func render(
     _ record: UnsafeMutableRawPointer, isReverse: Bool = false, into writer: inout CSVRecordWriter
   ) {
+    writer.source = port(of: record)
     renderRow(record, isReverse: isReverse, into: &writer)
   }
 }

@@ -1,0 +1,228 @@
+"""--settings, --check and --print-settings: a file says what the command line says, and each mistake in it has its line."""
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+from harness import CAPTURES, MARTLET, NO_HUGE, ONE_QUEUE, Live, is_root, run, wait_until
+
+DEMO = CAPTURES / "demo.pcap"
+live = pytest.mark.skipif(not is_root(), reason="EAL needs root")
+
+
+def settings(folder, text):
+    path = folder / "settings.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def problems(folder, text):
+    """What --check says against a file: (line, text) for each."""
+    path = settings(folder, text)
+    result = run("--check", path, timeout=20)
+    assert result.status == 64 and result.out == b"", result.err
+    found = []
+    for line in result.err.decode().splitlines():
+        place, _, rest = line.removeprefix("martlet: ").partition(": ")
+        assert place.startswith(str(path)), line
+        found.append((int(place[len(str(path)) + 1:] or 0), rest))
+    return found
+
+
+def test_a_file_does_what_the_command_line_does(tmp_path):
+    options = ["--plugins", "pstats:packets=5,tls", "--inactive-timeout", "0.5", "--uniflow", "--csv-escape", "none"]
+    path = settings(tmp_path, f"""
+        # A capture.
+        pcap: {DEMO}
+        plugins: [pstats:packets=5, tls]
+        inactive-timeout: 0.5
+        uniflow: true
+        csv-escape: "none"
+        export: json:-
+        """)
+    assert run("--settings", path).out == run("--pcap", DEMO, "--export", "json:-", *options).out != b""
+
+
+def test_the_command_line_wins(tmp_path):
+    path = settings(tmp_path, f"pcap: {DEMO}\nplugins: all\nactive-timeout: 1\nexport:\n  - csv:{tmp_path}/flows.csv\n")
+    typed = run("--settings", path, "--plugins", "pstats", "--export", "json:-", CAPTURES / "http.pcap")
+    assert typed.out == run("--active-timeout", "1", "--plugins", "pstats", "--export", "json:-",
+                            "--pcap", CAPTURES / "http.pcap").out != b""
+    assert not (tmp_path / "flows.csv").exists()
+
+
+def test_eal_options_of_a_file_mean_nothing_to_a_capture(tmp_path):
+    path = settings(tmp_path, "eal:\n  lcores: 0@0,1@0,2@1\n  no-huge: true\nqueues: 2\nexport: json:-\n")
+    assert run("--settings", path, DEMO).out == run("--pcap", DEMO, "--export", "json:-").out
+
+
+@pytest.mark.parametrize("text,line,words", [
+    ("flows: 1000\nexprot: json:-\n", 2, ["'exprot'", "'export'"]),
+    ("odid: 1\n\nflows: many\n", 3, ["'many'", "whole number from 64"]),
+    ("uniflow: 1\n", 1, ["true or false"]),
+    ("flows: [1000, 2000]\n", 1, ["one value"]),
+    ("flows:\n", 1, ["no value"]),
+    ("export: []\n", 1, ["empty"]),
+    ("flows: 1000\nodid: 3\nflows: 2000\n", 3, ["twice", "line 1"]),
+    ("plugin: tls\nplugins: pstats\n", 2, ["twice"]),
+    ("plugins: [pstats, nonsense]\n", 1, ["nonsense"]),
+    ("plugins:\n  - pstats\n  - pstats:packets=x\n", 3, ["'x'"]),
+    ("export:\n  - json:-\n  - gopher://x\n", 3, ["gopher"]),
+    ("timestamps: days\n", 1, ["days"]),
+    ("eal:\n  lcore: 0-3\n", 2, ["'lcore'", "'lcores'"]),
+    ("eal:\n  no-huge: true\n  vdev: true\n", 3, ["'vdev' needs a value"]),
+    ("eal: -l 0-3\n", 1, ["names with values"]),
+    ("flows: {a: 1}\n", 1, ["names with values"]),
+    ("export: [[json:-]]\n", 1, ["no plain value"]),
+    ("- flows\n", 1, ["NAME: VALUE"]),
+    ("just words\n", 1, ["NAME: VALUE"]),
+    ("flows: 1000\n  odid: 2\n", 2, ["no YAML"]),
+    ("flows: 'x\n", 2, ["no YAML"]),
+    ("list-plugins: true\n", 1, ["command line"]),
+    ("settings: other.yaml\n", 1, ["command line"]),
+    ("a: &a [x, x]\nb: *a\n", 1, ["anchors"]),
+    ("flows: !!int 1000\n", 1, ["tags"]),
+    ("flows: 1000\n---\nodid: 1\n", 2, ["second document"]),
+    ('export: "json:a\\nb"\n', 1, ["line end"]),
+    (b"flows: 1000\nodid: \xff\n", 0, ["UTF-8"]),
+    ("flows: 1000\n".encode("utf-16"), 0, ["UTF-8"]),
+    (b"flows: 10\x0000\n", 0, ["NUL"]),
+    (b"#" * (1 << 20) + b"\n", 0, ["bytes"]),
+    ("[" * 100000, 1, []),
+    ("flows: " + "[" * 100000, 1, []),
+    ("{a: " * 50000, 1, []),
+    ("a: &a [1]\n" + "".join(f"b{n}: &b{n} [*a, *a]\n" for n in range(1000)), 1, ["anchors"]),
+], ids=lambda value: repr(value)[:40] if not isinstance(value, (int, list)) else "")
+def test_each_mistake_has_its_line(tmp_path, text, line, words):
+    found = problems(tmp_path, text)
+    assert found[0][0] == line, found
+    assert all(word in found[0][1] for word in words), found
+    # A run says the first of them.
+    result = run("--settings", tmp_path / "settings.yaml", "--pcap", DEMO, "--export", "json:/dev/null")
+    assert result.status == 64 and len(result.messages) == 1 and found[0][1] in result.messages[0]
+
+
+def test_all_mistakes_are_said_at_once(tmp_path):
+    found = problems(tmp_path, "flwos: 1\nodid: -3\nmtu: 1\n\nuniflow: maybe\nstats: 1\n")
+    assert [line for line, _ in found] == [1, 2, 3, 5]
+    assert "do you mean 'flows'" in found[0][1]
+
+
+def test_what_is_no_file(tmp_path):
+    for path, words in [(tmp_path, "directory"), (tmp_path / "nowhere", "No such file")]:
+        for arguments in (["--check", path], ["--settings", path, DEMO]):
+            result = run(*arguments)
+            assert result.status == 64 and len(result.messages) == 1 and words in result.messages[0], result.err
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    assert run("--check", fifo, timeout=20).status == 0
+    result = run("--check", "/dev/zero", timeout=20)
+    assert result.status == 64 and "bytes" in result.messages[0]
+
+
+def test_a_good_file_and_an_empty_one(tmp_path):
+    path = settings(tmp_path, "# flows: 3\neal: {lcores: '0@0,1@0,2@1', allow: [0000:03:00.0, 0000:03:00.1]}\nodid: 7\n")
+    assert run("--check", path).out.decode() == f"{path}: 2 settings, nothing wrong\n"
+    for text in ("", "# nothing\n", "---\n...\n"):
+        assert run("--check", settings(tmp_path, text)).status == 0
+
+
+def test_printed_settings_are_read_again(tmp_path):
+    path = settings(tmp_path, "eal:\n  l: 0-3\n  vdev: ['net_pcap0,rx_pcap=a b.pcap', net_null0]\nodid: 7\nuniflow: true\n"
+                              "export: ['json:x: y', 'udp://h:1?dscp=ef&options=off']\nconfig: (0,0,2),(1,0,2)\n")
+    first = run("--settings", path, "--print-settings", "--odid", "9", "--stats", "1")
+    assert first.status == 0, first.err
+    text = first.out.decode()
+    assert "odid: 9" in text and "uniflow: true" in text and "# flows:" in text
+    again = settings(tmp_path, text)
+    assert run("--settings", again, "--print-settings").out == first.out
+    assert run("--check", again).status == 0
+    yaml = pytest.importorskip("yaml")
+    assert yaml.safe_load(text) == {
+        "eal": ["-l", "0-3", "--vdev=net_pcap0,rx_pcap=a b.pcap", "--vdev=net_null0"], "odid": 9, "uniflow": True, "stats": 1,
+        "export": ["json:x: y", "udp://h:1?dscp=ef&options=off"], "config": "(0,0,2),(1,0,2)"}
+    # EAL's options of the command line replace those that say the same.
+    live = run("-l", "0-2", "--", "--settings", path, "--print-settings").out.decode()
+    assert yaml.safe_load(live)["eal"] == ["--vdev=net_pcap0,rx_pcap=a b.pcap", "--vdev=net_null0", "-l", "0-2"]
+
+
+def test_the_schema_knows_every_option_and_refuses_others(tmp_path):
+    jsonschema = pytest.importorskip("jsonschema", reason="needs jsonschema (Tests/requirements.txt)")
+    schema = json.loads(run("--print-schema", "settings").out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    names = {word.strip(",") for line in run("--help").out.decode().splitlines() for word in line.split()[:2]
+             if re.fullmatch(r"--[a-z-]+,?", word)}
+    questions = {name for name in names if name.startswith(("--list-", "--print-"))} | {
+        "--help", "--version", "--settings", "--check"}
+    assert {name[2:] for name in names - questions} | {"eal"} <= schema["properties"].keys()
+    for good in ({"odid": 1, "export": ["json:-"], "uniflow": True, "stats": 0.5, "eal": {"l": "0-3", "no-huge": True}},
+                 {"eal": ["-l", "0-3"], "preset": ["all"], "clock": "tsc"}):
+        assert validator.is_valid(good), list(validator.iter_errors(good))
+    for bad in ({"nonsense": 1}, {"odid": "x"}, {"uniflow": 1}, {"clock": "sundial"}, {"eal": {"lcore": 1}}):
+        assert not validator.is_valid(bad), bad
+
+
+@live
+def test_a_probe_runs_from_a_file_and_takes_other_exports_with_sighup(tmp_path):
+    """The device always has packets, and flows are cut: so records come all the time."""
+    first, second, third = (tmp_path / f"{name}.json" for name in ("first", "second", "third"))
+
+    def text(*exports, more=""):
+        return f"""
+eal:
+  lcores: {ONE_QUEUE[1]}
+  no-huge: true
+  m: {NO_HUGE[2]}
+  no-pci: true
+  vdev: net_pcap0,rx_pcap={DEMO},infinite_rx=1
+active-timeout: 0.2
+export: [{', '.join(f'"json:{path}"' for path in exports)}]
+{more}"""
+    path = settings(tmp_path, text(first, second))
+
+    class FromFile(Live):
+        def __init__(self):
+            super().__init__([], ["--settings", path, "--stats", "0.2"], lcores=[], mem=[])
+
+    with FromFile() as probe:
+        probe.wait_for(lambda: first.exists() and first.stat().st_size and second.stat().st_size)
+        settings(tmp_path, text(second, third, more="flows: 2000\n"))
+        probe.process.send_signal(signal.SIGHUP)
+        probe.wait_for("changed export")
+        assert "flows changed, which takes effect at the next start" in probe.text()
+        probe.wait_for(lambda: third.exists() and third.stat().st_size)
+        # The first one is written to its end and closed: what it has are whole records.
+        wait_until(lambda: first.read_bytes().endswith(b"\n"), "the end of the first file")
+        size = first.stat().st_size
+        before = second.stat().st_size
+        probe.wait_for(lambda: second.stat().st_size > before)
+        assert first.stat().st_size == size
+        # What is wrong, or cannot be opened, changes nothing.
+        settings(tmp_path, "exprot: json:-\n")
+        probe.process.send_signal(signal.SIGHUP)
+        probe.wait_for("the settings stay as they were")
+        settings(tmp_path, text("/nowhere/flows"))
+        probe.process.send_signal(signal.SIGHUP)
+        probe.wait_for("export stays as it was")
+        assert probe.stop() == 0
+        counters = probe.counters
+    lines = [len(file.read_bytes().splitlines()) for file in (first, second, third)]
+    assert all(json.loads(line) for line in first.read_bytes().splitlines())
+    assert counters["exported"] == lines[1] > lines[0] > 0 and lines[2] > 0
+
+
+@live
+def test_settings_beside_eal_options(tmp_path):
+    """EAL's options of both, the command line's where they say the same."""
+    path = settings(tmp_path, f"eal:\n  lcores: 0@0\n  vdev: net_pcap0,rx_pcap={DEMO}\nstats: 0.1\nexport: json:/dev/null\n")
+    with Live([], ["--settings", path]) as probe:
+        probe.wait_received(1)
+        assert probe.stop() == 0
+
+
+def test_a_file_is_read_quickly(tmp_path):
+    path = settings(tmp_path, "export:\n" + "".join(f"  - json:/tmp/{n}\n" for n in range(300)))
+    assert subprocess.run([MARTLET, "--check", path], timeout=20, capture_output=True, check=False).returncode == 0
