@@ -76,6 +76,7 @@ gzip -9n "$root/usr/share/man/man1/martlet.1" "$root/usr/share/doc/martlet/chang
 
 # What the binary is linked with, and DPDK's parts that EAL loads by itself: without the buses and the ring of mbufs nothing
 # runs, af_packet is for interfaces of the kernel, all other drivers are recommended.
+mkdir "$root/DEBIAN"
 cp packaging/debian/control "$work/debian/control"
 (cd "$work" && dpkg-shlibdeps --warnings=0 -O debian/martlet/usr/bin/martlet) >"$work/debian/substvars"
 abi=$(grep -o 'librte-eal[0-9]*' "$work/debian/substvars" | tr -dc 0-9)
@@ -84,7 +85,6 @@ abi=$(grep -o 'librte-eal[0-9]*' "$work/debian/substvars" | tr -dc 0-9)
   echo "dpdk:Recommends=librte-meta-net"
 } >>"$work/debian/substvars"
 
-mkdir "$root/DEBIAN"
 (cd "$work" && dpkg-gencontrol -pmartlet -Tdebian/substvars -Pdebian/martlet >/dev/null 2>&1)
 install -m 755 packaging/debian/post* packaging/debian/prerm "$root/DEBIAN/"
 echo /etc/martlet/example.conf >"$root/DEBIAN/conffiles"
