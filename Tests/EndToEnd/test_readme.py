@@ -113,7 +113,8 @@ def speed():
 
 PARTS = [
     (README, "speed", speed), (README, "help", help_block), (README, "plugins", plugin_table),
-    (COUNTERS, "counters", counter_table), (TUNNELS, "tunnels", tunnel_table), (IPFIX, "exports", exports), (IPFIX, "parameters", parameters)]
+    (COUNTERS, "counters", counter_table), (TUNNELS, "tunnels", tunnel_table),
+    (IPFIX, "exports", exports), (IPFIX, "parameters", parameters)]
 
 
 def picture():
