@@ -26,7 +26,7 @@ COMMANDS = {
 }
 #: Lines of indented blocks that are no shell.
 NOT_SHELL = [
-    r"exported = ack", r"received = not IP", r"\+ transport header", r"flows made = ", r"idle \+ active",
+    r"exported = ack", r"received \+ outer packets = ", r"\+ transport header", r"flows made = ", r"idle \+ active",
     r"exported \+ spool", r"stored twice", r"export dropped = ",  # sums of counters
     r"table = pd\.", r"lengths = table",  # Python
 ]

@@ -1,6 +1,8 @@
 -- Made by: martlet --print-elements wireshark. For tshark -X lua_script:FILE, or Wireshark's plugin folder.
 -- Shows the elements of IPFIX messages that Wireshark has no names for, each as a field martlet.SCOPE.NAME.
 local elements = {
+  ["32473:200"] = {"martlet", "tunnelType", "string"},
+  ["32473:201"] = {"martlet", "tunnelIdentifier", "unsigned32"},
   ["32473:20"] = {"martlet", "receiveQueue", "unsigned16"},
   ["8057:900"] = {"cesnet", "tcpMss", "unsigned32"},
   ["8057:901"] = {"cesnet", "tcpMssRev", "unsigned32"},
@@ -214,6 +216,12 @@ local elements = {
   ["32473:176"] = {"martlet", "tlsCertificateKeyType", "string"},
   ["32473:177"] = {"martlet", "tlsCertificateKeyBits", "unsigned16"},
   ["32473:178"] = {"martlet", "tlsCertificateChainLength", "unsigned8"},
+  ["32473:202"] = {"martlet", "tunnelSourceAddress", "octetArray"},
+  ["32473:203"] = {"martlet", "tunnelDestinationAddress", "octetArray"},
+  ["32473:204"] = {"martlet", "tunnelSourceTransportPort", "unsigned16"},
+  ["32473:205"] = {"martlet", "tunnelDestinationTransportPort", "unsigned16"},
+  ["32473:206"] = {"martlet", "tunnelProtocolIdentifier", "unsigned8"},
+  ["32473:207"] = {"martlet", "tunnelDepth", "unsigned8"},
   ["8057:1100"] = {"cesnet", "WGConfLevel", "unsigned8"},
   ["8057:1101"] = {"cesnet", "WGSrcPeer", "unsigned32"},
   ["8057:1102"] = {"cesnet", "WGDstPeer", "unsigned32"},

@@ -8,7 +8,8 @@ enum CounterTable {
   static let all: [Counter] =
     arrivals + ports + [
       engine("fragments", .packets, "fragments among the packets") { $0.fragments }
-    ] + tunnels + DiscardReason.allCases.map(discard) + flows + FlowEndReason.allCases.compactMap(ended) + losses
+    ] + tunnels + DiscardReason.allCases.map(discard) + flows + FlowEndReason.allCases.compactMap(ended)
+    + losses
     + exports + deliveries
 
   /// What came from the RX queues or the capture.

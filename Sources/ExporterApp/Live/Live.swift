@@ -55,7 +55,8 @@ enum Live {
     for (port, source) in zip(ports, sources) {
       var timestamps = source != .lcore && field != nil
       for warning in try port.start(
-        sockets: map.sockets(of: port), spreading: Spreading(configuration), timestamps: &timestamps) {
+        sockets: map.sockets(of: port), spreading: Spreading(configuration), timestamps: &timestamps)
+      {
         Console.warning(warning)
       }
       started.append((port, timestamps ? source : .lcore))

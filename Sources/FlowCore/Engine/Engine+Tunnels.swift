@@ -85,18 +85,21 @@ extension Engine {
     return dissector.hashing.hash(hash, in: tunnels(of: record).pointee.forward)
   }
 
-  /// Counts `packet`, which came out of a tunnel, and where both make flows adds the packet of `frame` that carries it behind it.
-  /// Returns the last of the two.
+  /// Adds, behind the packets up to `end`, those that carry one of them, where both make flows. Returns the end of all.
   @inline(never)
-  mutating func addOutside(_ frame: Frame, _ packet: UnsafeMutablePointer<Packet>)
-    -> UnsafeMutablePointer<Packet>
-  {
-    counters.pointee.tunnelled &+= 1
-    guard dissector.tunnels.records == .both else { return packet }
-    let outside = packet + 1
-    guard dissector.dissectOutside(frame, of: packet.pointee, into: &outside.pointee) else { return packet }
-    counters.pointee.tunnelsOutside &+= 1
-    table.bucket(table.bucketIndex(outside.pointee.hash)).prefetch()
+  mutating func addOutside(to end: UnsafeMutablePointer<Packet>) -> UnsafeMutablePointer<Packet> {
+    var (inner, outside) = (packets, end)
+    while inner != end {
+      // There is room for twice as many packets as frames, and a frame adds one at most.
+      if inner.pointee.tunnelCount != 0,
+        dissector.dissectOutside(of: inner.pointee, into: &outside.pointee)
+      {
+        counters.pointee.tunnelsOutside &+= 1
+        table.bucket(table.bucketIndex(outside.pointee.hash)).prefetch()
+        outside += 1
+      }
+      inner += 1
+    }
     return outside
   }
 }

@@ -225,14 +225,13 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
         if reason != .notIP { counters.pointee.ignored.count(octets: frame.wire, time: times[index]) }
       } else {
         table.bucket(table.bucketIndex(packet.pointee.hash)).prefetch()
-        if packet.pointee.tunnelCount != 0 { packet = addOutside(frame, packet) }
         packet += 1
       }
       index &+= 1
     }
     counters.pointee.packets &+= UInt64(truncatingIfNeeded: count)
     counters.pointee.bytes &+= bytes
-    return packet
+    return dissector.tunnels.records == .both ? addOutside(to: packet) : packet
   }
 
   // MARK: Second pass

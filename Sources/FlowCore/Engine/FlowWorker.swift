@@ -162,6 +162,7 @@ public final class FlowWorker {
   public var counters: WorkerCounters {
     var counters = countersMemory.pointee
     counters.fragments = engine.pointee.dissector.fragmentCount
+    counters.tunnelled = engine.pointee.dissector.tunnelled
     counters.tunnelsUnopened = engine.pointee.dissector.tunnelsUnopened
     counters.tunnelsTooDeep = engine.pointee.dissector.tunnelsTooDeep
     counters.inTable = counters.flowsMade &- counters.ended.total

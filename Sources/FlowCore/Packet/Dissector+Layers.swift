@@ -12,13 +12,16 @@ extension Dissector {
     var way = Way(isOutside: isOutside)
     guard let reason = openLayers(frame, &way, into: &packet) else {
       if way.hasOpenedFragment, tunnels.records == .inner { fragmentCount &+= 1 }
+      if packet.tunnelCount != 0, isOutside == tunnels.isOutside { tunnelled &+= 1 }
       return nil
     }
     guard let carrier = way.carrier, reason.isAboveTransport else { return reason }
     // What the last IP packet carries is none itself: then that one makes the flow. Once more from the start, up to there.
     tunnelsUnopened &+= 1
     var again = Way(isOutside: isOutside, closed: carrier)
-    return openLayers(frame, &again, into: &packet)
+    let other = openLayers(frame, &again, into: &packet)
+    if other == nil, packet.tunnelCount != 0, isOutside == tunnels.isOutside { tunnelled &+= 1 }
+    return other
   }
 
   /// How far headers are opened, and what was met on the way.

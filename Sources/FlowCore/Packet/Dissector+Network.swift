@@ -106,7 +106,6 @@ extension Dissector {
     packet.transportOffset = UInt32(truncatingIfNeeded: start)
     packet.tcpFlags = 0
     packet.isLaterFragment = fragment.offset > 0
-    if packet.tunnelCount != 0, tunnels.areKeys { packet.key.rest |= Key.tunnelled }
     var headerLength = 0
     if fragment.more || fragment.offset > 0 { fragmentCount &+= 1 }
     if fragment.offset == 0 {
@@ -144,12 +143,21 @@ extension Dissector {
     packet.payloadOffset = UInt32(truncatingIfNeeded: payloadOffset)
     packet.payloadLength = UInt32(truncatingIfNeeded: payloadLength)
     packet.payloadCaptured = UInt32(truncatingIfNeeded: min(payloadLength, bytes.count &- payloadOffset))
-    packet.hash =
-      packet.key.isVersion6
+    if packet.tunnelCount != 0, tunnels.areKeys {
+      packet.key.rest |= Key.tunnelled
+      packet.hash = hashing.hash(hash(packet), in: packet.tunnels)
+    } else {
+      packet.hash = hash(packet)
+    }
+    return nil
+  }
+
+  /// The hash of the packet's key alone.
+  @inline(__always)
+  private func hash(_ packet: borrowing Packet) -> UInt64 {
+    packet.key.isVersion6
       ? hashing.hash(packet.key, source: packet.sourceAddress6, destination: packet.destinationAddress6)
       : hashing.hash(packet.key)
-    if packet.key.isTunnelled { packet.hash = hashing.hash(packet.hash, in: packet.tunnels) }
-    return nil
   }
 
   /// The datagram that `packet` is a fragment of. By reference: a copy of what was just written waits for the stores.

@@ -26,6 +26,10 @@ extension Dissector {
   mutating func openCarrier(
     _ bytes: Bytes, at start: Int, isVersion6: Bool, vlan: UInt16, _ packet: inout Packet
   ) -> Carriage {
+    let next = bytes.dropFirst(start)
+    guard next.count > 20, isVersion6 ? tunnels.mayOpen6(next[6]) : tunnels.mayOpen4(next[9]) else {
+      return .plain
+    }
     guard let contents = isVersion6 ? contents6(bytes, at: start) : contents4(bytes, at: start) else {
       return .plain
     }

@@ -13,6 +13,8 @@ struct Dissector: ~Copyable {
   let tunnels: TunnelSettings
   /// Fragments seen, first ones included.
   var fragmentCount: UInt64 = 0
+  /// Packets in tunnels that are opened; of two packets of a frame one.
+  var tunnelled: UInt64 = 0
   /// Packets that have the port or protocol of a tunnel but no header of it that is opened, or no IP packet inside.
   var tunnelsUnopened: UInt64 = 0
   /// Packets in more tunnels than are opened.
@@ -49,14 +51,15 @@ struct Dissector: ~Copyable {
       if dissectCommon(frame, into: &packet) { return nil }
       return dissectEthernet(frame, into: &packet)
     }
-    return dissectLayers(frame, into: &packet, isOutside: tunnels.records == .outer)
+    return dissectLayers(frame, into: &packet, isOutside: tunnels.isOutside)
   }
 
   /// Dissects the frame of `inner`, a packet in tunnels, once more into `packet`: as its outermost IP packet. False where the
   /// frame has only one.
   @inline(never)
-  mutating func dissectOutside(_ frame: Frame, of inner: borrowing Packet, into packet: inout Packet) -> Bool {
+  mutating func dissectOutside(of inner: borrowing Packet, into packet: inout Packet) -> Bool {
     guard inner.outerVersion != 0 else { return false }
+    let frame = Frame(bytes: inner.frame, captured: inner.captured, wire: inner.wire)
     packet.time = inner.time
     packet.clock = inner.clock
     packet.frame = frame.bytes
@@ -102,7 +105,7 @@ struct Dissector: ~Copyable {
       if tunnels.opensDatagrams, tunnels.mayOpen(ports: ports) { return false }
     } else {
       // What may be a tunnel, and what else has ports, is rare.
-      if tunnels.mayOpen(protocolNumber) || Dissector.hasPorts(protocolNumber) { return false }
+      if tunnels.mayNotBeCommon(protocolNumber) { return false }
       headers = 20
       ports = 0
     }
@@ -129,8 +132,9 @@ struct Dissector: ~Copyable {
   @inline(never)
   private mutating func dissectEthernet(_ frame: Frame, into packet: inout Packet) -> DiscardReason? {
     let bytes = Bytes(frame.bytes, count: Int(frame.captured))
-    let isOutside = tunnels.records == .outer
-    guard bytes.count >= 28 else { return dissectLayers(frame, into: &packet, isOutside: isOutside) }
+    guard bytes.count >= 28 else {
+      return dissectLayers(frame, into: &packet, isOutside: tunnels.isOutside)
+    }
     var type = bytes.load(UInt16.self, at: 12)
     var start = 14
     var vlan: UInt16 = 0
@@ -144,7 +148,7 @@ struct Dissector: ~Copyable {
       return dissectIPv6(bytes, at: start, vlan: vlan, into: &packet)
     case EtherType.ipv4 where !tunnels.mayOpen4(bytes[start &+ 9]):
       return dissectIPv4(bytes, at: start, vlan: vlan, into: &packet)
-    default: return dissectLayers(frame, into: &packet, isOutside: isOutside)
+    default: return dissectLayers(frame, into: &packet, isOutside: tunnels.isOutside)
     }
   }
 }

@@ -136,9 +136,11 @@ extension RecordSchema {
   }
 
   /// Writes tunnel fields as a row or an object has them.
-  private func exportExample<Writer: FieldWriter & ~Copyable>(_ tunnels: FlowTunnels, into writer: inout Writer) {
-    guard isUniflow else { return tunnels.export(into: &writer) }
-    uniflow(false, &writer) { tunnels.export(into: &$0) }
+  private func exportExample<Writer: FieldWriter & ~Copyable>(
+    _ tunnels: FlowTunnels, into writer: inout Writer
+  ) {
+    guard isUniflow else { return tunnels.export(tunnelNames, into: &writer) }
+    uniflow(false, &writer) { tunnels.export(tunnelNames, into: &$0) }
   }
 
   /// The basic fields of both IP versions, each once.

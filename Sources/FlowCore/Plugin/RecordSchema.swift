@@ -24,6 +24,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   let columnCounts: UnsafeMutablePointer<Int>
   /// The exported number of each port.
   let interfaces = InterfaceNumbers()
+  let tunnelNames = TunnelNames()
   /// Whether each direction of a flow is a record of its own; see `RecordSchema+Uniflow.swift`.
   public let isUniflow: Bool
   /// Gives the two uniflows of a flow their flowId.

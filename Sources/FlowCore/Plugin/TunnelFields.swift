@@ -65,19 +65,35 @@ enum TunnelForm: UInt8, BitwiseCopyable, CaseIterable {
   }
 }
 
+/// The kinds' names as bytes, made at start: to get at a static string's is a check that can trap.
+struct TunnelNames: BitwiseCopyable {
+  /// By the kind's number, of which every one has a place.
+  private let texts: UnsafeMutablePointer<Bytes>
+
+  /// They stay as long as the process.
+  init() {
+    texts = .allocate(capacity: 256)
+    texts.initialize(repeating: Bytes(UnsafeRawBufferPointer(start: nil, count: 0)), count: 256)
+    for kind in TunnelKind.allCases {
+      texts[Int(kind.rawValue)] = Bytes(
+        UnsafeRawPointer(kind.name.utf8Start), count: kind.name.utf8CodeUnitCount)
+    }
+  }
+
+  @inline(__always)
+  subscript(kind: TunnelKind) -> Bytes { texts[Int(kind.rawValue)] }
+}
+
 extension FlowTunnels {
   /// The form of the fields.
   @inline(__always) var form: TunnelForm { TunnelForm(forward.innermost) }
 
   /// Writes the fields of the tunnel right around the flow's packets.
   @inline(__always)
-  func export<Writer: FieldWriter & ~Copyable>(into writer: inout Writer) {
+  func export<Writer: FieldWriter & ~Copyable>(_ names: TunnelNames, into writer: inout Writer) {
     let level = forward.innermost
     guard let kind = level.kind else { return }
-    let name = kind.name
-    // Safe: a static string's characters are there as long as the process.
-    let text = Bytes(UnsafeRawPointer(name.utf8Start), count: name.utf8CodeUnitCount)
-    writer.string(TunnelElements.type, text.span)
+    writer.string(TunnelElements.type, names[kind].span)
     let identifier = level.identifier ?? 0
     let reverse = self.reverse.innermost.identifier ?? 0
     switch form {
@@ -109,7 +125,9 @@ extension RecordSchema {
   func writeTunnels<Writer: FieldWriter & ~Copyable>(
     _ head: UnsafePointer<FlowRecord>, into writer: inout Writer
   ) {
-    if let tunnels = layout.tunnels(of: head, head.pointee.key) { tunnels.pointee.export(into: &writer) }
+    if let tunnels = layout.tunnels(of: head, head.pointee.key) {
+      tunnels.pointee.export(tunnelNames, into: &writer)
+    }
   }
 
   /// The same of one direction.
@@ -120,7 +138,7 @@ extension RecordSchema {
     guard let tunnels = layout.tunnels(of: head, head.pointee.key) else { return }
     let side = isReverse ? tunnels.pointee.mirrored : tunnels.pointee
     // The mirrored tunnels' forward fields are the reverse direction's.
-    uniflow(false, &writer) { side.export(into: &$0) }
+    uniflow(false, &writer) { side.export(tunnelNames, into: &$0) }
   }
 
   /// The hash of a record's key, the same for both directions.
@@ -147,7 +165,7 @@ extension RecordSchema {
     var fields: [PluginField] = []
     withTunnelForms { tunnels in
       var list = PluginFieldList()
-      tunnels.export(into: &list)
+      tunnels.export(tunnelNames, into: &list)
       fields += list.fields.filter { field in
         !fields.contains { $0.element.code == field.element.code }
       }

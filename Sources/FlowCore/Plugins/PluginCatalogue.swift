@@ -22,7 +22,9 @@ extension RecordSchema where Registry == BuiltInPlugins {
 
   /// The fields of records of flows in tunnels, with `--tunnels`.
   public static func tunnelFields() -> [PluginField] {
-    guard let schema = try? BuiltInSchema(plugins: [], tunnels: TunnelSettings(kinds: .all)) else { return [] }
+    guard let schema = try? BuiltInSchema(plugins: [], tunnels: TunnelSettings(kinds: .all)) else {
+      return []
+    }
     return schema.tunnelFields()
   }
 }

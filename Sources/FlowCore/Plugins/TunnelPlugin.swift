@@ -5,7 +5,8 @@ import Wire
 /// `--plugin tunnel`.
 struct TunnelPlugin: FlowPlugin {
   static let name = "tunnel"
-  static let summary = "addresses and ports of the IP packet around that of a flow in a tunnel, and how many tunnels there are"
+  static let summary =
+    "addresses and ports of the IP packet around a flow's in a tunnel, and how many tunnels there are"
 
   struct State: FlowState {
     var sourceHigh: UInt64 = 0

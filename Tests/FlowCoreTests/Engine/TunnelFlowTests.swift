@@ -8,13 +8,17 @@ private typealias Build = FrameBuilder
 @Suite struct TunnelFlowTests {
   /// A frame in Geneve, of the client or of the server, IPv4 or IPv6 inside.
   static func geneve(_ network: UInt32, byClient: Bool = true, version6: Bool = false) -> [UInt8] {
-    datagram(6081, [0, 0, 0x65, 0x58] + Build.word(network << 8) + inside(byClient, version6).frame, byClient)
+    datagram(
+      6081, [0, 0, 0x65, 0x58] + Build.word(network << 8) + inside(byClient, version6).frame, byClient)
   }
 
   /// A packet in GTP-U.
-  static func gtpu(_ teid: UInt32, byClient: Bool = true, version6: Bool = false, port: UInt16 = 1024) -> [UInt8] {
+  static func gtpu(_ teid: UInt32, byClient: Bool = true, version6: Bool = false, port: UInt16 = 1024)
+    -> [UInt8]
+  {
     let packet = inside(byClient, version6, port: port).packet
-    return datagram(2152, [0x30, 255] + Build.word(UInt16(packet.count)) + Build.word(teid) + packet, byClient)
+    return datagram(
+      2152, [0x30, 255] + Build.word(UInt16(packet.count)) + Build.word(teid) + packet, byClient)
   }
 
   private static func inside(_ byClient: Bool, _ version6: Bool, port: UInt16 = 1024)
@@ -32,7 +36,8 @@ private typealias Build = FrameBuilder
   }
 
   private static func datagram(_ port: UInt16, _ payload: [UInt8], _ byClient: Bool) -> [UInt8] {
-    let ends: ([UInt8], [UInt8]) = byClient ? ([10, 0, 0, 1], [10, 0, 0, 2]) : ([10, 0, 0, 2], [10, 0, 0, 1])
+    let ends: ([UInt8], [UInt8]) =
+      byClient ? ([10, 0, 0, 1], [10, 0, 0, 2]) : ([10, 0, 0, 2], [10, 0, 0, 1])
     return Build.ethernet(0x0800, Build.ipv4(17, Build.udp(50_000, port, payload), from: ends.0, to: ends.1))
   }
 

@@ -107,7 +107,8 @@ private typealias Build = FrameBuilder
       Self.outer(47, Self.gre(0x1000, 0x22EB, [1], three(1) + platform + Self.frame4)), .erspan, 0x155)
     // Frame type 2 is IP.
     try expectInside(
-      Self.outer(47, Self.gre(0x1000, 0x22EB, [1], three(2 << 10) + Self.udp6)), .erspan, 0x155, version6: true)
+      Self.outer(47, Self.gre(0x1000, 0x22EB, [1], three(2 << 10) + Self.udp6)), .erspan, 0x155,
+      version6: true)
     // Another version, another frame type, cut off.
     try expectOutside(Self.outer(47, Self.gre(0x1000, 0x88BE, [1], [0x30] + two.dropFirst() + Self.frame4)))
     try expectOutside(Self.outer(47, Self.gre(0x1000, 0x22EB, [1], three(1 << 10) + Self.frame4)))
@@ -190,7 +191,8 @@ private typealias Build = FrameBuilder
       _ options: [UInt8], _ type: UInt16 = 0x6558, _ inside: [UInt8] = Self.frame4, first: UInt8? = nil,
       flags: UInt8 = 0
     ) -> [UInt8] {
-      let head: [UInt8] = [first ?? UInt8(options.count / 4), flags] + Build.word(type) + [0xAB, 0xCD, 0xEF, 0]
+      let head: [UInt8] =
+        [first ?? UInt8(options.count / 4), flags] + Build.word(type) + [0xAB, 0xCD, 0xEF, 0]
       return Self.datagram(6081, head + options + inside)
     }
     let option: [UInt8] = [1, 2, 3, 1, 9, 9, 9, 9]
@@ -295,7 +297,9 @@ private typealias Build = FrameBuilder
     for depth in 1...7 {
       inside = Build.ipv4(4, inside, from: [10, 0, 0, UInt8(depth)], to: [10, 0, 1, UInt8(depth)])
       let bench = DissectorBench(tunnels: Self.all)
-      guard case .packet(let packet) = bench.dissect(Build.ethernet(0x0800, inside)) else { throw NotAPacket() }
+      guard case .packet(let packet) = bench.dissect(Build.ethernet(0x0800, inside)) else {
+        throw NotAPacket()
+      }
       #expect(packet.tunnels == Array(repeating: TunnelLevel(.ipip, identifier: nil), count: min(depth, 4)))
       #expect(packet.source == (depth <= 4 ? Build.client4 : [10, 0, 0, UInt8(depth - 4)]))
       #expect(bench.refused.unopened == 0)
@@ -326,9 +330,11 @@ private typealias Build = FrameBuilder
     let vxlan: [UInt8] = [8, 0, 0, 0, 0, 0, 7, 0]
     let frames = [
       Self.datagram(4789, vxlan + Self.outer(47, Self.gre(0xB000, 0x86DD, [1, 7, 2], Self.udp6))),
-      Self.datagram(6081, [2, 0, 0x65, 0x58, 0, 0, 1, 0, 1, 2, 3, 1, 9, 9, 9, 9] + Self.frame4, version6: true),
+      Self.datagram(
+        6081, [2, 0, 0x65, 0x58, 0, 0, 1, 0, 1, 2, 3, 1, 9, 9, 9, 9] + Self.frame4, version6: true),
       Self.datagram(2152, [0x34, 255, 0, 46, 0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0x10, 9, 0] + Self.udp4),
-      Self.datagram(3544, [0, 0, 0xFF, 1, 1, 2, 3, 4] + Self.udp6), Self.outer(115, [0, 0, 0, 1] + Self.frame4),
+      Self.datagram(3544, [0, 0, 0xFF, 1, 1, 2, 3, 4] + Self.udp6),
+      Self.outer(115, [0, 0, 0, 1] + Self.frame4),
       Build.ethernet(0x88E7, [0, 1, 2, 3] + Self.frame4),
     ]
     for frame in frames {
@@ -387,7 +393,9 @@ private typealias Build = FrameBuilder
   @Test func words() {
     #expect(TunnelKinds(words: "all") == .all && TunnelKinds(words: "none") == [])
     #expect(TunnelKinds(words: "gre,6in4")?.rawValue == 1 << 1 | 1 << 5)
-    #expect(TunnelKinds(words: "vxlan,") == nil && TunnelKinds(words: "l2tp") == nil && TunnelKinds(words: "") == nil)
+    #expect(
+      TunnelKinds(words: "vxlan,") == nil && TunnelKinds(words: "l2tp") == nil
+        && TunnelKinds(words: "") == nil)
     #expect(TunnelKinds.usual == TunnelKinds(words: "gre,mpls,pppoe,trill"))
     #expect(Set(TunnelKind.allCases.map(\.name.description)).count == TunnelKind.allCases.count)
   }

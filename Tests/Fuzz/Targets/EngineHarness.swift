@@ -222,7 +222,9 @@ struct EngineRun: ~Copyable {
     }
     if counters.packets != frames { return "packets: \(counters.packets) of \(frames) frames" }
     let known = counters.discardedTotal + counters.tableFull + counters.endedPackets
-    if known != frames + counters.tunnelsOutside { return "\(frames) frames received, \(known) accounted for" }
+    if known != frames + counters.tunnelsOutside {
+      return "\(frames) frames received, \(known) accounted for"
+    }
     if counters.inTable != 0 { return "\(counters.inTable) flows left in the table" }
     if counters.flowsMade != records { return "\(counters.flowsMade) flows made, \(records) exported" }
     if decoded + stream.counters.dropped != lines { return "IPFIX: \(decoded) of \(lines) records" }

@@ -93,16 +93,3 @@ struct FlowTunnels: BitwiseCopyable {
     FlowTunnels(forward: reverse.isEmpty ? forward : reverse, reverse: forward)
   }
 }
-
-extension FlowHash {
-  /// The hash of a flow inside of tunnels, of which `hash` is that of its addresses and ports; the same for both directions.
-  @inline(__always)
-  func hash(_ hash: UInt64, in path: TunnelPath) -> UInt64 {
-    var (index, hash) = (0, hash)
-    while index < TunnelPath.most {
-      hash = mix(hash, path[index].shared)
-      index &+= 1
-    }
-    return hash
-  }
-}

@@ -20,6 +20,8 @@ public struct TunnelSettings: BitwiseCopyable, Sendable {
   public let areKeys: Bool
   /// Which packet makes the flow.
   public let records: TunnelRecords
+  /// The outermost IP packet makes the flow, and nothing else does.
+  let isOutside: Bool
   /// Tunnels in UDP are opened.
   let opensDatagrams: Bool
   /// Tunnels right behind an IP header: IP itself, L2TP.
@@ -37,6 +39,7 @@ public struct TunnelSettings: BitwiseCopyable, Sendable {
     self.kinds = opened
     areKeys = kinds.map { !$0.isEmpty } ?? false
     self.records = records
+    isOutside = records == .outer
     opensDatagrams =
       opened.has(.vxlan) || opened.has(.vxlanGPE) || opened.has(.geneve) || opened.has(.gtpu)
       || opened.has(.teredo) || opened.has(.l2tpv3)
@@ -53,6 +56,15 @@ public struct TunnelSettings: BitwiseCopyable, Sendable {
     case IPProtocol.ipv4, IPProtocol.ipv6: opensIP
     case IPProtocol.l2tp: opensL2TP
     default: false
+    }
+  }
+
+  /// Whether a packet of this protocol, neither TCP nor UDP, may be a tunnel that is opened, or has ports.
+  @inline(never)
+  func mayNotBeCommon(_ protocolNumber: UInt8) -> Bool {
+    switch protocolNumber {
+    case IPProtocol.sctp, IPProtocol.udpLite: true
+    default: mayOpen(protocolNumber)
     }
   }
 
@@ -73,6 +85,6 @@ public struct TunnelSettings: BitwiseCopyable, Sendable {
   }
 
   /// Whether a UDP datagram between these ports (source in the upper half) may be a tunnel that is opened.
-  @inline(__always)
+  @inline(never)
   func mayOpen(ports: UInt32) -> Bool { DatagramTunnel.kind(ports: ports).map { kinds.has($0) } ?? false }
 }
