@@ -24,17 +24,21 @@ enum UnixSocket {
     var address = sockaddr_un()
     guard !path.utf8.isEmpty, path.utf8.count <= longestPath else { return -1 }
     address.sun_family = sa_family_t(AF_UNIX)
+    let count = path.utf8.count
     withUnsafeMutableBytes(of: &address.sun_path) { place in
-      var index = 0
-      for octet in path.utf8 where index < longestPath {
-        place[index] = octet
-        index &+= 1
+      path.withCString { text in
+        var index = 0
+        while index < count, index < longestPath {
+          place[index] = UInt8(bitPattern: text[index])
+          index &+= 1
+        }
       }
     }
     // In the kernel's name space a name ends where the address does, else with a zero.
     let start = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
-    let length = start &+ path.utf8.count &+ (path.utf8.first == 0 ? 0 : 1)
-    let type = Int32(kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+    let length = start &+ count &+ (address.sun_path.0 == 0 ? 0 : 1)
+    let type =
+      Int32(truncatingIfNeeded: kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
     let descriptor = socket(AF_UNIX, type, 0)
     guard descriptor >= 0 else { return -1 }
     let code = withUnsafePointer(to: address) { address in
