@@ -215,7 +215,9 @@ OTHERS = {
 
 def test_options_in_sentences_exist():
     known = set(OTHERS)
-    for program in ([MARTLET], [ROOT / "hugepages-setup.sh"], [ROOT / "test.sh"], [ROOT / "demo.sh"], [ROOT / "bench.sh"]):
+    for program in (
+            [MARTLET], [MARTLET, "top"], [ROOT / "hugepages-setup.sh"], [ROOT / "test.sh"], [ROOT / "demo.sh"],
+            [ROOT / "bench.sh"]):
         shown = subprocess.run([*program, "--help"], check=True, capture_output=True, text=True, timeout=60)
         known |= options_of(shown.stdout)
     sources = [

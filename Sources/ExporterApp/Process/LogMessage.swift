@@ -1,4 +1,4 @@
-// One message in each form in which it leaves the program.
+// One message in each form in which it leaves the program. Export lcores say something, too: nothing here may trap.
 import Glibc
 
 /// Something that the program says.
@@ -17,19 +17,16 @@ struct LogMessage {
   /// The datagram for a log's socket.
   ///
   /// - Parameter nanoseconds: since 1970.
-  func datagram(_ destination: LogDestination, _ format: LogFormat, nanoseconds: UInt64) -> [UInt8] {
-    let words = format == .json ? json(nanoseconds: nanoseconds) : text
-    guard destination == .journald else {
+  func datagram(_ destination: LogDestination, _ format: LogFormat, nanoseconds: UInt64) -> String {
+    let words = format == .json ? json(nanoseconds: nanoseconds) : Self.oneLine(text)
+    switch destination {
+    case .journald:
+      // https://systemd.io/JOURNAL_NATIVE_PROTOCOL/
+      return "PRIORITY=\(level.severity)\nSYSLOG_IDENTIFIER=martlet\nMESSAGE=\(words)\n"
+    case .syslog, .stderr:
       // RFC 3164, as libc's syslog() writes it: facility daemon, local time, no host.
-      return Array(
-        "<\(3 << 3 | level.severity)>\(Self.localTime(nanoseconds)) martlet[\(getpid())]: \(words)".utf8)
+      return "<\(3 << 3 | level.severity)>\(Self.localTime(nanoseconds)) martlet[\(getpid())]: \(words)"
     }
-    // https://systemd.io/JOURNAL_NATIVE_PROTOCOL/: a field that may have line ends has its length before it.
-    let bytes = Array(words.utf8)
-    let length = withUnsafeBytes(of: UInt64(bytes.count).littleEndian) { Array($0) }
-    return Array("PRIORITY=\(level.severity)\nSYSLOG_IDENTIFIER=martlet\nMESSAGE\n".utf8) + length + bytes + [
-      0x0A
-    ]
   }
 
   /// The message as an object of JSON (RFC 8259) with the time in UTC (RFC 3339).
@@ -40,8 +37,8 @@ struct LogMessage {
   /// "2026-11-26T13:00:00.123Z".
   static func utc(_ nanoseconds: UInt64) -> String {
     let milliseconds = nanoseconds / 1_000_000 % 1000
-    let fraction = String(String(milliseconds + 1000).dropFirst())
-    return Self.time("%Y-%m-%dT%H:%M:%S", nanoseconds, local: false) + ".\(fraction)Z"
+    let fraction = "\(milliseconds / 100)\(milliseconds / 10 % 10)\(milliseconds % 10)"
+    return "\(time("%Y-%m-%dT%H:%M:%S", nanoseconds, local: false)).\(fraction)Z"
   }
 
   /// "Nov 26 13:00:00".
@@ -50,12 +47,20 @@ struct LogMessage {
   }
 
   private static func time(_ format: String, _ nanoseconds: UInt64, local: Bool) -> String {
-    var seconds = time_t(clamping: nanoseconds / 1_000_000_000)
+    var seconds = time_t(truncatingIfNeeded: nanoseconds / 1_000_000_000)
     var parts = tm()
     if local { localtime_r(&seconds, &parts) } else { gmtime_r(&seconds, &parts) }
-    var text = [CChar](repeating: 0, count: 64)
-    let count = strftime(&text, text.count, format, &parts)
-    return String(decoding: text.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
+      guard let base = text.baseAddress, strftime(base, 64, format, &parts) > 0 else { return "" }
+      return String(cString: base)
+    }
+  }
+
+  /// Text without line ends, which would end a field.
+  private static func oneLine(_ text: String) -> String {
+    var line = ""
+    for scalar in text.unicodeScalars { line.unicodeScalars.append(scalar == "\n" ? " " : scalar) }
+    return line
   }
 
   /// Text within the quotes of a JSON string.
@@ -68,11 +73,17 @@ struct LogMessage {
       case "\n": escaped += "\\n"
       case "\t": escaped += "\\t"
       case _ where scalar.value < 0x20 || scalar.value == 0x7F:
-        let digits = String(scalar.value, radix: 16)
-        escaped += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        escaped += "\\u00"
+        escaped.unicodeScalars.append(digit(scalar.value &>> 4))
+        escaped.unicodeScalars.append(digit(scalar.value & 15))
       default: escaped.unicodeScalars.append(scalar)
       }
     }
     return escaped
+  }
+
+  /// A hexadecimal digit of a number below 16.
+  private static func digit(_ number: UInt32) -> Unicode.Scalar {
+    Unicode.Scalar(UInt8(truncatingIfNeeded: number &+ (number < 10 ? 0x30 : 0x57)))
   }
 }

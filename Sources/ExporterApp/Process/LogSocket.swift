@@ -21,7 +21,7 @@ struct LogSocket: ~Copyable {
   deinit { if descriptor >= 0 { close(descriptor) } }
 
   /// Sends a message; false where it was not taken.
-  mutating func send(_ message: [UInt8]) -> Bool {
+  mutating func send(_ message: String) -> Bool {
     if put(message) { return true }
     // A log that does not keep up is asked again with the next message.
     guard errno != EAGAIN, errno != EWOULDBLOCK else { return false }
@@ -30,8 +30,10 @@ struct LogSocket: ~Copyable {
     return descriptor >= 0 && put(message)
   }
 
-  private func put(_ message: [UInt8]) -> Bool {
-    message.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-      == message.count
+  private func put(_ message: String) -> Bool {
+    // Strings that Swift makes lie in one piece.
+    message.utf8.withContiguousStorageIfAvailable {
+      Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) == $0.count
+    } ?? true
   }
 }

@@ -22,20 +22,30 @@ enum UnixSocket {
   /// space.
   static func connect(_ path: String, as kind: __socket_type) -> Int32 {
     var address = sockaddr_un()
-    let name = Array(path.utf8)
-    guard !name.isEmpty, name.count <= longestPath else { return -1 }
+    guard !path.utf8.isEmpty, path.utf8.count <= longestPath else { return -1 }
     address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name) }
+    let count = path.utf8.count
+    withUnsafeMutableBytes(of: &address.sun_path) { place in
+      path.withCString { text in
+        var index = 0
+        while index < count, index < longestPath {
+          place[index] = UInt8(bitPattern: text[index])
+          index &+= 1
+        }
+      }
+    }
     // In the kernel's name space a name ends where the address does, else with a zero.
     let start = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
-    let length = start + name.count + (name[0] == 0 ? 0 : 1)
-    let type = Int32(kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+    let length = start &+ count &+ (address.sun_path.0 == 0 ? 0 : 1)
+    let type =
+      Int32(truncatingIfNeeded: kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
     let descriptor = socket(AF_UNIX, type, 0)
     guard descriptor >= 0 else { return -1 }
     let code = withUnsafePointer(to: address) { address in
       // Safe: sockaddr_un is made to be seen as a socket address.
       Glibc.connect(
-        descriptor, UnsafeRawPointer(address).assumingMemoryBound(to: sockaddr.self), socklen_t(length))
+        descriptor, UnsafeRawPointer(address).assumingMemoryBound(to: sockaddr.self),
+        socklen_t(truncatingIfNeeded: length))
     }
     if code == 0 { return descriptor }
     let number = errno

@@ -5,11 +5,10 @@ import Testing
 @testable import FlowCore
 
 @Suite struct TableViewTests {
-  /// A table with flows of random octets; what stands in it is kept beside it.
-  private func fill(_ limit: Int, _ random: inout SeededGenerator) throws -> (FlowTable, [UInt64]) {
-    var table = try FlowTable(limit: limit, spare: 0, stride: FlowRecord.size, memory: PlainMemory())
+  /// Fills a table with flows of random octets, which are returned.
+  private func fill(_ table: inout FlowTable, _ random: inout SeededGenerator) -> [UInt64] {
     var octets: [UInt64] = []
-    for _ in 0..<limit {
+    for _ in 0..<table.limit {
       let bucket = table.bucket(UInt64.random(in: 0..<table.bucketCount, using: &random))
       let free = bucket.lanes(matching: 0)
       guard free != 0, let index = table.takeRecord() else { continue }
@@ -28,13 +27,14 @@ import Testing
         index, in: bucket, lane: free.trailingZeroBitCount, signature: 7, deadline: 1 << 40, clock: 0)
       octets.append(record.forwardOctets + record.reverseOctets)
     }
-    return (table, octets)
+    return octets
   }
 
   @Test(arguments: [8, 100, 3000])
   func theLargestAreFound(limit: Int) throws {
     var random = SeededGenerator(seed: UInt64(limit))
-    let (table, octets) = try fill(limit, &random)
+    var table = try FlowTable(limit: limit, spare: 0, stride: FlowRecord.size, memory: PlainMemory())
+    let octets = fill(&table, &random)
     for count in [1, 10, 64] {
       var largest = LargestFlows(capacity: count)
       table.view(worker: 9).show(&largest) {}
@@ -43,7 +43,6 @@ import Testing
         #expect(flow.source.low == 0xC000_0201 && flow.destination.low == 0xC633_6402)
         #expect(flow.packets == 7 && flow.first == 1000 && flow.last == 2000 && flow.worker == 9)
         #expect(flow.destinationPort == 443 && flow.protocolNumber == 6 && flow.vlan == 5 && !flow.isVersion6)
-        #expect(flow.octets & 0 == 0 && flow.source.high == 0)
       }
     }
   }
@@ -52,7 +51,8 @@ import Testing
   @Test func whatIsOnItsWayIsPassedOver() throws {
     var table = try FlowTable(limit: 8, spare: 0, stride: FlowRecord.size, memory: PlainMemory())
     let bucket = table.bucket(0)
-    let index = try #require(table.takeRecord())
+    let taken = table.takeRecord()
+    let index = try #require(taken)
     table.record(index).pointee = .departed
     table.record(index).pointee.forwardOctets = 100
     bucket.set(lane: 0, signature: 1, record: index)
@@ -65,7 +65,8 @@ import Testing
 
   @Test func version6AddressesAreWhole() throws {
     var table = try FlowTable(limit: 8, spare: 0, stride: FlowRecord.size, memory: PlainMemory())
-    let index = try #require(table.takeRecord())
+    let taken = table.takeRecord()
+    let index = try #require(taken)
     var record = FlowRecord(
       key: Key(
         addresses: 0x1_0000_0002, sourcePort: 1, destinationPort: 2, protocolNumber: 17, vlan: 0,
