@@ -153,7 +153,7 @@ def shown(*arguments):
 def test_the_table_fits_120_columns():
     files = sorted(CAPTURES.glob("*.pcap")) + (sorted((CORPUS / "functional").glob("*.pcap"))[:40] if CORPUS else [])
     for options in ([], ["--plugins", "all"], ["--plugins", "all", "--uniflow"]):
-        widths = [len(line) for file in files for line in shown(file, *options)]
+        widths = [len(line) for line in shown(*files, *options)]
         assert max(widths) <= 120 and len(widths) > 100
 
 

@@ -8,7 +8,7 @@ import Synchronization
 import Wire
 
 /// The outputs of an export lcore, as one. That lcore (offline: the only thread) uses them, always the same; the control lcore
-/// reads the published counters, and may give it other outputs (`Outputs+Replacing.swift`).
+/// reads the published counters, and may give it other outputs (`OutputChanges`).
 final class Outputs {
   /// One output and what is said of it.
   ///
@@ -41,9 +41,9 @@ final class Outputs {
 
   private var entries: [Entry] = []
   /// What other threads know of the entries.
-  let roster: Mutex<Roster>
+  let roster: Mutex<OutputRoster>
   /// How many of those that went are being closed.
-  let closings = Closings()
+  let closings = OutputClosings()
   /// How often the control lcore has given this lcore other entries, and how often it took them.
   let replacements = Atomic<UInt64>(0)
   let replacementsTaken = Atomic<UInt64>(0)
@@ -91,7 +91,7 @@ final class Outputs {
     }
     let entries = try Self.entries(plan, number: exporter, keeping: [], open)
     self.entries = entries
-    let first = Roster(entries, settings.exportMode)
+    let first = OutputRoster(entries, settings.exportMode)
     for entry in entries { entry.place = entry.nextPlace }
     choice = first.choice
     roster = Mutex(first)

@@ -78,7 +78,7 @@ struct ControlLoop {
         timekeeper.look(unless: devices.isGone)
         ports.look(unless: devices.isGone)
         eachSecond(now)
-        for exporter in exporters { exporter.outputs.closeRetired() }
+        for exporter in exporters { OutputChanges(outputs: exporter.outputs).closeRetired() }
         nextLook = now + Timekeeper.interval
       }
       if now >= nextLine, let interval {
@@ -144,7 +144,9 @@ struct ControlLoop {
 
   /// Whether outputs that are no longer wanted are still being closed.
   private var isClosing: Bool {
-    exporters.reduce(false) { isClosing, exporter in exporter.outputs.closeRetired() || isClosing }
+    exporters.reduce(false) { isClosing, exporter in
+      OutputChanges(outputs: exporter.outputs).closeRetired() || isClosing
+    }
   }
 
   /// Nanoseconds that lcores get beyond `--drain-timeout`.

@@ -14,6 +14,6 @@ struct ReplaceableExports: ReplaceablePart {
   func replace(by configuration: RunConfiguration) throws(Failure) {
     let plan = try OutputPlan(configuration.exports, fallback: nil, inputs: inputs, exporters: outputs.count)
     try plan.checkCollectors(mode)
-    for exporter in outputs { try exporter.replace(by: plan) }
+    for exporter in outputs { try OutputChanges(outputs: exporter).replace(by: plan) }
   }
 }
