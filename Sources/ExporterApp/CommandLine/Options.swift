@@ -42,6 +42,12 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Look only at packets that match, in tcpdump's words (man pcap-filter), as 'tcp port 443' (all).",
+      valueName: "EXPR"))
+  var filter: String?
+
+  @Option(
+    help: ArgumentHelp(
       """
       Where records go, repeatable: \(ExportScheme.allCases.map(\.form).joined(separator: ", ")), each with \
       ?NAME=VALUE[&…] behind it (--list-exports); FILE - is standard output, unix:PATH a socket that somebody listens on.
@@ -219,6 +225,7 @@ extension Options {
     var values = RunConfiguration()
     values.plugins = PluginPreset.expand(preset, plugins.flatMap { $0 })
     values.captures = pcap
+    values.filter = filter
     values.exports = export
     values.exportMode = exportMode
     values.exportLcores = exportLcores

@@ -8,6 +8,8 @@ struct RunConfiguration: Sendable {
   var plugins: [PluginSelection] = []
   /// The captures to read in this order, "-" is standard input; none live.
   var captures: [String] = []
+  /// Which packets are looked at, in pcap's words; nil for all.
+  var filter: String?
   /// Where records go, as `ExportURL` reads it.
   var exports: [String] = []
   /// What several collectors get.

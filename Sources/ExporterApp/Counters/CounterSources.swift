@@ -10,6 +10,9 @@ struct LcoreCounters: BitwiseCopyable, Sendable {
   var linearised: UInt64 = 0
   /// Packets whose device gave no time, or one that cannot be: they got the lcore's.
   var timesRefused: UInt64 = 0
+  /// Packets that the filter left out, and their bytes on the wire.
+  var filtered: UInt64 = 0
+  var filteredBytes: UInt64 = 0
   /// Records lost because the export lcore did not keep up.
   var ringFull: UInt64 = 0
   /// CPU time of the loop in nanoseconds, polling included; written when it ends.

@@ -6,7 +6,7 @@ import Wire
 /// All counters, in the order of a packet's way.
 enum CounterTable {
   static let all: [Counter] =
-    arrivals + ports + [
+    arrivals + ports + choices + [
       engine("fragments", .packets, "fragments among the packets") { $0.fragments }
     ] + DiscardReason.allCases.map(discard) + flows + FlowEndReason.allCases.compactMap(ended) + losses
     + exports + deliveries
@@ -29,6 +29,12 @@ enum CounterTable {
     ) { $0.missed },
     port("no mbuf", .packets, "packets that found no free packet buffer (rx_nombuf)") { $0.noMbuf },
     port("errors", .packets, "packets that the device found damaged (ierrors)") { $0.errors },
+  ]
+
+  /// What nobody wanted to see.
+  private static let choices = [
+    loop("filtered", .packets, "packets that --filter left out") { $0.filtered },
+    loop("filtered bytes", .bytes, "their bytes on the wire") { $0.filteredBytes },
   ]
 
   /// The flow table.

@@ -12,6 +12,8 @@ enum Live {
     // First, because every thread that starts later (EAL's, the exporters') inherits the mask.
     let signals = Signals()
     let schema = try BuiltInSchema(configuration)
+    var filter: FilterProgram?
+    if let expression = configuration.filter { filter = try FilterProgram(expression) }
     try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
     Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
     let plan = try OutputPlan(
@@ -19,7 +21,7 @@ enum Live {
       exporters: configuration.exportLcores)
     let eal = try EAL(arguments)
     do {
-      try serve(eal, configuration, schema: schema, plan: plan, signals: signals)
+      try serve(eal, configuration, schema: schema, filter: filter, plan: plan, signals: signals)
     } catch {
       eal.stop()
       throw error
@@ -28,8 +30,8 @@ enum Live {
   }
 
   private static func serve(
-    _ eal: borrowing EAL, _ configuration: RunConfiguration, schema: BuiltInSchema, plan: OutputPlan,
-    signals: Signals
+    _ eal: borrowing EAL, _ configuration: RunConfiguration, schema: BuiltInSchema, filter: FilterProgram?,
+    plan: OutputPlan, signals: Signals
   ) throws(Failure) {
     let diagnosis = EALDiagnosis(log: eal.startLog, arguments: eal.arguments, machine: .current)
     let ports = try Port.all()
@@ -61,7 +63,9 @@ enum Live {
       Console.warning(warning)
     }
     let timekeeper = Timekeeper(started)
-    let workers = try crew(map, timekeeper: timekeeper, field: field, configuration, schema: schema)
+    let filters = FilterOwner()
+    let workers = try crew(
+      map, timekeeper: timekeeper, field: field, filters: filters, configuration, schema: schema)
     let published = PublishedPorts(ports.map(\.id))
     // Last, when nothing else can fail: until here no file was touched.
     var outputs: [Outputs] = []
@@ -82,6 +86,9 @@ enum Live {
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
+    if let filter, let method = filters.replace(with: filter) {
+      Console.line("filter '\(filter.expression)': \(method.rawValue)")
+    }
     try control.launch()
     let stats =
       configuration.stats ?? (isatty(STDERR_FILENO) == 1 ? Seconds(nanoseconds: 1_000_000_000) : nil)
@@ -102,8 +109,8 @@ enum Live {
 
   /// The loops of all worker lcores with their engines and rings.
   private static func crew(
-    _ map: LcoreMap, timekeeper: Timekeeper, field: TimestampField?, _ configuration: RunConfiguration,
-    schema: BuiltInSchema
+    _ map: LcoreMap, timekeeper: Timekeeper, field: TimestampField?, filters: FilterOwner,
+    _ configuration: RunConfiguration, schema: BuiltInSchema
   ) throws(Failure) -> Crew {
     let run = UnsafeMutablePointer<RunState>.allocate(capacity: 1)
     run.initialize(to: RunState())
@@ -131,7 +138,8 @@ enum Live {
         to: WorkerLoop(
           run: run, worker: engine, link: try WorkerLink(lcore: worker.lcore, socket: socket, export: export),
           queues: worker.queues.map(timekeeper.polled),
-          shared: map.shares(worker.lcore), hertz: hertz, field: field, benchmarks: configuration.benchmarks))
+          shared: map.shares(worker.lcore), hertz: hertz, field: field, filter: filters.reader(),
+          benchmarks: configuration.benchmarks))
       crew.workers.append(.init(lcore: worker.lcore, loop: loop, worker: engine))
       memories.append(memory)
     }

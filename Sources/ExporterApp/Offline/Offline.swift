@@ -39,7 +39,8 @@ enum Offline {
     if let question = schema.hostQuestion {
       HostQuery(question, configuration)?.askOnce(until: interrupted)
     }
-    var reader = OfflineReader(metering, outputs: outputs, stats: configuration.stats)
+    var reader = OfflineReader(
+      metering, outputs: outputs, filter: configuration.filter, stats: configuration.stats)
     var failures: [Failure] = []
     for path in configuration.captures where !interrupted.load(ordering: .relaxed) {
       do {
@@ -76,7 +77,8 @@ enum Offline {
       var status = stat()
       if path == "-" || stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO { return }
       do {
-        _ = try Capture(path)
+        let capture = try Capture(path)
+        if let expression = configuration.filter { _ = try capture.compile(expression) }
         return
       } catch {
         failures.append(error)
@@ -151,6 +153,8 @@ struct OfflineMetering {
 struct OfflineReader: ~Copyable {
   private let metering: OfflineMetering
   private let outputs: Outputs
+  /// Which packets are looked at; each capture has it compiled for its link type.
+  private let filter: String?
   private var burst = CaptureBurst()
   private let interval: UInt64?
   private let start = Clock.thread()
@@ -159,8 +163,9 @@ struct OfflineReader: ~Copyable {
   private var worker: FlowWorker { metering.worker }
   private var counters: UnsafeMutablePointer<LcoreCounters> { metering.counters }
 
-  init(_ metering: OfflineMetering, outputs: Outputs, stats: Seconds?) {
+  init(_ metering: OfflineMetering, outputs: Outputs, filter: String?, stats: Seconds?) {
     self.metering = metering
+    self.filter = filter
     self.outputs = outputs
     interval = stats.flatMap { $0.nanoseconds == 0 ? nil : $0.nanoseconds }
     lastLine = (Clock.monotonic(), CounterSnapshot())
@@ -170,6 +175,8 @@ struct OfflineReader: ~Copyable {
   ///
   /// - Throws: the damage, after everything before it was processed.
   mutating func read(_ capture: consuming Capture, until stop: borrowing Atomic<Bool>) throws(Failure) {
+    var program: FilterProgram?
+    if let filter { program = try capture.compile(filter) }
     worker.linkType = capture.linkType
     CrashReport.linkType(capture.linkTypeNumber)
     let before = counters.pointee.received
@@ -177,6 +184,10 @@ struct OfflineReader: ~Copyable {
     while !stop.load(ordering: .relaxed) {
       switch capture.next() {
       case .packet(let packet):
+        if let program, !program.accepts(packet.bytes, captured: packet.captured, wire: packet.wire) {
+          leaveOut(packet)
+          continue
+        }
         burst.append(packet)
         if burst.isFull { process() }
       case .end: return
@@ -188,6 +199,14 @@ struct OfflineReader: ~Copyable {
             + "what was before it is exported")
       }
     }
+  }
+
+  /// Counts a packet that the filter does not let through: to the flows, and to their clock, it is not there.
+  private func leaveOut(_ packet: Capture.Packet) {
+    counters.pointee.received &+= 1
+    counters.pointee.bytes &+= UInt64(packet.wire)
+    counters.pointee.filtered &+= 1
+    counters.pointee.filteredBytes &+= UInt64(packet.wire)
   }
 
   /// Exports the flows that are left and closes the outputs.
