@@ -48,6 +48,12 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Look only at the first of each N packets, at a random one of each N, or at one of N flows (1/1).",
+      valueName: "[random:|flow:]1/N"), transform: Sampling.init)
+  var sample = Self.defaults.sampling
+
+  @Option(
+    help: ArgumentHelp(
       """
       Where records go, repeatable: \(ExportScheme.allCases.map(\.form).joined(separator: ", ")), each with \
       ?NAME=VALUE[&…] behind it (--list-exports); FILE - is standard output, unix:PATH a socket that somebody listens on.
@@ -226,6 +232,7 @@ extension Options {
     values.plugins = PluginPreset.expand(preset, plugins.flatMap { $0 })
     values.captures = pcap
     values.filter = filter
+    values.sampling = sample
     values.exports = export
     values.exportMode = exportMode
     values.exportLcores = exportLcores

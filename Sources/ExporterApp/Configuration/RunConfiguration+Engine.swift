@@ -29,6 +29,7 @@ extension FlowWorker {
     limits.flows = configuration.flowLimit(live: recordsUnderWay != nil)
     limits.activeTimeout = configuration.activeTimeout.nanoseconds
     limits.inactiveTimeout = configuration.inactiveTimeout.nanoseconds
+    limits.sampling = configuration.sampling
     limits.isOffline = recordsUnderWay == nil
     // It comes later, see `makeSlab`.
     limits.slabBytes = 0

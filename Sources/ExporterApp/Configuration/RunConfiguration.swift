@@ -10,6 +10,8 @@ struct RunConfiguration: Sendable {
   var captures: [String] = []
   /// Which packets are looked at, in pcap's words; nil for all.
   var filter: String?
+  /// Which of these make flows.
+  var sampling = Sampling.all
   /// Where records go, as `ExportURL` reads it.
   var exports: [String] = []
   /// What several collectors get.

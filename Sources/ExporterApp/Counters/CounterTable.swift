@@ -35,6 +35,8 @@ enum CounterTable {
   private static let choices = [
     loop("filtered", .packets, "packets that --filter left out") { $0.filtered },
     loop("filtered bytes", .bytes, "their bytes on the wire") { $0.filteredBytes },
+    engine("not sampled", .packets, "packets that --sample left out") { $0.notSampled },
+    engine("not sampled bytes", .bytes, "their bytes on the wire") { $0.notSampledBytes },
   ]
 
   /// The flow table.
