@@ -131,6 +131,14 @@ struct Options: ParsableCommand {
       valueName: "ms|us|ns[,…]"))
   var timestamps = Self.defaults.timestamps
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Other addresses in records: prefixes stay together under a key (cryptopan), or all but the first bits are 0 (truncate); \
+      MAC addresses are 0 unless keep-macs; plugins that export payload or names run only by force (none).
+      """, valueName: "cryptopan:KEYFILE|truncate:24,64[,keep-macs][,force]"), transform: Anonymisation.init)
+  var anonymise: Anonymisation?
+
   @Flag(
     help: """
       A record for each direction of a flow, joined by flowId and flowStart, for collectors that do not know biflows (RFC 5103).
@@ -246,6 +254,7 @@ extension Options {
     values.templateRefresh = templateRefresh
     values.templateRefreshMessages = templateRefreshMessages
     values.ownEnterpriseNumber = privateEnterpriseNumber
+    values.anonymisation = anonymise
     values.timestamps = timestamps
     values.isUniflow = uniflow
     values.ingressInterfaces = ingressInterface

@@ -4,7 +4,7 @@ import FlowCore
 extension BuiltInSchema {
   /// The fields that the configuration asks for.
   ///
-  /// - Throws: a plugin, option or value that does not exist (usage).
+  /// - Throws: a plugin, option or value that does not exist, or plugins that would give away what addresses must not (usage).
   convenience init(_ configuration: RunConfiguration) throws(Failure) {
     do {
       try self.init(
@@ -13,6 +13,14 @@ extension BuiltInSchema {
     } catch {
       throw .usage(error.description)
     }
+    guard let anonymisation = configuration.anonymisation else { return }
+    let tellers = contentPlugins
+    guard tellers.isEmpty || anonymisation.allowsContent else {
+      throw .usage(
+        "--anonymise: \(tellers.joined(separator: ", ")) export payload or names, which may say who it is: leave them out, or add ',force'"
+      )
+    }
+    masking = try anonymisation.masking()
   }
 }
 

@@ -38,6 +38,8 @@ struct RunConfiguration: Sendable {
   var templateRefreshMessages = 10_000
   /// The enterprise number of Martlet's own elements.
   var ownEnterpriseNumber = EnterpriseNumber.documentation
+  /// What becomes of addresses; nil where they stay.
+  var anonymisation: Anonymisation?
   /// Which flowStart and flowEnd elements IPFIX carries.
   var timestamps: TimestampPrecision = [.milliseconds, .microseconds]
   /// A record for each direction of a flow.

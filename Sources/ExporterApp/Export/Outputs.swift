@@ -48,6 +48,8 @@ final class Outputs {
   private var reopenings: UInt64 = 0
   private let faults = ParserFaults()
   private let schema: BuiltInSchema
+  /// Replaces the addresses in records; nil where they stay.
+  private let anonymiser: Anonymiser?
 
   /// Nanoseconds from one look at the outputs to the next.
   private static let interval: UInt64 = 5_000_000
@@ -89,6 +91,12 @@ final class Outputs {
     }
     self.entries = entries
     self.schema = schema
+    anonymiser = schema.masking.flatMap {
+      Anonymiser($0, zeroesMAC: settings.anonymisation?.zeroesMAC ?? true)
+    }
+    guard (anonymiser == nil) == (schema.masking == nil) else {
+      throw .general("libcrypto has no AES-128, which --anonymise needs: look at openssl.cnf")
+    }
     mode = settings.exportMode
     choice = CollectorChoice(names: collectors)
     share = .allocate(capacity: Self.burst)
@@ -190,6 +198,7 @@ final class Outputs {
   /// Takes `count` finished records; they are the caller's again when this returns.
   func export(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
     faults.countHere()
+    if let anonymiser { schema.anonymise(records, count: count, by: anonymiser) }
     for entry in entries where entry.place == nil || mode == .failover && entry.place == choice.first {
       entry.output.append(records, count: count)
     }

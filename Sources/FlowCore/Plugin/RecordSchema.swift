@@ -30,6 +30,10 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   let flowHash = FlowHash.ofIdentifiers
   /// The plugins (bit = slot) that have fields of the reverse direction.
   private(set) var reverseSlots: UInt32 = 0
+  /// The plugins (bit = slot) whose states hold addresses.
+  private(set) var addressSlots: UInt32 = 0
+  /// How addresses in records are made unrecognisable; nil where they are not. Set before there are records.
+  public var masking: AddressMasking?
 
   /// The schema for `plugins` in this order.
   public init(
@@ -49,6 +53,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     Truncated.prepare()
     // At start, because several threads read them.
     reverseSlots = slotsWithReverseFields()
+    addressSlots = slotsWithAddresses()
     for (slot, count) in columnsAndCounts().counts.enumerated() { columnCounts[slot] = count }
   }
 
