@@ -55,6 +55,7 @@ let package = Package(
     .systemLibrary(name: "CTLS", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CMaxMind", pkgConfig: "libmaxminddb", providers: [.apt(["libmaxminddb-dev"])]),
     .target(name: "CSockets"),
     .target(name: "CCrash", dependencies: ["CIntrinsics"], cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
@@ -77,7 +78,7 @@ let package = Package(
       dependencies: [
         "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets",
         "CTLS",
-        "CLZ4", "CZstd",
+        "CLZ4", "CZstd", "CMaxMind",
         "CCrash",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

@@ -27,7 +27,7 @@ FLOORS = [
     ["ExporterApp/Process"],
     ["ExporterApp/Counters", "ExporterApp/Configuration", "ExporterApp/EAL"],
     ["ExporterApp/Export/Transport", "ExporterApp/Ports", "ExporterApp/HostQuery",
-     "ExporterApp/Filter"],
+     "ExporterApp/Filter", "ExporterApp/Enrichment"],
     ["ExporterApp/Export/Spool"],
     ["ExporterApp/Export"],
     ["ExporterApp/Lcores"],
@@ -55,6 +55,7 @@ RESERVED = {
     "CTLS": ["ExporterApp/Export/Transport"],
     "CLZ4": ["ExporterApp/Export/Transport"],
     "CZstd": ["ExporterApp/Export/Transport"],
+    "CMaxMind": ["ExporterApp/Enrichment"],
     "CCrash": ["ExporterApp/Process"],
 }
 

@@ -133,6 +133,12 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "A MaxMind database, repeatable: country, AS number and its operator for both sides of each flow (none).",
+      valueName: "FILE"))
+  var mmdb: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
       """
       Other addresses in records: prefixes stay together under a key (cryptopan), or all but the first bits are 0 (truncate); \
       MAC addresses are 0 unless keep-macs; plugins that export payload or names run only by force (none).
@@ -254,6 +260,7 @@ extension Options {
     values.templateRefresh = templateRefresh
     values.templateRefreshMessages = templateRefreshMessages
     values.ownEnterpriseNumber = privateEnterpriseNumber
+    values.addressDatabases = mmdb
     values.anonymisation = anonymise
     values.timestamps = timestamps
     values.isUniflow = uniflow

@@ -9,7 +9,7 @@ extension BuiltInSchema {
     do {
       try self.init(
         plugins: configuration.plugins, timestamps: configuration.timestamps,
-        isUniflow: configuration.isUniflow)
+        isUniflow: configuration.isUniflow, enriches: !configuration.addressDatabases.isEmpty)
     } catch {
       throw .usage(error.description)
     }

@@ -38,6 +38,8 @@ struct RunConfiguration: Sendable {
   var templateRefreshMessages = 10_000
   /// The enterprise number of Martlet's own elements.
   var ownEnterpriseNumber = EnterpriseNumber.documentation
+  /// Databases that say where addresses are, and whose.
+  var addressDatabases: [String] = []
   /// What becomes of addresses; nil where they stay.
   var anonymisation: Anonymisation?
   /// Which flowStart and flowEnd elements IPFIX carries.

@@ -36,8 +36,18 @@ struct PortCounters: BitwiseCopyable, Sendable {
 struct ExporterCounters: BitwiseCopyable, Sendable {
   /// Records handed to the outputs, once each whatever the number of outputs.
   var records: UInt64 = 0
+  /// What databases were asked.
+  var lookups = LookupCounters()
   /// Mistakes of parsers that showed while fields were written, as `WorkerCounters.parserFaults`.
   var parserFaults = InlineArray<33, UInt64>(repeating: 0)
+}
+
+/// What databases of addresses were asked.
+struct LookupCounters: BitwiseCopyable, Sendable {
+  /// Addresses that were looked up, because they were not remembered.
+  var addresses: UInt64 = 0
+  /// Values there that are wrong, and taken for nothing.
+  var errors: UInt64 = 0
 }
 
 /// What one output did and lost; all counts only grow, except that a record which turns out not to have arrived moves from

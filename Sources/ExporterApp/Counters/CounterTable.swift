@@ -89,6 +89,14 @@ enum CounterTable {
       name: "export faults", kind: .counter, unit: .faults,
       help: "parser faults while the fields of records were written",
       source: .export({ sum($0.parserFaults) }, ofOutput: { _ in 0 })),
+    Counter(
+      name: "looked up", kind: .counter, unit: .addresses,
+      help: "addresses that databases were asked for (--mmdb), because they were not remembered",
+      source: .export({ $0.lookups.addresses }, ofOutput: { _ in 0 })),
+    Counter(
+      name: "database errors", kind: .counter, unit: .values,
+      help: "values in databases (--mmdb) that are wrong or damaged, and taken for nothing",
+      source: .export({ $0.lookups.errors }, ofOutput: { _ in 0 })),
     output(
       "TLS refused", .connections,
       "connections to a collector that either side ended in TLS's handshake: certificate, name, version"

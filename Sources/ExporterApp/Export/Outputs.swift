@@ -50,6 +50,8 @@ final class Outputs {
   private let schema: BuiltInSchema
   /// Replaces the addresses in records; nil where they stay.
   private let anonymiser: Anonymiser?
+  /// Knows addresses; nil where nobody does.
+  private let enricher: Enricher?
 
   /// Nanoseconds from one look at the outputs to the next.
   private static let interval: UInt64 = 5_000_000
@@ -59,11 +61,12 @@ final class Outputs {
   /// - Parameters:
   ///   - exporter: the number of the export lcore, from 0; each has an observation domain and spools of its own.
   ///   - description: what IPFIX outputs say of themselves.
+  ///   - databases: what knows addresses, if anything does.
   ///   - live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
   /// - Throws: a file or a spool that cannot be made.
   init(
     _ plan: OutputPlan, exporter: Int, _ settings: RunConfiguration, schema: BuiltInSchema,
-    description: ExportDescription, live: Bool
+    description: ExportDescription, databases: AddressDatabases? = nil, live: Bool
   ) throws(Failure) {
     var settings = settings
     settings.observationDomain &+= UInt32(exporter)
@@ -97,6 +100,7 @@ final class Outputs {
     guard (anonymiser == nil) == (schema.masking == nil) else {
       throw .general("libcrypto has no AES-128, which --anonymise needs: look at openssl.cnf")
     }
+    enricher = databases.map(Enricher.init)
     mode = settings.exportMode
     choice = CollectorChoice(names: collectors)
     share = .allocate(capacity: Self.burst)
@@ -198,6 +202,8 @@ final class Outputs {
   /// Takes `count` finished records; they are the caller's again when this returns.
   func export(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
     faults.countHere()
+    // Before they are replaced: only the true addresses are known.
+    if let enricher { schema.enrich(records, count: count, from: enricher.cache) }
     if let anonymiser { schema.anonymise(records, count: count, by: anonymiser) }
     for entry in entries where entry.place == nil || mode == .failover && entry.place == choice.first {
       entry.output.append(records, count: count)
@@ -277,6 +283,7 @@ final class Outputs {
     // Outputs want to be asked every few milliseconds; the loop comes by far more often.
     guard moment.monotonic &- lastTick >= Self.interval else { return }
     lastTick = moment.monotonic
+    enricher?.tick()
     for entry in entries { entry.output.tick(now: moment) }
     lookForCollectors()
     publish(says: true)
@@ -329,7 +336,9 @@ final class Outputs {
   func counters(lcore: UInt32) -> CounterSnapshot.ExporterEntry {
     CounterSnapshot.ExporterEntry(
       lcore: lcore,
-      counters: ExporterCounters(records: handedOver.pointee, parserFaults: faults.counts),
+      counters: ExporterCounters(
+        records: handedOver.pointee, lookups: enricher?.counters.pointee ?? LookupCounters(),
+        parserFaults: faults.counts),
       outputs: entries.map { CounterSnapshot.OutputEntry(name: $0.name, counters: $0.published.pointee) })
   }
 

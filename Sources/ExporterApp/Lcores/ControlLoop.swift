@@ -28,6 +28,8 @@ struct ControlLoop {
   let timekeeper: Timekeeper
   /// Who asks about this host for plugin osquery; nil where nobody does.
   let hostQuery: HostQuery?
+  /// What export lcores know of addresses; nil where nothing is known.
+  let databases: AddressDatabases?
 
   /// Starts the export lcores, then the workers.
   func launch() throws(Failure) {
@@ -91,7 +93,9 @@ struct ControlLoop {
   /// What a signal asks for that does not end the run.
   private func heed(_ signal: Int32) {
     switch signal {
-    case SIGHUP: Requests.reopenings.wrappingAdd(1, ordering: .relaxed)
+    case SIGHUP:
+      Requests.reopenings.wrappingAdd(1, ordering: .relaxed)
+      databases?.reload()
     case SIGUSR1: printTotals()
     default: break
     }

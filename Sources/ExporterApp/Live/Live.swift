@@ -14,6 +14,7 @@ enum Live {
     let schema = try BuiltInSchema(configuration)
     var filter: FilterProgram?
     if let expression = configuration.filter { filter = try FilterProgram(expression) }
+    let databases = try AddressDatabases(configuration)
     try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
     Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
     let plan = try OutputPlan(
@@ -21,7 +22,9 @@ enum Live {
       exporters: configuration.exportLcores)
     let eal = try EAL(arguments)
     do {
-      try serve(eal, configuration, schema: schema, filter: filter, plan: plan, signals: signals)
+      try serve(
+        eal, configuration, schema: schema, filter: filter, databases: databases, plan: plan, signals: signals
+      )
     } catch {
       eal.stop()
       throw error
@@ -31,7 +34,7 @@ enum Live {
 
   private static func serve(
     _ eal: borrowing EAL, _ configuration: RunConfiguration, schema: BuiltInSchema, filter: FilterProgram?,
-    plan: OutputPlan, signals: Signals
+    databases: AddressDatabases?, plan: OutputPlan, signals: Signals
   ) throws(Failure) {
     let diagnosis = EALDiagnosis(log: eal.startLog, arguments: eal.arguments, machine: .current)
     let ports = try Port.all()
@@ -78,11 +81,12 @@ enum Live {
       ) { metering.snapshot }
       outputs.append(
         try Outputs(
-          plan, exporter: number, configuration, schema: schema, description: description, live: true))
+          plan, exporter: number, configuration, schema: schema, description: description,
+          databases: databases, live: true))
     }
     let control = control(
       map, ports: published, timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals,
-      hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) })
+      hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) }, databases: databases)
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
@@ -154,7 +158,8 @@ enum Live {
   /// The control lcore's view of all of them, with the export lcores' loops.
   private static func control(
     _ map: LcoreMap, ports: PublishedPorts, timekeeper: Timekeeper,
-    crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?
+    crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?,
+    databases: AddressDatabases?
   ) -> ControlLoop {
     var exporters: [ControlLoop.ExporterView] = []
     for (number, exporter) in map.exporters.enumerated() {
@@ -168,7 +173,7 @@ enum Live {
     }
     return ControlLoop(
       run: crew.run, signals: signals, workers: crew.workers, exporters: exporters, ports: ports,
-      timekeeper: timekeeper, hostQuery: hostQuery)
+      timekeeper: timekeeper, hostQuery: hostQuery, databases: databases)
   }
 }
 

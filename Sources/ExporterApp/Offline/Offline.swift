@@ -15,6 +15,7 @@ enum Offline {
   static func run(_ configuration: RunConfiguration) throws(Failure) {
     handleSignals()
     let schema = try BuiltInSchema(configuration)
+    let databases = try AddressDatabases(configuration)
     // All captures together are port 0.
     _ = try schema.numberInterfaces([captureInterface(configuration)], configuration.ingressInterfaces)
     try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
@@ -34,13 +35,15 @@ enum Offline {
     ) { metering.snapshot }
     // Last, when nothing else can fail: until here no file was touched.
     let outputs = try Outputs(
-      plan, exporter: 0, configuration, schema: schema, description: description, live: false)
+      plan, exporter: 0, configuration, schema: schema, description: description, databases: databases,
+      live: false)
     outputs.lookAround()
     if let question = schema.hostQuestion {
       HostQuery(question, configuration)?.askOnce(until: interrupted)
     }
     var reader = OfflineReader(
-      metering, outputs: outputs, filter: configuration.filter, stats: configuration.stats)
+      metering, outputs: outputs, databases: databases, filter: configuration.filter,
+      stats: configuration.stats)
     var failures: [Failure] = []
     for path in configuration.captures where !interrupted.load(ordering: .relaxed) {
       do {
@@ -153,6 +156,9 @@ struct OfflineMetering {
 struct OfflineReader: ~Copyable {
   private let metering: OfflineMetering
   private let outputs: Outputs
+  private let databases: AddressDatabases?
+  /// The requests to read them again that were heeded.
+  private var reloads: UInt64 = 0
   /// Which packets are looked at; each capture has it compiled for its link type.
   private let filter: String?
   private var burst = CaptureBurst()
@@ -163,8 +169,12 @@ struct OfflineReader: ~Copyable {
   private var worker: FlowWorker { metering.worker }
   private var counters: UnsafeMutablePointer<LcoreCounters> { metering.counters }
 
-  init(_ metering: OfflineMetering, outputs: Outputs, filter: String?, stats: Seconds?) {
+  init(
+    _ metering: OfflineMetering, outputs: Outputs, databases: AddressDatabases?, filter: String?,
+    stats: Seconds?
+  ) {
     self.metering = metering
+    self.databases = databases
     self.filter = filter
     self.outputs = outputs
     interval = stats.flatMap { $0.nanoseconds == 0 ? nil : $0.nanoseconds }
@@ -239,6 +249,11 @@ struct OfflineReader: ~Copyable {
     counters.pointee.bytes += burst.wireBytes
     worker.process(burst.frames, count: burst.count, times: burst.times)
     handOver()
+    let asked = Requests.reopenings.load(ordering: .relaxed)
+    if asked != reloads {
+      reloads = asked
+      databases?.reload()
+    }
     outputs.tick()
     burst.removeAll()
     if let interval { printLine(every: interval) }
