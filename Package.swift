@@ -68,6 +68,7 @@ let package = Package(
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "CMaxMind", pkgConfig: "libmaxminddb", providers: [.apt(["libmaxminddb-dev"])]),
     .target(name: "CSockets"),
     .target(name: "CCrash", dependencies: ["CIntrinsics"], cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
@@ -90,7 +91,7 @@ let package = Package(
       dependencies: [
         "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets",
         "CTLS",
-        "CLZ4", "CZstd", "CSeccomp", "CHTTP", "CYAML",
+        "CLZ4", "CZstd", "CSeccomp", "CHTTP", "CYAML", "CMaxMind",
         "CCrash",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

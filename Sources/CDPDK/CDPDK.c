@@ -1,9 +1,10 @@
 // The accessors that run once at start, or once a second: structs with bit-fields, filled field by field.
-// For rte_eth_read_clock, which is experimental in DPDK 22.11 to 24.11.
+// For rte_eth_read_clock and rte_bpf_convert, which are experimental in DPDK 22.11 to 24.11.
 #define ALLOW_EXPERIMENTAL_API 1
 #include "CDPDK.h"
 
 #include <pthread.h>
+#include <rte_bpf.h>
 
 /// The CPUs that the process had before EAL started.
 static rte_cpuset_t cpus_at_start;
@@ -142,3 +143,24 @@ struct rte_mempool *martlet_mbuf_pool_create(
 uint16_t martlet_mbuf_headroom(void) { return RTE_PKTMBUF_HEADROOM; }
 
 uint16_t martlet_mbuf_data_room(void) { return RTE_MBUF_DEFAULT_DATAROOM; }
+
+struct rte_bpf *martlet_bpf_load(const void *program) {
+  struct rte_bpf_prm *converted = rte_bpf_convert(program);
+  if (converted == NULL) return NULL;
+  struct rte_bpf *filter = rte_bpf_load(converted);
+  rte_free(converted);
+  return filter;
+}
+
+martlet_bpf_function martlet_bpf_native(const struct rte_bpf *filter) {
+  struct rte_bpf_jit code;
+  memset(&code, 0, sizeof(code));
+  if (filter == NULL || rte_bpf_get_jit(filter, &code) != 0) return NULL;
+  return code.func;
+}
+
+void martlet_bpf_run(const struct rte_bpf *filter, struct rte_mbuf **mbufs, uint64_t *results, uint32_t count) {
+  rte_bpf_exec_burst(filter, (void **)mbufs, results, count);
+}
+
+void martlet_bpf_destroy(struct rte_bpf *filter) { rte_bpf_destroy(filter); }

@@ -35,8 +35,8 @@ SUFFIXES = {".pcap", ".pcapng", ".cap"}
 
 #: Counters of packets that are in no flow; the sum rule's right side with "packets in flows".
 DISCARDS = [
-    "not_IP", "link_header_truncated", "too_many_headers", "IP_header_invalid", "IP_header_truncated",
-    "transport_header_truncated", "TCP_header_invalid", "tunnel_fragment", "table_full",
+    "filtered", "not_sampled", "not_IP", "link_header_truncated", "too_many_headers", "IP_header_invalid",
+    "IP_header_truncated", "transport_header_truncated", "TCP_header_invalid", "tunnel_fragment", "table_full",
 ]
 
 

@@ -26,7 +26,8 @@ FLOORS = [
     ["FlowCore/Engine"],
     ["ExporterApp/Process"],
     ["ExporterApp/Counters", "ExporterApp/Configuration", "ExporterApp/EAL"],
-    ["ExporterApp/Export/Transport", "ExporterApp/Ports", "ExporterApp/HostQuery", "ExporterApp/Privileges"],
+    ["ExporterApp/Export/Transport", "ExporterApp/Ports", "ExporterApp/HostQuery", "ExporterApp/Privileges",
+     "ExporterApp/Filter", "ExporterApp/Enrichment"],
     ["ExporterApp/Export/Spool"],
     ["ExporterApp/Export"],
     ["ExporterApp/Lcores"],
@@ -58,6 +59,7 @@ RESERVED = {
     "CZstd": ["ExporterApp/Export/Transport"],
     "CHTTP": ["ExporterApp/Watch"],
     "CYAML": ["ExporterApp/CommandLine"],
+    "CMaxMind": ["ExporterApp/Enrichment"],
     "CCrash": ["ExporterApp/Process"],
 }
 

@@ -16,17 +16,18 @@ from pathlib import Path
 import pytest
 
 from harness import CAPTURES, MARTLET, ROOT
+from mmdb import database
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = {
     "martlet", "swift", "python3", "tcpdump", "modprobe", "apt-get", "strip", "valgrind", "callgrind_annotate", "cat",
-    "dpdk-devbind.py", "dpdk-dumpcap", "echo",
+    "dpdk-devbind.py", "dpdk-dumpcap", "echo", "head",
     "kill", "nfcapd", "nfdump", "ipfixDump", "tshark", "logrotate", "systemctl", "git", "pip",
     "curl", "journalctl", "gdb", "clang", "printf", "ip", "ethtool", "export", "install", "cd", "ls",
 }
 #: Lines of indented blocks that are no shell.
 NOT_SHELL = [
-    r"exported = ack", r"received \+ outer packets = ", r"\+ transport header", r"flows made = ", r"idle \+ active",
+    r"exported = ack", r"received \+ outer packets = ", r"\+ IP header", r"\+ packets in flows", r"flows made = ", r"idle \+ active",
     r"exported \+ spool", r"stored twice", r"export dropped = ",  # sums of counters
     r"table = pd\.", r"lengths = table",  # Python
 ]
@@ -136,6 +137,10 @@ def folder(tmp_path):
     """A folder in which the pages' lines run: with captures, the project's own folders and martlet on the path."""
     for name, capture in FIXTURES.items():
         shutil.copy(CAPTURES / capture, tmp_path / name)
+    (tmp_path / "key").write_bytes(bytes(range(32)))
+    (tmp_path / "key").chmod(0o600)
+    for name in ("GeoLite2-ASN.mmdb", "GeoLite2-Country.mmdb"):
+        (tmp_path / name).write_bytes(database({"::/1": {"autonomous_system_number": 64496}}))
     for name in ("Tests", "docs", "Benchmarks", "packaging", "demo.sh", "test.sh", "bench.sh", "hugepages-setup.sh"):
         (tmp_path / name).symlink_to(ROOT / name)
     # The first YAML of operations.md is a settings file.

@@ -3,6 +3,10 @@
 local elements = {
   ["32473:200"] = {"martlet", "tunnelType", "string"},
   ["32473:201"] = {"martlet", "tunnelIdentifier", "unsigned32"},
+  ["32473:90"] = {"martlet", "sourceCountryCode", "string"},
+  ["32473:92"] = {"martlet", "sourceAsOrganization", "string"},
+  ["32473:91"] = {"martlet", "destinationCountryCode", "string"},
+  ["32473:93"] = {"martlet", "destinationAsOrganization", "string"},
   ["32473:20"] = {"martlet", "receiveQueue", "unsigned16"},
   ["8057:900"] = {"cesnet", "tcpMss", "unsigned32"},
   ["8057:901"] = {"cesnet", "tcpMssRev", "unsigned32"},

@@ -2,8 +2,8 @@
 // (over-aligned structs, macros, bit-fields, inline driver calls). No logic lives here.
 //
 // Hot calls are static inline, so that they inline into Swift's loops; what runs once at start is in
-// CDPDK.c. Only stable API is used, but for rte_eth_read_clock; DPDKVersions.h has what 22.11, 23.11 and 24.11 name
-// differently.
+// CDPDK.c. Only stable API is used, but for rte_eth_read_clock and rte_bpf_convert; DPDKVersions.h has what 22.11, 23.11
+// and 24.11 name differently.
 #ifndef CDPDK_H
 #define CDPDK_H
 // cpu_set_t, which DPDK's rte_cpuset_t is; Swift's importer defines this itself.
@@ -69,7 +69,21 @@ static inline void martlet_mbuf_free_bulk(struct rte_mbuf **mbufs, uint16_t coun
 static inline void martlet_prefetch_read(const void *address) { rte_prefetch0(address); }
 /// Tells the CPU that this is a polling loop.
 static inline void martlet_pause(void) { rte_pause(); }
-/// The time stamp counter, not serialising.
+
+// Filters. DPDK's header of BPF has macros of the same names as libpcap's, so that it is included in CDPDK.c only.
+
+struct rte_bpf;
+/// A filter as native code: other than 0 for an mbuf that passes.
+typedef uint64_t (*martlet_bpf_function)(void *mbuf);
+/// Makes eBPF of libpcap's `struct bpf_program` and loads it; NULL with rte_errno set where DPDK cannot take it. After
+/// EAL's start, because rte_bpf_convert (experimental in all versions) takes memory from it.
+struct rte_bpf *martlet_bpf_load(const void *program);
+/// The filter as native code; NULL without a filter, or where DPDK has no compiler for the CPU or may not make code.
+martlet_bpf_function martlet_bpf_native(const struct rte_bpf *filter);
+/// Runs the filter in DPDK's interpreter: `results` are as native code gives them.
+void martlet_bpf_run(const struct rte_bpf *filter, struct rte_mbuf **mbufs, uint64_t *results, uint32_t count);
+/// Frees the filter; nothing for NULL.
+void martlet_bpf_destroy(struct rte_bpf *filter);
 
 // Rings with one producer and one consumer.
 

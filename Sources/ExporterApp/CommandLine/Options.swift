@@ -57,6 +57,18 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Look only at packets that match, in tcpdump's words (man pcap-filter), as 'tcp port 443' (all).",
+      valueName: "EXPR"))
+  var filter: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Look only at the first of each N packets, at a random one of each N, or at one of N flows (1/1).",
+      valueName: "[random:|flow:]1/N"), transform: Sampling.init)
+  var sample = Self.defaults.sampling
+
+  @Option(
+    help: ArgumentHelp(
       """
       Where records go, repeatable: \(ExportScheme.allCases.map(\.form).joined(separator: ", ")), each with \
       ?NAME=VALUE[&…] behind it (--list-exports); FILE - is standard output, unix:PATH a socket that somebody listens on.
@@ -153,6 +165,20 @@ struct Options: ParsableCommand {
       "What RSS spreads packets over the queues by: addresses and ports, or addresses alone, which keeps fragments with their flow (ports).",
       valueName: RSSFields.allCases.map(\.rawValue).joined(separator: "|")))
   var rss = Self.defaults.rss
+
+  @Option(
+    help: ArgumentHelp(
+      "A MaxMind database, repeatable: country, AS number and its operator for both sides of each flow (none).",
+      valueName: "FILE"))
+  var mmdb: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      Other addresses in records: prefixes stay together under a key (cryptopan), or all but the first bits are 0 (truncate); \
+      MAC addresses are 0 unless keep-macs; plugins that export payload or names run only by force (none).
+      """, valueName: "cryptopan:KEYFILE|truncate:24,64[,keep-macs][,force]"), transform: Anonymisation.init)
+  var anonymise: Anonymisation?
 
   @Flag(
     help: """
@@ -329,6 +355,8 @@ extension Options {
     var values = RunConfiguration()
     values.plugins = PluginPreset.expand(preset, plugins.flatMap { $0 })
     values.captures = captures
+    values.filter = filter
+    values.sampling = sample
     values.exports = export
     values.exportMode = exportMode
     values.exportLcores = exportLcores
@@ -342,6 +370,8 @@ extension Options {
     values.templateRefresh = templateRefresh
     values.templateRefreshMessages = templateRefreshMessages
     values.ownEnterpriseNumber = privateEnterpriseNumber
+    values.addressDatabases = mmdb
+    values.anonymisation = anonymise
     values.timestamps = timestamps
     values.tunnels = tunnels
     values.tunnelRecords = tunnelRecords

@@ -4,15 +4,24 @@ import FlowCore
 extension BuiltInSchema {
   /// The fields that the configuration asks for.
   ///
-  /// - Throws: a plugin, option or value that does not exist (usage).
+  /// - Throws: a plugin, option or value that does not exist, or plugins that would give away what addresses must not (usage).
   convenience init(_ configuration: RunConfiguration) throws(Failure) {
     do {
       try self.init(
         plugins: configuration.plugins, timestamps: configuration.timestamps,
-        isUniflow: configuration.isUniflow, tunnels: configuration.tunnelSettings)
+        isUniflow: configuration.isUniflow, enriches: !configuration.addressDatabases.isEmpty,
+        tunnels: configuration.tunnelSettings)
     } catch {
       throw .usage(error.description)
     }
+    guard let anonymisation = configuration.anonymisation else { return }
+    let tellers = contentPlugins
+    guard tellers.isEmpty || anonymisation.allowsContent else {
+      throw .usage(
+        "--anonymise: \(tellers.joined(separator: ", ")) export payload or names, which may say who it is: leave them out, or add ',force'"
+      )
+    }
+    masking = try anonymisation.masking()
   }
 }
 
@@ -29,6 +38,7 @@ extension FlowWorker {
     limits.flows = configuration.flowLimit(live: recordsUnderWay != nil)
     limits.activeTimeout = configuration.activeTimeout.nanoseconds
     limits.inactiveTimeout = configuration.inactiveTimeout.nanoseconds
+    limits.sampling = configuration.sampling
     limits.isOffline = recordsUnderWay == nil
     // It comes later, see `makeSlab`.
     limits.slabBytes = 0

@@ -13,6 +13,10 @@ struct RunConfiguration: Sendable {
   var notes: [String] = []
   /// The captures to read in this order, "-" is standard input; none live.
   var captures: [String] = []
+  /// Which packets are looked at, in pcap's words; nil for all.
+  var filter: String?
+  /// Which of these make flows.
+  var sampling = Sampling.all
   /// Where records go, as `ExportURL` reads it.
   var exports: [String] = []
   /// What several collectors get.
@@ -39,6 +43,10 @@ struct RunConfiguration: Sendable {
   var templateRefreshMessages = 10_000
   /// The enterprise number of Martlet's own elements.
   var ownEnterpriseNumber = EnterpriseNumber.documentation
+  /// Databases that say where addresses are, and whose.
+  var addressDatabases: [String] = []
+  /// What becomes of addresses; nil where they stay.
+  var anonymisation: Anonymisation?
   /// Which flowStart and flowEnd elements IPFIX carries.
   var timestamps: TimestampPrecision = [.milliseconds, .microseconds]
   /// The kinds of tunnels that are opened, whose identifiers tell flows apart; nil for those of the flow contract, which do not.

@@ -35,6 +35,8 @@ struct Counter: Sendable {
     case blocks
     case hellos
     case connections
+    case addresses
+    case values
     case faults
   }
 

@@ -10,6 +10,9 @@ struct LcoreCounters: BitwiseCopyable, Sendable {
   var linearised: UInt64 = 0
   /// Packets whose device gave no time, or one that cannot be: they got the lcore's.
   var timesRefused: UInt64 = 0
+  /// Packets that the filter left out, and their bytes on the wire.
+  var filtered: UInt64 = 0
+  var filteredBytes: UInt64 = 0
   /// Records lost because the export lcore did not keep up.
   var ringFull: UInt64 = 0
   /// CPU time of the loop in nanoseconds, polling included; written when it ends.
@@ -37,8 +40,18 @@ struct PortCounters: BitwiseCopyable, Sendable {
 struct ExporterCounters: BitwiseCopyable, Sendable {
   /// Records handed to the outputs, once each whatever the number of outputs.
   var records: UInt64 = 0
+  /// What databases were asked.
+  var lookups = LookupCounters()
   /// Mistakes of parsers that showed while fields were written, as `WorkerCounters.parserFaults`.
   var parserFaults = InlineArray<33, UInt64>(repeating: 0)
+}
+
+/// What databases of addresses were asked.
+struct LookupCounters: BitwiseCopyable, Sendable {
+  /// Addresses that were looked up, because they were not remembered.
+  var addresses: UInt64 = 0
+  /// Values there that are wrong, and taken for nothing.
+  var errors: UInt64 = 0
 }
 
 /// What one output did and lost; all counts only grow, except that a record which turns out not to have arrived moves from

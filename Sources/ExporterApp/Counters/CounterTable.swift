@@ -6,7 +6,7 @@ import Wire
 /// All counters, in the order of a packet's way.
 enum CounterTable {
   static let all: [Counter] =
-    arrivals + ports + [
+    arrivals + ports + choices + [
       engine("fragments", .packets, "fragments among the packets") { $0.fragments }
     ] + tunnels + DiscardReason.allCases.map(discard) + flows + FlowEndReason.allCases.compactMap(ended)
     + losses
@@ -46,6 +46,14 @@ enum CounterTable {
     engine("tunnels too deep", .packets, "packets in more tunnels than are opened, which are four") {
       $0.tunnelsTooDeep
     },
+  ]
+
+  /// What nobody wanted to see.
+  private static let choices = [
+    loop("filtered", .packets, "packets that --filter left out") { $0.filtered },
+    loop("filtered bytes", .bytes, "their bytes on the wire") { $0.filteredBytes },
+    engine("not sampled", .packets, "packets that --sample left out") { $0.notSampled },
+    engine("not sampled bytes", .bytes, "their bytes on the wire") { $0.notSampledBytes },
   ]
 
   /// The flow table.
@@ -98,6 +106,14 @@ enum CounterTable {
       name: "export faults", kind: .counter, unit: .faults,
       help: "parser faults while the fields of records were written",
       source: .export({ sum($0.parserFaults) }, ofOutput: { _ in 0 })),
+    Counter(
+      name: "looked up", kind: .counter, unit: .addresses,
+      help: "addresses that databases were asked for (--mmdb), because they were not remembered",
+      source: .export({ $0.lookups.addresses }, ofOutput: { _ in 0 })),
+    Counter(
+      name: "database errors", kind: .counter, unit: .values,
+      help: "values in databases (--mmdb) that are wrong or damaged, and taken for nothing",
+      source: .export({ $0.lookups.errors }, ofOutput: { _ in 0 })),
     output(
       "TLS refused", .connections,
       "connections to a collector that either side ended in TLS's handshake: certificate, name, version"

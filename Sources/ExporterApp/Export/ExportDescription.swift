@@ -58,8 +58,7 @@ struct ExportDescription {
       .timeouts(
         process: process, active: settings.activeTimeout.wholeSeconds,
         idle: settings.inactiveTimeout.wholeSeconds))
-    // Every packet is looked at.
-    constants.append(.selector(1, interval: 1, space: 0))
+    constants.append(settings.sampling.selector)
     self.constants = constants
   }
 
@@ -100,6 +99,17 @@ struct ExportDescription {
     for port in counters.ports {
       let dropped = port.counters.missed &+ port.counters.noMbuf &+ port.counters.errors
       report(.port(interface: interface(port.port), dropped: dropped))
+    }
+  }
+}
+
+extension Sampling {
+  /// What collectors are told of it.
+  fileprivate var selector: OptionsRecord {
+    switch method {
+    case .systematic: .selector(1, interval: 1, space: interval - 1)
+    case .random: .selector(1, size: 1, population: interval)
+    case .flow: .flowSelector(1, probability: 1 / Double(interval))
     }
   }
 }

@@ -65,6 +65,10 @@ final class Outputs {
   let openOutput: (OutputPlan, _ index: Int) throws(ExportError) -> any Output
   /// The number of the export lcore, from 0.
   let number: Int
+  /// Replaces the addresses in records; nil where they stay.
+  private let anonymiser: Anonymiser?
+  /// Knows addresses; nil where nobody does.
+  private let enricher: Enricher?
 
   /// Nanoseconds from one look at the outputs to the next.
   private static let interval: UInt64 = 5_000_000
@@ -74,11 +78,12 @@ final class Outputs {
   /// - Parameters:
   ///   - exporter: the number of the export lcore, from 0; each has an observation domain and spools of its own.
   ///   - description: what IPFIX outputs say of themselves.
+  ///   - databases: what knows addresses, if anything does.
   ///   - live: whether an output that cannot keep up loses records (live) or holds up the reading (offline).
   /// - Throws: a file or a spool that cannot be made.
   init(
     _ plan: OutputPlan, exporter: Int, _ settings: RunConfiguration, schema: BuiltInSchema,
-    description: ExportDescription, live: Bool
+    description: ExportDescription, databases: AddressDatabases? = nil, live: Bool
   ) throws(Failure) {
     var settings = settings
     settings.observationDomain &+= UInt32(exporter)
@@ -98,6 +103,13 @@ final class Outputs {
     openOutput = open
     number = exporter
     self.schema = schema
+    anonymiser = schema.masking.flatMap {
+      Anonymiser($0, zeroesMAC: settings.anonymisation?.zeroesMAC ?? true)
+    }
+    guard (anonymiser == nil) == (schema.masking == nil) else {
+      throw .general("libcrypto has no AES-128, which --anonymise needs: look at openssl.cnf")
+    }
+    enricher = databases.map(Enricher.init)
     mode = settings.exportMode
     share = .allocate(capacity: Self.burst)
     share.initialize(repeating: nil, count: Self.burst)
@@ -246,6 +258,9 @@ final class Outputs {
   /// Takes `count` finished records; they are the caller's again when this returns.
   func export(_ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
     faults.countHere()
+    // Before they are replaced: only the true addresses are known.
+    if let enricher { schema.enrich(records, count: count, from: enricher.cache) }
+    if let anonymiser { schema.anonymise(records, count: count, by: anonymiser) }
     for entry in entries where entry.place == nil || mode == .failover && entry.place == choice.first {
       entry.output.append(records, count: count)
     }
@@ -327,6 +342,7 @@ final class Outputs {
     // Outputs want to be asked every few milliseconds; the loop comes by far more often.
     guard moment.monotonic &- lastTick >= Self.interval else { return }
     lastTick = moment.monotonic
+    enricher?.tick()
     for entry in entries { entry.output.tick(now: moment) }
     lookForCollectors()
     publish(says: true)
@@ -405,7 +421,8 @@ final class Outputs {
     CounterSnapshot.ExporterEntry(
       lcore: lcore,
       counters: ExporterCounters(
-        records: handedOver.pointee, parserFaults: faults.counts),
+        records: handedOver.pointee, lookups: enricher?.counters.pointee ?? LookupCounters(),
+        parserFaults: faults.counts),
       outputs: roster.withLock(\.all).map {
         CounterSnapshot.OutputEntry(name: $0.name, counters: $0.published.pointee)
       })

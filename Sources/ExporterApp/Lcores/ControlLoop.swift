@@ -33,6 +33,8 @@ struct ControlLoop {
   let report: StatsReport
   /// Who asks about this host for plugin osquery; nil where nobody does.
   let hostQuery: HostQuery?
+  /// What export lcores know of addresses; nil where nothing is known.
+  let databases: AddressDatabases?
   /// What else is to be done once a second, and while the run ends, with the monotonic clock's nanoseconds.
   var eachSecond: (UInt64) -> Void = { _ in }
 
@@ -104,6 +106,7 @@ struct ControlLoop {
     case SIGHUP:
       Requests.reopenings.wrappingAdd(1, ordering: .relaxed)
       reload?.run()
+      databases?.reload()
     case SIGUSR1: printTotals()
     default: break
     }

@@ -30,6 +30,7 @@ struct WorkerLoop {
   private var behind: UInt64
   private let linear: Lineariser
   private let returned: UnsafeMutablePointer<Record>
+  private var filter: FilterReader
 
   /// How long a packet that its device timed may be on its way to the lcore without finding the engine's clock ahead of it,
   /// in nanoseconds.
@@ -41,11 +42,13 @@ struct WorkerLoop {
   /// Takes `worker` over for the rest of the process.
   init(
     run: UnsafeMutablePointer<RunState>, worker: FlowWorker, link: WorkerLink, queues: [PolledQueue],
-    shared: Bool, hertz: UInt64, field: TimestampField?, benchmarks: RunConfiguration.Benchmarks
+    shared: Bool, hertz: UInt64, field: TimestampField?, filter: FilterReader,
+    benchmarks: RunConfiguration.Benchmarks
   ) {
     self.run = run
     self.worker = .passRetained(worker)
     self.link = link
+    self.filter = filter
     self.queues = .allocate(capacity: queues.count)
     for (index, queue) in queues.enumerated() {
       (self.queues + index).initialize(to: queue)
@@ -77,6 +80,7 @@ struct WorkerLoop {
     var wasBusy = false
     link.counters.pointee.activity.begin(at: Clock.cycles())
     while !run.pointee.stop.load(ordering: .relaxed) {
+      filter.refresh()
       var received = 0
       var now: UInt64 = 0
       var index = 0
@@ -99,9 +103,14 @@ struct WorkerLoop {
         martlet_trace_no_burst()
         describe(count, queue, now: now)
         link.counters.pointee.receiveCycles &+= cycles() &- start
+        let kept = filter.isOn ? select(count) : count
         worker._withUnsafeGuaranteedRef {
           $0.port = queue.pointee.port
-          $0.process(frames, count: count, times: arrival.times)
+          if kept > 0 {
+            $0.process(frames, count: kept, times: arrival.times)
+          } else {
+            $0.idle(now: now &- behind)
+          }
         }
         let end = cycles()
         martlet_mbuf_free_bulk(mbufs, UInt16(truncatingIfNeeded: count))
@@ -117,6 +126,15 @@ struct WorkerLoop {
         idle.reset()
       }
     }
+  }
+
+  /// Leaves of a burst what passes the filter; returns how many packets that are.
+  @inline(never)
+  private mutating func select(_ count: Int) -> Int {
+    let kept = filter.select(
+      mbufs, frames, arrival.times, count: count, refused: &link.counters.pointee.filteredBytes)
+    link.counters.pointee.filtered &+= UInt64(truncatingIfNeeded: count &- kept)
+    return kept
   }
 
   /// The time stamp counter where the cycles of passes are taken, else 0.

@@ -12,6 +12,9 @@ enum Live {
     // First, because every thread that starts later (EAL's, the exporters') inherits the mask.
     let signals = Signals()
     let schema = try BuiltInSchema(configuration)
+    var filter: FilterProgram?
+    if let expression = configuration.filter { filter = try FilterProgram(expression) }
+    let databases = try AddressDatabases(configuration)
     try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
     let privileges = try Privileges(configuration, startsPrograms: schema.hostQuestion != nil)
     Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
@@ -24,8 +27,8 @@ enum Live {
     let eal = try EAL(arguments)
     do {
       try serve(
-        eal, configuration, schema: schema, plan: plan, signals: signals, privileges: privileges,
-        metrics: socket.take())
+        eal, configuration, schema: schema, filter: filter, databases: databases, plan: plan,
+        signals: signals, privileges: privileges, metrics: socket.take())
     } catch {
       eal.stop()
       throw error
@@ -34,8 +37,9 @@ enum Live {
   }
 
   private static func serve(
-    _ eal: borrowing EAL, _ configuration: RunConfiguration, schema: BuiltInSchema, plan: OutputPlan,
-    signals: Signals, privileges: Privileges, metrics socket: consuming ListeningSocket?
+    _ eal: borrowing EAL, _ configuration: RunConfiguration, schema: BuiltInSchema, filter: FilterProgram?,
+    databases: AddressDatabases?, plan: OutputPlan, signals: Signals, privileges: Privileges,
+    metrics socket: consuming ListeningSocket?
   ) throws(Failure) {
     let diagnosis = EALDiagnosis(log: eal.startLog, arguments: eal.arguments, machine: .current)
     let ports = try Port.all()
@@ -69,7 +73,9 @@ enum Live {
       Console.warning(warning)
     }
     let timekeeper = Timekeeper(started)
-    let workers = try crew(map, timekeeper: timekeeper, field: field, configuration, schema: schema)
+    let filters = FilterOwner()
+    let workers = try crew(
+      map, timekeeper: timekeeper, field: field, filters: filters, configuration, schema: schema)
     let published = PublishedPorts(ports.map(\.id))
     // Last, when nothing else can fail: until here no file was touched.
     var outputs: [Outputs] = []
@@ -82,13 +88,14 @@ enum Live {
       ) { metering.snapshot }
       outputs.append(
         try Outputs(
-          plan, exporter: number, configuration, schema: schema, description: description, live: true))
+          plan, exporter: number, configuration, schema: schema, description: description,
+          databases: databases, live: true))
     }
     let inputs = EALArguments(eal.arguments).replayedCaptures
     var control = control(
       map, ports: published, devices: PublishedDevices(ports, takesStatistics: configuration.metrics != nil),
       timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals,
-      hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) },
+      hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) }, databases: databases,
       reload: configuration.source.map { source in
         Reload(
           source,
@@ -103,6 +110,9 @@ enum Live {
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
+    if let filter, let method = filters.replace(with: filter) {
+      Console.line("filter '\(filter.expression)': \(method.rawValue)")
+    }
     control.devices.look()
     let watch = try Watch(control, ports: ports, socket: socket)
     defer { watch.close() }
@@ -132,8 +142,8 @@ enum Live {
 
   /// The loops of all worker lcores with their engines and rings.
   private static func crew(
-    _ map: LcoreMap, timekeeper: Timekeeper, field: TimestampField?, _ configuration: RunConfiguration,
-    schema: BuiltInSchema
+    _ map: LcoreMap, timekeeper: Timekeeper, field: TimestampField?, filters: FilterOwner,
+    _ configuration: RunConfiguration, schema: BuiltInSchema
   ) throws(Failure) -> Crew {
     let run = UnsafeMutablePointer<RunState>.allocate(capacity: 1)
     run.initialize(to: RunState())
@@ -161,7 +171,8 @@ enum Live {
         to: WorkerLoop(
           run: run, worker: engine, link: try WorkerLink(lcore: worker.lcore, socket: socket, export: export),
           queues: worker.queues.map(timekeeper.polled),
-          shared: map.shares(worker.lcore), hertz: hertz, field: field, benchmarks: configuration.benchmarks))
+          shared: map.shares(worker.lcore), hertz: hertz, field: field, filter: filters.reader(),
+          benchmarks: configuration.benchmarks))
       crew.workers.append(.init(lcore: worker.lcore, loop: loop, worker: engine))
       memories.append(memory)
     }
@@ -176,7 +187,8 @@ enum Live {
   /// The control lcore's view of all of them, with the export lcores' loops.
   private static func control(
     _ map: LcoreMap, ports: PublishedPorts, devices: PublishedDevices, timekeeper: Timekeeper,
-    crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?, reload: Reload?,
+    crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?,
+    databases: AddressDatabases?, reload: Reload?,
     report: StatsReport
   ) -> ControlLoop {
     var exporters: [ControlLoop.ExporterView] = []
@@ -191,7 +203,8 @@ enum Live {
     }
     return ControlLoop(
       run: crew.run, signals: signals, workers: crew.workers, exporters: exporters, ports: ports,
-      devices: devices, timekeeper: timekeeper, reload: reload, report: report, hostQuery: hostQuery)
+      devices: devices, timekeeper: timekeeper, reload: reload, report: report, hostQuery: hostQuery,
+      databases: databases)
   }
 }
 

@@ -66,6 +66,13 @@ struct Capture: ~Copyable {
     return UInt64(clamping: ftello(file))
   }
 
+  /// Compiles a filter for the capture's link type.
+  ///
+  /// - Throws: what libpcap finds wrong with the expression (usage).
+  func compile(_ expression: String) throws(Failure) -> FilterProgram {
+    try FilterProgram(expression, for: handle)
+  }
+
   /// The next packet.
   func next() -> Next {
     var header: UnsafeMutablePointer<pcap_pkthdr>?

@@ -15,6 +15,7 @@ enum Offline {
   static func run(_ configuration: RunConfiguration) throws(Failure) {
     handleSignals()
     let schema = try BuiltInSchema(configuration)
+    let databases = try AddressDatabases(configuration)
     // All captures together are port 0 to collectors; in records each has the number of its place.
     _ = try schema.numberInterfaces([captureInterface(configuration)], configuration.ingressInterfaces)
     for place in configuration.captures.indices {
@@ -39,7 +40,8 @@ enum Offline {
     ) { metering.snapshot }
     // Last, when nothing else can fail: until here no file was touched.
     let outputs = try Outputs(
-      plan, exporter: 0, configuration, schema: schema, description: description, live: false)
+      plan, exporter: 0, configuration, schema: schema, description: description, databases: databases,
+      live: false)
     outputs.lookAround()
     if let question = schema.hostQuestion {
       HostQuery(question, configuration)?.askOnce(until: interrupted)
@@ -47,7 +49,7 @@ enum Offline {
     try privileges.drop()
     privileges.warn(plan.folders + configuration.folders)
     var reader = OfflineReader(
-      metering, outputs: outputs, configuration,
+      metering, outputs: outputs, databases: databases, configuration,
       progress: ReadingProgress(configuration, exports: plan.entries))
     var failures: [Failure] = []
     for (place, path) in configuration.captures.enumerated() where !interrupted.load(ordering: .relaxed) {
@@ -86,7 +88,8 @@ enum Offline {
       var status = stat()
       if path == "-" || stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO { return }
       do {
-        _ = try Capture(path)
+        let capture = try Capture(path)
+        if let expression = configuration.filter { _ = try capture.compile(expression) }
         return
       } catch {
         failures.append(error)
@@ -167,6 +170,11 @@ struct OfflineMetering {
 struct OfflineReader: ~Copyable {
   private let metering: OfflineMetering
   private let outputs: Outputs
+  private let databases: AddressDatabases?
+  /// The requests to read them again that were heeded.
+  private var reloads: UInt64 = 0
+  /// Which packets are looked at; each capture has it compiled for its link type.
+  private let filter: String?
   private var burst = CaptureBurst()
   private let interval: UInt64?
   /// Whether counters are wanted.
@@ -181,10 +189,12 @@ struct OfflineReader: ~Copyable {
   private var counters: UnsafeMutablePointer<LcoreCounters> { metering.counters }
 
   init(
-    _ metering: OfflineMetering, outputs: Outputs, _ configuration: RunConfiguration,
+    _ metering: OfflineMetering, outputs: Outputs, databases: AddressDatabases?, _ configuration: RunConfiguration,
     progress: ReadingProgress
   ) {
     self.metering = metering
+    self.databases = databases
+    filter = configuration.filter
     self.outputs = outputs
     self.progress = progress
     interval = configuration.stats.flatMap { $0.nanoseconds == 0 ? nil : $0.nanoseconds }
@@ -197,6 +207,8 @@ struct OfflineReader: ~Copyable {
   ///
   /// - Throws: the damage, after everything before it was processed.
   mutating func read(_ capture: consuming Capture, until stop: borrowing Atomic<Bool>) throws(Failure) {
+    var program: FilterProgram?
+    if let filter { program = try capture.compile(filter) }
     worker.linkType = capture.linkType
     CrashReport.linkType(capture.linkTypeNumber)
     let before = counters.pointee.received
@@ -205,6 +217,10 @@ struct OfflineReader: ~Copyable {
     while !stop.load(ordering: .relaxed) {
       switch capture.next() {
       case .packet(let packet):
+        if let program, !program.accepts(packet.bytes, captured: packet.captured, wire: packet.wire) {
+          leaveOut(packet)
+          continue
+        }
         burst.append(packet)
         if burst.isFull {
           process()
@@ -219,6 +235,14 @@ struct OfflineReader: ~Copyable {
             + "what was before it is exported")
       }
     }
+  }
+
+  /// Counts a packet that the filter does not let through: to the flows, and to their clock, it is not there.
+  private func leaveOut(_ packet: Capture.Packet) {
+    counters.pointee.received &+= 1
+    counters.pointee.bytes &+= UInt64(packet.wire)
+    counters.pointee.filtered &+= 1
+    counters.pointee.filteredBytes &+= UInt64(packet.wire)
   }
 
   /// Exports the flows that are left and closes the outputs.
@@ -260,6 +284,11 @@ struct OfflineReader: ~Copyable {
     counters.pointee.bytes += burst.wireBytes
     worker.process(burst.frames, count: burst.count, times: burst.times)
     handOver()
+    let asked = Requests.reopenings.load(ordering: .relaxed)
+    if asked != reloads {
+      reloads = asked
+      databases?.reload()
+    }
     outputs.tick()
     burst.removeAll()
     if let interval { printLine(every: interval) }

@@ -22,6 +22,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   static var handful: Int { 8 }
 
   var dissector: Dissector
+  var sampler: Sampler
   var table: FlowTable
   let slab: UnsafeMutablePointer<Slab>
   let stage: PluginStage<Registry>
@@ -97,6 +98,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       hashing: FlowHash(seed: configuration.seed), fragments: FragmentTable(sets: configuration.fragmentSets),
       tunnels: layout.tunnels)
     tunnelsOffset = layout.tunnelsOffset
+    sampler = Sampler(configuration.sampling, burst: Self.burstSize, seed: configuration.seed)
     let positions = UnsafeMutablePointer<Int>.allocate(capacity: StateLayout<Registry>.maximumPlugins)
     positions.initialize(repeating: 0, count: StateLayout<Registry>.maximumPlugins)
     stage = PluginStage(
@@ -188,7 +190,14 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       // Safe: the caller has as many times as frames.
       lastTime = times[count &- 1]
       beginSweep()
-      let end = dissectAll(frames, count, times: times, clocks: clocks)
+      var (frames, count, times, clocks) = (frames, count, times, clocks)
+      if sampler.sampling.isByPacket {
+        count = select(frames, count, times: times, clocks: clocks)
+        (frames, times) = (UnsafePointer(sampler.frames), UnsafePointer(sampler.times))
+        clocks = UnsafePointer(sampler.clocks)
+      }
+      var end = dissectAll(frames, count, times: times, clocks: clocks)
+      if sampler.sampling.isByFlow { end = selectFlows(to: end) }
       timer.end(.dissect, counters)
       findCandidates(to: end)
       timer.end(.find, counters)

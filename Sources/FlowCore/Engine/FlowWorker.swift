@@ -16,6 +16,8 @@ public struct FlowConfiguration: Sendable {
   public var seed: UInt64 = 0
   /// Bytes for what plugins keep of variable length.
   public var slabBytes = 64 << 20
+  /// Which packets are looked at.
+  public var sampling = Sampling.all
   /// Sets of four datagrams whose fragments are under way.
   public var fragmentSets = 4096
   /// The clock is the packets' own.

@@ -6,6 +6,9 @@ public struct WorkerCounters: BitwiseCopyable, Sendable {
   /// Frames that were handed to the engine, and their bytes on the wire.
   public var packets: UInt64 = 0
   public var bytes: UInt64 = 0
+  /// Frames that were not sampled, and their bytes on the wire; fragments of flows that were not are among the fragments.
+  public var notSampled: UInt64 = 0
+  public var notSampledBytes: UInt64 = 0
   /// Frames that belong to no flow, by reason (index: `DiscardReason.rawValue`).
   public var discarded: InlineArray<8, UInt64> = .init(repeating: 0)
   /// Packets of new flows for which there was no free record.

@@ -12,16 +12,9 @@ public struct FlowHash: BitwiseCopyable, Sendable {
 
   /// A hash keyed by `seed`; live workers use a random one, offline runs a fixed one so that they repeat.
   public init(seed: UInt64) {
-    // SplitMix64 (Steele, Lea, Flood 2014) spreads the seed over the four secret words.
-    var state = seed
-    func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var word = state
-      word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-      word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-      return word ^ word >> 31
-    }
-    secrets = (next() | 1, next(), next(), next() | 1)
+    // The seed is spread over the four secret words.
+    var words = SplitMix64(state: seed)
+    secrets = (words.next() | 1, words.next(), words.next(), words.next() | 1)
   }
 
   @inline(__always)

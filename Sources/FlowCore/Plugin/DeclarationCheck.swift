@@ -108,7 +108,10 @@ private struct EnabledCheck<Registry: PluginRegistry>: PluginVisitor {
     (name, sharesElements) = (P.name, P.sharesElements)
     let run = DryRun(plugin: slot.value(type).pointee, slab: slab)
     fields = run.fieldsOfNothing()
-    if let field = run.fieldThatComesAndGoes() {
+    if fields.hasAddress, !P.hasAddresses {
+      line =
+        "plugin \(P.name) writes an address: replace it in anonymise, and say hasAddresses"
+    } else if let field = run.fieldThatComesAndGoes() {
       line =
         "plugin \(P.name) writes field \(field) only sometimes: export must write all its fields, always and in the same order"
     }
@@ -134,6 +137,8 @@ struct FieldSequence: FieldListener, Equatable {
   }
 
   private(set) var fields: [Field] = []
+  /// One of them is an address.
+  private(set) var hasAddress = false
 
   private mutating func add(_ element: InformationElement, _ length: Int) {
     fields.append(
@@ -143,6 +148,22 @@ struct FieldSequence: FieldListener, Equatable {
         name: "\(element.owner)\(element.isReverse ? "@reverse" : ""):\(element.name)"))
   }
   mutating func field(_ element: InformationElement, length: UInt16) { add(element, Int(length)) }
+  mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {
+    hasAddress = true
+    add(element, 4)
+  }
+  mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
+    hasAddress = true
+    add(element, 16)
+  }
+  mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
+    hasAddress = true
+    add(element, 6)
+  }
+  mutating func addressOctets(_ element: InformationElement, high: UInt64, low: UInt64, isVersion6: Bool) {
+    hasAddress = true
+    add(element, Int(FieldSpecifier.variableLength))
+  }
   mutating func list<Entry: FixedWidthInteger>(
     _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
   ) {

@@ -56,6 +56,12 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   /// Whether elements of the plugin may be another one's too, which says so likewise: as ipfixprobe's dns and passivedns
   /// have it. Such plugins see to it that no record has the fields of both.
   static var sharesElements: Bool { get }
+  /// Whether the fields have what people said or are called: payload, names, programs. With `--anonymise` such a plugin runs only
+  /// by force. True for a plugin that does not say.
+  static var exportsContent: Bool { get }
+  /// Whether the state holds addresses that are exported; then `anonymise` replaces them. A plugin that writes a field of an
+  /// address and does not say so is refused. Those of the flow itself are no part of any state.
+  static var hasAddresses: Bool { get }
   /// Whether `beforeUpdate` does anything; where false it is never called.
   static var looksBeforeUpdate: Bool { get }
   /// Whether the plugin reads the byte streams of TCP: then TCP's bytes come to `read`, and `create` and `update` see the
@@ -92,6 +98,10 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   /// The flow ends, for whatever reason; false when the plugin has nothing to export.
   func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool
 
+  /// Replaces the addresses in the state; only for plugins that say they have some. Called by the export lcore, once for a record,
+  /// before any of its fields is written.
+  func anonymise(_ state: inout State, _ anonymiser: Anonymiser)
+
   /// Writes the plugin's fields, always all of them and in the same order: this is their only declaration. Templates,
   /// JSON, CSV, `--list-plugins` and the documentation come from calling it. It is called at start too, with flows and
   /// states that are made up, and a plugin whose fields are not the same each time is refused.
@@ -102,6 +112,9 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
 extension FlowPlugin {
   public static var options: [PluginOption] { [] }
   public static var sharesElements: Bool { false }
+  public static var exportsContent: Bool { true }
+  public static var hasAddresses: Bool { false }
+  public func anonymise(_ state: inout State, _ anonymiser: Anonymiser) {}
   public static var looksBeforeUpdate: Bool { false }
   public static var readsStreams: Bool { false }
   public static var streamClaim: StreamClaim { .none }

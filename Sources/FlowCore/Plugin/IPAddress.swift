@@ -64,13 +64,13 @@ extension PacketView {
 
 extension FlowRecord {
   /// The address of the flow's source.
-  @inline(__always) fileprivate var source: IPAddress {
+  @inline(__always) var source: IPAddress {
     key.isVersion6
       ? IPAddress(high: sourceHigh, low: sourceLow)
       : IPAddress(version4: UInt32(truncatingIfNeeded: key.addresses >> 32))
   }
   /// The address that the flow's first packet went to.
-  @inline(__always) fileprivate var destination: IPAddress {
+  @inline(__always) var destination: IPAddress {
     key.isVersion6
       ? IPAddress(high: destinationHigh, low: destinationLow)
       : IPAddress(version4: UInt32(truncatingIfNeeded: key.addresses))

@@ -126,12 +126,16 @@ extension RecordSchema {
     return (list.columns, counts)
   }
 
-  /// Calls `body` with an empty flow of each IP version: their basic fields differ.
+  /// Calls `body` with an empty flow of each IP version, of which something or nothing is known: their basic fields differ.
   private func withEmptyFlows(_ body: (UnsafePointer<FlowRecord>) -> Void) {
     for isVersion6 in [false, true] {
       let key = Key(
         addresses: 0, sourcePort: 0, destinationPort: 0, protocolNumber: 0, vlan: 0, isVersion6: isVersion6)
-      withUnsafePointer(to: FlowRecord(key: key), body)
+      var flow = FlowRecord(key: key)
+      for facts: UInt32 in enriches ? [1, 0] : [0] {
+        flow.sourceFacts = facts
+        withUnsafePointer(to: flow, body)
+      }
     }
   }
 
@@ -188,9 +192,10 @@ extension RecordSchema {
     return list.fields
   }
 
-  /// The elements of tunnels, where they are exported, and of the enabled plugins' fields; of lists those of their entries.
+  /// The elements of tunnels, where they are exported, of the enabled plugins' fields, and of those that databases fill; of
+  /// lists those of their entries.
   public func pluginElements() -> [InformationElement] {
-    (tunnelFields() + pluginFields()).map(\.element)
+    (tunnelFields() + pluginFields()).map(\.element) + (enriches ? basicFields().map(\.element) : [])
   }
 
   /// Calls `body` with a record whose states are all zero, to learn which fields there are.

@@ -135,7 +135,7 @@ extension RecordSchema {
       let presence = head.pointee.presence & (isReverse ? reverseSlots : .max)
       stream.append(
         // The basic fields are the same in both directions.
-        key: (isReverse && presence != 0 ? 1 << 40 : 0) | UInt64(presence) << 1 | shape,
+        key: (isReverse && presence != 0 ? 1 << 40 : 0) | UInt64(presence) << 1 | shape | factsKey(head),
         describe: { writeUniflow(record, isReverse: isReverse, precision, into: &$0) },
         encode: { writeUniflow(record, isReverse: isReverse, precision, into: &$0) })
       guard !isReverse, hasReverseRecord(record) else { return }
@@ -220,6 +220,7 @@ extension FlowRecord {
     (other.forwardPackets, other.reversePackets) = (reversePackets, forwardPackets)
     (other.forwardOctets, other.reverseOctets) = (reverseOctets, forwardOctets)
     (other.forwardFlags, other.reverseFlags) = (reverseFlags, forwardFlags)
+    (other.sourceFacts, other.destinationFacts) = (destinationFacts, sourceFacts)
     (other.sourceHigh, other.sourceLow) = (destinationHigh, destinationLow)
     (other.destinationHigh, other.destinationLow) = (sourceHigh, sourceLow)
     other.sourceMACAndWorker = UInt64(truncatingIfNeeded: worker) << 48 | destinationMAC

@@ -27,17 +27,26 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   let tunnelNames = TunnelNames()
   /// Whether each direction of a flow is a record of its own; see `RecordSchema+Uniflow.swift`.
   public let isUniflow: Bool
+  /// Whether records have what databases know of both sides.
+  public let enriches: Bool
+  /// Where the facts are that a worker's records refer to: those of its export lcore, which sets this.
+  private let factBases: UnsafeMutablePointer<UnsafePointer<FactCache.Entry>?>
   /// Gives the two uniflows of a flow their flowId.
   let flowHash = FlowHash.ofIdentifiers
   /// The plugins (bit = slot) that have fields of the reverse direction.
   private(set) var reverseSlots: UInt32 = 0
+  /// The plugins (bit = slot) whose states hold addresses.
+  private(set) var addressSlots: UInt32 = 0
+  /// How addresses in records are made unrecognisable; nil where they are not. Set before there are records.
+  public var masking: AddressMasking?
 
   /// The schema for `plugins` in this order.
   public init(
     plugins: [PluginSelection], timestamps: TimestampPrecision = .microseconds, isUniflow: Bool = false,
-    tunnels: TunnelSettings = .usual
+    enriches: Bool = false, tunnels: TunnelSettings = .usual
   ) throws(FlowSetupError) {
     self.isUniflow = isUniflow
+    self.enriches = enriches
     layout = try StateLayout(plugins, tunnels: tunnels)
     try layout.checkDeclarations()
     slots = layout.slots.baseAddress ?? .allocate(capacity: 1)
@@ -46,11 +55,14 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     precision = timestamps
     readers = .allocate(capacity: Self.maximumWorkers)
     readers.initialize(repeating: nil, count: Self.maximumWorkers)
+    factBases = .allocate(capacity: Self.maximumWorkers)
+    factBases.initialize(repeating: nil, count: Self.maximumWorkers)
     columnCounts = .allocate(capacity: StateLayout<Registry>.maximumPlugins)
     columnCounts.initialize(repeating: 0, count: StateLayout<Registry>.maximumPlugins)
     Truncated.prepare()
     // At start, because several threads read them.
     reverseSlots = slotsWithReverseFields()
+    addressSlots = slotsWithAddresses()
     for (slot, count) in columnsAndCounts().counts.enumerated() { columnCounts[slot] = count }
   }
 
@@ -94,13 +106,19 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     let record = record.flowRecord
     let form = record.pointee.key.isTunnelled ? tunnelForm(UnsafePointer(record)) : .none
     return UInt64(form.rawValue) << 41 | UInt64(record.pointee.presence) << 1
-      | (record.pointee.key.isVersion6 ? 1 : 0)
+      | (record.pointee.key.isVersion6 ? 1 : 0) | factsKey(record)
   }
 
   /// The number of the port that the flow's first packet came from; offline its capture's, from 0.
   @inline(__always)
   public func port(of record: UnsafeMutableRawPointer) -> Int {
     UnsafePointer(record.flowRecord).pointee.port
+  }
+
+  /// The bit of `key` that is set where something is known of either side.
+  @inline(__always)
+  func factsKey(_ head: UnsafePointer<FlowRecord>) -> UInt64 {
+    enriches && head.pointee.sourceFacts | head.pointee.destinationFacts != 0 ? 1 << 48 : 0
   }
 
   /// The number of the flow's key that flowId is, the same for both directions, on all lcores and in every run.
@@ -132,6 +150,53 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     _ head: UnsafePointer<FlowRecord>, _ precision: TimestampPrecision, into writer: inout Writer
   ) {
     head.pointee.exportBasicFields(precision, interface: interfaces[head.pointee.port], into: &writer)
+    if enriches { writeFacts(head, into: &writer) }
+  }
+
+  /// Writes what is known of both sides; nothing where nothing is.
+  @inline(never)
+  private func writeFacts<Writer: FieldWriter & ~Copyable>(
+    _ head: UnsafePointer<FlowRecord>, into writer: inout Writer
+  ) {
+    guard factsKey(head) != 0 else { return }
+    // Safe: a worker's records have numbers of its export lcore's cache; without a cache there are no facts.
+    let base = factBases[head.pointee.worker & (Self.maximumWorkers &- 1)]
+    let source = base?[Int(head.pointee.sourceFacts)].facts ?? AddressFacts()
+    let destination = base?[Int(head.pointee.destinationFacts)].facts ?? AddressFacts()
+    source.export(
+      FactElements.sourceAS, FactElements.sourceCountry, FactElements.sourceOrganisation, into: &writer)
+    destination.export(
+      FactElements.destinationAS, FactElements.destinationCountry, FactElements.destinationOrganisation,
+      into: &writer)
+  }
+
+  /// Notes in records that have left their tables what is known of their addresses, which are still the packets'. It holds until
+  /// the next call with this cache.
+  public func enrich(
+    _ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int, from cache: FactCache
+  ) {
+    cache.beginBurst()
+    var index = 0
+    while index < count {
+      // Safe: the caller has `count` records; numbers of workers are below the places.
+      if index &+ 8 < count, let record = records[index &+ 8] {
+        martlet_prefetch(record)
+        martlet_prefetch(record + 64)
+      }
+      if index &+ 4 < count, let record = records[index &+ 4] {
+        cache.prefetch(record.flowRecord.pointee.source)
+        cache.prefetch(record.flowRecord.pointee.destination)
+      }
+      if let record = records[index] {
+        martlet_trace_record(record)
+        let head = record.flowRecord
+        head.pointee.sourceFacts = cache.number(of: head.pointee.source)
+        head.pointee.destinationFacts = cache.number(of: head.pointee.destination)
+        factBases[head.pointee.worker & (Self.maximumWorkers &- 1)] = cache.base
+      }
+      index &+= 1
+    }
+    martlet_trace_record(nil)
   }
 
   @inline(__always)

@@ -5,6 +5,7 @@ import IPFIX
 struct BurstStatistics: FlowPlugin {
   static let name = "bstats"
   static let summary = "packets, bytes, begin and end of the first 15 bursts of each direction"
+  static let exportsContent = false
 
   /// A run of packets of one direction, in 20 bytes.
   struct Burst: BitwiseCopyable {

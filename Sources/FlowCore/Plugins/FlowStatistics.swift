@@ -10,6 +10,7 @@ import Wire
 struct FlowStatistics: FlowPlugin {
   static let name = "flowstats"
   static let summary = "statistics of packet sizes and gaps, counts of TCP flags, by direction and for both"
+  static let exportsContent = false
 
   /// The gaps between packets, in microseconds.
   struct Gaps: BitwiseCopyable {

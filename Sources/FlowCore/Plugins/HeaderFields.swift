@@ -6,6 +6,7 @@ import Wire
 struct HeaderFields: FlowPlugin {
   static let name = "basicplus"
   static let summary = "TTL, IPv4 flags, TCP window, options, MSS and SYN size"
+  static let exportsContent = false
 
   struct Direction: BitwiseCopyable {
     /// The TCP option kinds of all packets, as `tcpOptions` has them.

@@ -15,6 +15,7 @@ import Wire
 struct OpenVPN: FlowPlugin {
   static let name = "ovpn"
   static let summary = "confidence that the flow is OpenVPN"
+  static let exportsContent = false
 
   /// How far a handshake has come.
   enum Stage: UInt8, BitwiseCopyable {

@@ -7,6 +7,7 @@ import Wire
 struct PacketSequence: FlowPlugin {
   static let name = "pstats"
   static let summary = "length, time, TCP flags and direction of the first packets with payload"
+  static let exportsContent = false
   static let options = [
     PluginOption("includezeroes", .flag, "note packets without payload too"),
     PluginOption("skipdup", .flag, "leave out TCP retransmissions"),

@@ -6,6 +6,7 @@ import Wire
 struct PayloadHistograms: FlowPlugin {
   static let name = "phists"
   static let summary = "histograms of payload lengths and of the gaps between packets, by direction"
+  static let exportsContent = false
   static let options = [PluginOption("includezeroes", .flag, "count packets without payload too")]
 
   /// Eight counters: below 16, 16–31, 32–63, 64–127, 128–255, 256–511, 512–1023, 1024 and more. They stop at 2³²-1.

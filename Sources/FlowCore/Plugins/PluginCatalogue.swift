@@ -13,10 +13,13 @@ public struct PluginDescription: Sendable {
 }
 
 extension RecordSchema where Registry == BuiltInPlugins {
-  /// The fields that all records have, in template order, those of IPv4 and IPv6 and all times among them.
+  /// The fields that all records have, in template order, those of IPv4 and IPv6, all times, and those that databases fill among
+  /// them.
   public static func basicFields() -> [PluginField] {
     let precisions = TimestampPrecision([.milliseconds, .microseconds, .nanoseconds])
-    guard let schema = try? BuiltInSchema(plugins: [], timestamps: precisions) else { return [] }
+    guard let schema = try? BuiltInSchema(plugins: [], timestamps: precisions, enriches: true) else {
+      return []
+    }
     return schema.basicFields()
   }
 

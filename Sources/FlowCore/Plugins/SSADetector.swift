@@ -7,6 +7,7 @@ import Wire
 struct SSADetector: FlowPlugin {
   static let name = "ssadetector"
   static let summary = "whether the flow looks like a tunnel that carries TCP handshakes"
+  static let exportsContent = false
 
   struct State: FlowState {
     /// What is noted of the flow, from the first packet of a SYN's length on; most flows never have it.

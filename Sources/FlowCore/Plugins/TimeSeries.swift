@@ -9,6 +9,7 @@ import IPFIX
 struct TimeSeries: FlowPlugin {
   static let name = "nettisa"
   static let summary = "statistics of payload lengths and gaps between packets as time series (NetTiSA)"
+  static let exportsContent = false
 
   struct State: FlowState {
     var lengths = Moments()

@@ -7,6 +7,8 @@ struct TunnelPlugin: FlowPlugin {
   static let name = "tunnel"
   static let summary =
     "addresses and ports of the IP packet around a flow's in a tunnel, and how many tunnels there are"
+  static let exportsContent = false
+  static let hasAddresses = true
 
   struct State: FlowState {
     var sourceHigh: UInt64 = 0
@@ -41,6 +43,20 @@ struct TunnelPlugin: FlowPlugin {
   }
 
   func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { state.version != 0 }
+
+  func anonymise(_ state: inout State, _ anonymiser: Anonymiser) {
+    guard state.version != 0 else { return }
+    let isVersion6 = state.version == 6
+    func replaced(_ high: UInt64, _ low: UInt64) -> (UInt64, UInt64) {
+      let address =
+        isVersion6
+        ? IPAddress(high: high, low: low) : IPAddress(version4: UInt32(truncatingIfNeeded: low))
+      let replacement = anonymiser.replacement(of: address)
+      return (replacement.high, replacement.low)
+    }
+    (state.sourceHigh, state.sourceLow) = replaced(state.sourceHigh, state.sourceLow)
+    (state.destinationHigh, state.destinationLow) = replaced(state.destinationHigh, state.destinationLow)
+  }
 
   static let source = InformationElement(.martlet, 202, "tunnelSourceAddress", .octetArray)
   static let destination = InformationElement(.martlet, 203, "tunnelDestinationAddress", .octetArray)

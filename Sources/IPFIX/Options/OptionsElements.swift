@@ -48,6 +48,14 @@ enum OptionsElements {
     .iana, 305, "samplingPacketInterval", .unsigned32, semantics: .quantity, units: .packets)
   static let samplingSpace = InformationElement(
     .iana, 306, "samplingPacketSpace", .unsigned32, semantics: .quantity, units: .packets)
+  static let samplingSize = InformationElement(
+    .iana, 309, "samplingSize", .unsigned32, semantics: .quantity, units: .packets)
+  static let samplingPopulation = InformationElement(
+    .iana, 310, "samplingPopulation", .unsigned32, semantics: .quantity, units: .packets)
+  static let samplingProbability = InformationElement(
+    .iana, 311, "samplingProbability", .float64, semantics: .quantity)
+  static let flowSelectorAlgorithm = InformationElement(
+    .iana, 390, "flowSelectorAlgorithm", .unsigned16, semantics: .identifier)
   static let elementType = InformationElement(.iana, 339, "informationElementDataType", .unsigned8)
   static let elementDescription = InformationElement(.iana, 340, "informationElementDescription", .string)
   static let elementName = InformationElement(.iana, 341, "informationElementName", .string)

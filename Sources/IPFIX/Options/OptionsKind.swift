@@ -18,7 +18,7 @@ public enum OptionsKind: UInt8, CaseIterable, Sendable {
   case port
   /// When flows end.
   case timeouts
-  /// How packets are selected (RFC 5477 section 8.2).
+  /// How packets or flows are selected (RFC 5477 section 8.2): one of its forms in a stream.
   case selector
   /// The name of an interface.
   case interface

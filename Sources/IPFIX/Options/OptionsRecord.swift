@@ -236,6 +236,31 @@ public struct OptionsRecord: Sendable {
       ])
   }
 
+  /// Random n-out-of-N sampling (RFC 5477 section 8.2.3): of each `population` packets a random `size` are looked at.
+  public static func selector(_ identifier: UInt64, size: UInt32, population: UInt32) -> OptionsRecord {
+    OptionsRecord(
+      kind: .selector,
+      fields: [
+        .number(OptionsElements.selector, identifier),
+        // IANA "PSAMP Parameters": 3 is random n-out-of-N sampling.
+        .number(OptionsElements.selectorAlgorithm, 3),
+        .number(OptionsElements.samplingSize, UInt64(size)),
+        .number(OptionsElements.samplingPopulation, UInt64(population)),
+      ])
+  }
+
+  /// Uniform probabilistic selection of flows (RFC 7014 section 5.1): all packets of a flow are looked at, or none.
+  public static func flowSelector(_ identifier: UInt64, probability: Double) -> OptionsRecord {
+    OptionsRecord(
+      kind: .selector,
+      fields: [
+        .number(OptionsElements.selector, identifier),
+        // IANA "flowSelectorAlgorithm": 4 is uniform probabilistic sampling.
+        .number(OptionsElements.flowSelectorAlgorithm, 4),
+        .number(OptionsElements.samplingProbability, probability.bitPattern),
+      ])
+  }
+
   /// The name of an interface, at most 64 octets of it.
   public static func interface(_ number: UInt32, name: String) -> OptionsRecord {
     OptionsRecord(

@@ -10,6 +10,7 @@ struct PassiveDNS: FlowPlugin {
   static let summary = "names and addresses in answers of DNS servers, a record for each"
   static let readsStreams = true
   static let sharesElements = true
+  static let hasAddresses = true
 
   struct State: FlowState {
     var name = StoredBytes()
@@ -45,6 +46,16 @@ struct PassiveDNS: FlowPlugin {
   func freeWorkerContext(_ context: DNSScratch) { context.free() }
 
   func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { state.hasAnswer }
+
+  func anonymise(_ state: inout State, _ anonymiser: Anonymiser) {
+    guard state.hasAnswer else { return }
+    let address =
+      state.isVersion6
+      ? IPAddress(high: state.high, low: state.low)
+      : IPAddress(version4: UInt32(truncatingIfNeeded: state.low))
+    let replacement = anonymiser.replacement(of: address)
+    (state.high, state.low) = (replacement.high, replacement.low)
+  }
 
   // MARK: UDP
 
