@@ -51,7 +51,6 @@ import Testing
         $0.workers[index].engine.inTable = .max / 4
         $0.workers[index].engine.flowsMade = .max / 4
         $0.workers[index].engine.tableFull = .max / 4
-        $0.workers[index].engine.slabFull = .max / 4
       }
       $0.ports[0].counters.missed = .max
       $0.ports[0].counters.errors = .max
