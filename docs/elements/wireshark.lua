@@ -1,12 +1,12 @@
 -- Made by: martlet --print-elements wireshark. For tshark -X lua_script:FILE, or Wireshark's plugin folder.
 -- Shows the elements of IPFIX messages that Wireshark has no names for, each as a field martlet.SCOPE.NAME.
 local elements = {
-  ["32473:200"] = {"martlet", "tunnelType", "string"},
-  ["32473:201"] = {"martlet", "tunnelIdentifier", "unsigned32"},
   ["32473:90"] = {"martlet", "sourceCountryCode", "string"},
   ["32473:92"] = {"martlet", "sourceAsOrganization", "string"},
   ["32473:91"] = {"martlet", "destinationCountryCode", "string"},
   ["32473:93"] = {"martlet", "destinationAsOrganization", "string"},
+  ["32473:200"] = {"martlet", "tunnelType", "string"},
+  ["32473:201"] = {"martlet", "tunnelIdentifier", "unsigned32"},
   ["32473:20"] = {"martlet", "receiveQueue", "unsigned16"},
   ["8057:900"] = {"cesnet", "tcpMss", "unsigned32"},
   ["8057:901"] = {"cesnet", "tcpMssRev", "unsigned32"},
