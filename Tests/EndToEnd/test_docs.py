@@ -27,7 +27,8 @@ COMMANDS = {
 }
 #: Lines of indented blocks that are no shell.
 NOT_SHELL = [
-    r"exported = ack", r"received \+ outer packets = ", r"\+ IP header", r"\+ packets in flows", r"flows made = ", r"idle \+ active",
+    r"exported = ack", r"received \+ outer packets = ", r"\+ IP header", r"\+ packets in flows",
+    r"flows made = ", r"idle \+ active",
     r"exported \+ spool", r"stored twice", r"export dropped = ",  # sums of counters
     r"table = pd\.", r"lengths = table",  # Python
 ]

@@ -2,8 +2,8 @@
 // (over-aligned structs, macros, bit-fields, inline driver calls). No logic lives here.
 //
 // Hot calls are static inline, so that they inline into Swift's loops; what runs once at start is in
-// CDPDK.c. Only stable API is used, but for rte_eth_read_clock and rte_bpf_convert; DPDKVersions.h has what 22.11, 23.11
-// and 24.11 name differently.
+// CDPDK.c. Only stable API is used, but for rte_eth_read_clock and rte_bpf_convert; DPDKVersions.h has
+// what 22.11, 23.11 and 24.11 name differently.
 #ifndef CDPDK_H
 #define CDPDK_H
 // cpu_set_t, which DPDK's rte_cpuset_t is; Swift's importer defines this itself.

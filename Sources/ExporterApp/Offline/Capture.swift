@@ -5,7 +5,8 @@ import Glibc
 
 /// An open capture.
 struct Capture: ~Copyable {
-  private let handle: OpaquePointer
+  /// libpcap's.
+  let handle: OpaquePointer
   /// The name to show.
   let name: String
   /// How its frames begin.
@@ -64,13 +65,6 @@ struct Capture: ~Copyable {
   var position: UInt64 {
     guard let file = pcap_file(handle) else { return 0 }
     return UInt64(clamping: ftello(file))
-  }
-
-  /// Compiles a filter for the capture's link type.
-  ///
-  /// - Throws: what libpcap finds wrong with the expression (usage).
-  func compile(_ expression: String) throws(Failure) -> FilterProgram {
-    try FilterProgram(expression, for: handle)
   }
 
   /// The next packet.

@@ -189,7 +189,8 @@ struct OfflineReader: ~Copyable {
   private var counters: UnsafeMutablePointer<LcoreCounters> { metering.counters }
 
   init(
-    _ metering: OfflineMetering, outputs: Outputs, databases: AddressDatabases?, _ configuration: RunConfiguration,
+    _ metering: OfflineMetering, outputs: Outputs, databases: AddressDatabases?,
+    _ configuration: RunConfiguration,
     progress: ReadingProgress
   ) {
     self.metering = metering

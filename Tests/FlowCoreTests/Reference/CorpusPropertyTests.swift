@@ -17,7 +17,7 @@ import Testing
         let frame = Frame(bytes: base, captured: UInt32(bytes.count), wire: UInt32(captured.wire))
         packet = emptyPacket(frame, time: captured.time)
         packet.clock = clock.now
-        guard dissector.dissectLayers(frame, into: &packet) == nil else { return nil }
+        guard dissector.dissectLayers(frame, into: &packet, isOutside: false) == nil else { return nil }
         return ReferencePacket(packet, bytes)
       }
     }
@@ -32,7 +32,8 @@ import Testing
       hash: 0, time: time, clock: time, candidate: nil, octets: 0, tcpFlags: 0, macAddresses: .none,
       frame: frame.bytes, captured: frame.captured, wire: frame.wire,
       mplsEntry: 0, linkOffset: 0, networkOffset: 0, transportOffset: 0, payloadOffset: 0, payloadLength: 0,
-      payloadCaptured: 0)
+      payloadCaptured: 0,
+      outerOffset: 0, outerVersion: 0, outerProtocol: 0, outerPorts: 0, tunnels: TunnelPath())
   }
 
   @Test(
