@@ -105,13 +105,15 @@ def demangle(symbols):
 class Rules:
     """What is allowed, each with its reason."""
 
-    def __init__(self, calls=(), calls_in=(), atomics_in=(), drivers=None):
+    def __init__(self, calls=(), calls_in=(), atomics_in=(), drivers=None, indirect_in=()):
         #: Functions outside the binary that any function may call.
         self.calls = dict(calls)
         #: Forbidden or unknown functions that one function may call: (name of the caller, symbol).
         self.calls_in = dict(calls_in)
         #: Functions that may have atomic instructions, by name.
         self.atomics_in = dict(atomics_in)
+        #: Functions that may call what a pointer says, by name.
+        self.indirect_in = dict(indirect_in)
         #: A table of drivers' functions, and what begins the names of those that may call through it.
         self.drivers = drivers
 
@@ -157,7 +159,8 @@ class PacketPath:
                 own = target.removesuffix("@plt")
                 called.add(own if own in self.binary.code else target)
             elif indirect := INDIRECT.search(text):
-                if not self._is_jump_table(code, index) and not self._is_driver(name, code, index):
+                if not (name in self.rules.indirect_in or self._is_jump_table(code, index)
+                        or self._is_driver(name, code, index)):
                     self.findings.append(f"{name} goes where {indirect[1]} points ({address}: {text})")
             elif self.follows_addresses and (taken := ADDRESS.search(text)):
                 called.add(taken[1])

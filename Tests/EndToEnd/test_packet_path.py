@@ -43,7 +43,10 @@ RULES = Rules(
         ("specialized static Truncated.fail()", "swift_willThrowTypedImpl"): "calls a debugger's hook, if there is one",
         ("lazy protocol witness table accessor for type Truncated and conformance Truncated", "swift_getWitnessTable"):
             "once in a process, in `Truncated.prepare()`, before there are packets",
+        ("WorkerLoop.select(_:)", "bpf_filter"): "libpcap's interpreter, only with --filter",
+        ("martlet_bpf_run", "rte_bpf_exec_burst"): "DPDK's interpreter, only with --filter",
     },
+    indirect_in={"WorkerLoop.select(_:)": "machine code that DPDK made of a filter, only with --filter"},
     atomics_in={"WorkerLoop.main()": "tells the others at the end that this worker is done"},
     drivers=("rte_eth_fp_ops", "WorkerLoop."),
 )
@@ -89,7 +92,7 @@ def test_every_hook_of_every_plugin_is_on_the_path_that_was_searched(martlet):
 @needs_tools
 def test_witness_table_of_truncated_is_made_before_there_are_packets(martlet):
     binary, _ = martlet
-    path = PacketPath(binary, ["RecordSchema.init(plugins:timestamps:isUniflow:)"], RULES)
+    path = PacketPath(binary, ["RecordSchema.init(plugins:timestamps:isUniflow:enriches:tunnels:)"], RULES)
     assert "specialized static Truncated.fail()" in path.names
 
 

@@ -119,8 +119,8 @@ private typealias Build = FrameBuilder
   @Test func outerAddresses() throws {
     let (records, _) = try run([Self.geneve(1)], plugins: ["tunnel"])
     let record = try #require(records.first)
-    #expect(record.text("martlet:tunnelSourceAddress") == "0x0a000001")
-    #expect(record.text("martlet:tunnelDestinationAddress") == "0x0a000002")
+    #expect(record.text("martlet:tunnelSourceAddress") == "10.0.0.1")
+    #expect(record.text("martlet:tunnelDestinationAddress") == "10.0.0.2")
     #expect(record.number("martlet:tunnelDestinationTransportPort") == 6081)
     #expect(record.number("martlet:tunnelProtocolIdentifier") == 17)
     #expect(record.number("martlet:tunnelDepth") == 1)
