@@ -54,7 +54,8 @@ struct RateLine {
 
   private var table: String {
     let flows = now.workers.reduce(0) { $0 &+ $1.engine.inTable }
-    let made = UInt64(growth { $0.engine.flowsMade } / seconds)
+    // Within what an integer holds, however short the time was.
+    let made = UInt64(max(0, min(growth { $0.engine.flowsMade } / seconds, 1e18)))
     return padded(ScaledNumber.text(flows), 5) + " flows " + padded(Self.percent(flows, of: capacity), 4)
       + "  "
       + padded(ScaledNumber.text(made), 5) + " new/s"

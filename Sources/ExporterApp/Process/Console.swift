@@ -38,7 +38,17 @@ enum StandardDescriptors {
 /// hold nobody up: messages are left out then, and their number is said later.
 enum Console {
   private struct State: ~Copyable {
-    var settings = LogSettings()
+    // All of this is zero at first: Swift 6.3's optimiser leaves nothing else in a global Mutex.
+    /// What `configure` has been told; nothing before.
+    private var configured = LogSettings()
+    private var isConfigured = false
+    var settings: LogSettings {
+      get { isConfigured ? configured : LogSettings() }
+      set {
+        configured = newValue
+        isConfigured = true
+      }
+    }
     /// The log that takes messages; nil for standard error.
     var log: LogSocket?
     /// Messages that found no room since the last one that did.

@@ -137,19 +137,18 @@ import Testing
   @Test func namesStayAsTheyAre() {
     #expect(
       CounterTable.all.map(\.word) == [
-        "received", "bytes", "linearised", "times_refused", "missed", "no_mbuf", "errors", "fragments",
-        "not_IP",
-        "link_header_truncated", "too_many_headers", "IP_header_invalid", "IP_header_truncated",
-        "transport_header_truncated", "TCP_header_invalid", "flows_made", "in_table", "idle", "active",
-        "ended",
-        "forced", "lack_of_resources", "packets_in_flows", "table_full", "slab_full", "fingerprint_left_out",
+        "received", "bytes", "linearised", "times_refused", "missed", "no_mbuf", "errors", "filtered",
+        "filtered_bytes", "not_sampled", "not_sampled_bytes", "fragments", "tunnelled", "outer_packets",
+        "tunnel_not_opened", "tunnels_too_deep", "not_IP", "link_header_truncated", "too_many_headers",
+        "IP_header_invalid", "IP_header_truncated", "transport_header_truncated", "TCP_header_invalid",
+        "tunnel_fragment", "flows_made", "in_table", "idle", "active", "ended", "forced",
+        "lack_of_resources", "packets_in_flows", "table_full", "slab_full", "fingerprint_left_out",
         "stream_gaps", "stream_lost", "stream_full", "records_left_out", "parser_faults", "ring_full",
-        "exported", "messages", "templates", "oversize", "message_bytes",
-        "export_faults", "TLS_refused", "spooled", "spool_delivered", "spool_waiting", "sent_again",
-        "spool_torn",
-        "export_dropped", "queue_full", "spool_full", "disk_error", "unacknowledged", "no_address",
-        "send_failed", "too_long", "shortened", "options",
-        "acknowledged", "delivery_timed_out", "delivery_refused", "delivery_unknown", "delivery_given_up",
+        "exported", "messages", "templates", "oversize", "message_bytes", "export_faults", "looked_up",
+        "database_errors", "TLS_refused", "spooled", "spool_delivered", "spool_waiting", "sent_again",
+        "spool_torn", "export_dropped", "queue_full", "spool_full", "disk_error", "unacknowledged",
+        "no_address", "send_failed", "too_long", "shortened", "options", "acknowledged",
+        "delivery_timed_out", "delivery_refused", "delivery_unknown", "delivery_given_up",
       ])
   }
 

@@ -59,7 +59,7 @@ import Testing
       ("tcp://host?source", "write NAME=VALUE"), ("tcp://host?=x", "write NAME=VALUE"),
       ("tcp://host?source=192.0.2.1&source=192.0.2.1", "twice"),
       ("tcp://host?source=host.example", "no address"), ("tcp://host?source=", "no address"),
-      ("tcp://host?source=%00", "no address"),
+      ("tcp://host?source=%00", "no octet 0"),
       ("tcp://host?interface=", "no name of an interface"),
       ("tcp://host?interface=0123456789abcdef", "no name of an interface"),
       ("tcp://host?interface=%", "%25"), ("tcp://host?interface=%4", "%25"),

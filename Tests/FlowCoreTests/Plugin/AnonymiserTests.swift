@@ -138,7 +138,7 @@ import Wire
       harmless == [
         "basicplus", "bstats", "flowhash", "flowstats", "icmp", "mpls", "nettisa", "ovpn", "phists", "pstats",
         "qos",
-        "rtt", "ssadetector", "vlan", "wg",
+        "rtt", "ssadetector", "tunnel", "vlan", "wg",
       ])
   }
 }
