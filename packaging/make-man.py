@@ -75,7 +75,9 @@ def page(binary):
         if argument.get("sectionTitle") != section and argument.get("sectionTitle"):
             yield f".SS {argument['sectionTitle']}"
         section = argument.get("sectionTitle")
-        yield option(argument)
+        # FILE has no name: the synopsis shows it.
+        if argument["kind"] != "positional":
+            yield option(argument)
     for title, heading in (("EXIT STATUS", "| exit status | meaning |"), ("SIGNALS", "| signal | effect |")):
         yield f".SH {title}"
         for name, meaning in table(heading):

@@ -32,6 +32,21 @@ import Wire
     }
   }
 
+  /// Closes the exporter while the collector reads the rest and ends its side, which says that it has read everything.
+  private func finish(_ exporter: IPFIXOutput, _ collector: TCPCollector) {
+    // Safe: the thread has it until it signals.
+    nonisolated(unsafe) let reader = collector
+    let isDone = DispatchSemaphore(value: 0)
+    DispatchQueue.global().async {
+      usleep(200_000)
+      reader.receive()
+      reader.hangUp()
+      isDone.signal()
+    }
+    exporter.close()
+    isDone.wait()
+  }
+
   @Test("without an outage nothing is written, and all arrives")
   func healthy() throws {
     let collector = TCPCollector()
@@ -40,8 +55,7 @@ import Wire
     #expect(collector.accept())
     for number in 0..<3000 as Range<UInt32> { exporter.append(number: number, key: UInt64(number % 3)) }
     settle(exporter, collector) { exporter.counters.sentRecords == 3000 }
-    exporter.close()
-    collector.receive()
+    finish(exporter, collector)
     let messages = try collector.messages()
     #expect(messages.flatMap(\.records).compactMap(\.number) == Array(0..<3000))
     #expect(sequenceIsRight(messages) && messages.flatMap(\.templates).count == 3)
@@ -79,8 +93,7 @@ import Wire
       isAccepted = collector.accept(milliseconds: 1)
     }
     settle(exporter, collector) { exporter.counters.sentRecords == 40000 }
-    exporter.close()
-    collector.receive()
+    finish(exporter, collector)
     let messages = try collector.messages()
     #expect(messages.flatMap(\.records).compactMap(\.number) == Array(1..<40000))
     #expect(messages.allSatisfy { $0.unknownSets == 0 } && sequenceIsRight(messages))
