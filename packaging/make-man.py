@@ -66,6 +66,8 @@ def page(binary):
     date = time.strftime("%Y-%m-%d", time.gmtime(int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))))
     abstract = command["abstract"].rstrip(".")
     yield f'.TH MARTLET 1 "{date}" "{version}" "User Commands"'
+    # Ragged: long words leave lines that cannot be filled.
+    yield ".ad l"
     yield f".SH NAME\nmartlet \\- {roff(abstract[0].lower() + abstract[1:])}"
     yield ".SH SYNOPSIS\n.nf\n" + "\n".join(roff(line) for line in usage(binary)) + "\n.fi"
     yield f".SH DESCRIPTION\n{roff(command['discussion'])}"

@@ -48,7 +48,7 @@ def test_the_manual_has_every_option_and_nothing_wrong(manual):
     options = re.findall(r"(?m)^  (?:-\w, )?(--[a-z-]+)", output(MARTLET, "--help"))
     assert len(options) > 30
     for option in options:
-        assert re.search(rf"(?m)^(\\fB-\w\\fR, )?\\fB{option}\\fR", text), option
+        assert re.search(rf"(?m)^(\\fB-\w\\fR(?: \\fI\S+\\fR)?, )?\\fB{option}\\fR", text), option
     assert "martlet [EAL options] -- [options]" in text and "SIGHUP" in text and ".SH EXIT STATUS" in text
     if have("mandoc"):
         assert output("mandoc", "-T", "lint", "-W", "warning", manual) == ""
