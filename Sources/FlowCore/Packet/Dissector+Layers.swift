@@ -117,7 +117,7 @@ extension Dissector {
           var isVersion6 = false
           if case .ipv6 = layer { isVersion6 = true }
           let start = cursor.position
-          if packet.tunnelCount != way.closed {
+          if packet.tunnelCount != way.closed, mayCarry(bytes, at: start, isVersion6: isVersion6) {
             switch openCarrier(bytes, at: start, isVersion6: isVersion6, vlan: vlan ?? 0, &packet) {
             case .plain: break
             case .laterFragment:

@@ -22,20 +22,24 @@ extension Dissector {
     var fragment: Fragment
   }
 
-  /// Looks whether the IP packet at `start` is a tunnel that is opened.
+  /// Whether the IP packet at `start` may be a tunnel that is opened, by what its first header says.
+  @inline(__always)
+  func mayCarry(_ bytes: Bytes, at start: Int, isVersion6: Bool) -> Bool {
+    let header = bytes.dropFirst(start)
+    guard header.count > 20 else { return false }
+    return isVersion6 ? tunnels.mayOpen6(header[6]) : tunnels.carriers.has(header[9])
+  }
+
+  /// Looks whether the IP packet at `start`, which may be one, is a tunnel that is opened.
   mutating func openCarrier(
     _ bytes: Bytes, at start: Int, isVersion6: Bool, vlan: UInt16, _ packet: inout Packet
   ) -> Carriage {
-    let next = bytes.dropFirst(start)
-    guard next.count > 20, isVersion6 ? tunnels.mayOpen6(next[6]) : tunnels.mayOpen4(next[9]) else {
-      return .plain
-    }
     guard let contents = isVersion6 ? contents6(bytes, at: start) : contents4(bytes, at: start) else {
       return .plain
     }
     let protocolNumber = contents.protocolNumber
     let isDatagram = protocolNumber == IPProtocol.udp
-    guard tunnels.mayOpen(protocolNumber) || isDatagram && tunnels.opensDatagrams else { return .plain }
+    guard tunnels.carriers.has(protocolNumber) else { return .plain }
     let fragment = contents.fragment
     let isFragment = fragment.more || fragment.offset > 0
     // Without identifiers in the key GRE's fragments are a flow of their own.
@@ -46,7 +50,8 @@ extension Dissector {
     }
     let payload = bytes.prefix(contents.end).dropFirst(contents.start)
     if isDatagram {
-      guard payload.count > 8, tunnels.mayOpen(ports: payload.load(UInt32.self, at: 0)) else { return .plain }
+      guard payload.count > 8, DatagramTunnel.mayBe(tunnels.kinds, ports: payload.load(UInt32.self, at: 0))
+      else { return .plain }
     }
     guard let opened = open(payload, protocolNumber, isVersion6: isVersion6) else {
       if tunnels.areKeys { tunnelsUnopened &+= 1 }

@@ -101,13 +101,13 @@ struct Dissector: ~Copyable {
       }
       packet.tcpFlags = UInt8(truncatingIfNeeded: offsetAndFlags)
       headers = 20 &+ words &* 4
-    } else if protocolNumber == IPProtocol.udp {
-      if tunnels.opensDatagrams, tunnels.mayOpen(ports: ports) { return false }
-    } else {
+    } else if protocolNumber != IPProtocol.udp {
       // What may be a tunnel, and what else has ports, is rare.
-      if tunnels.mayNotBeCommon(protocolNumber) { return false }
+      if tunnels.carriers.has(protocolNumber) || Dissector.hasPorts(protocolNumber) { return false }
       headers = 20
       ports = 0
+    } else if tunnels.carriers.has(IPProtocol.udp), DatagramTunnel.mayBe(tunnels.kinds, ports: ports) {
+      return false
     }
     packet.octets = total
     packet.networkOffset = 14
@@ -146,7 +146,7 @@ struct Dissector: ~Copyable {
     switch type {
     case EtherType.ipv6 where !tunnels.mayOpen6(bytes[start &+ 6]):
       return dissectIPv6(bytes, at: start, vlan: vlan, into: &packet)
-    case EtherType.ipv4 where !tunnels.mayOpen4(bytes[start &+ 9]):
+    case EtherType.ipv4 where !tunnels.carriers.has(bytes[start &+ 9]):
       return dissectIPv4(bytes, at: start, vlan: vlan, into: &packet)
     default: return dissectLayers(frame, into: &packet, isOutside: tunnels.isOutside)
     }

@@ -33,6 +33,12 @@ enum DatagramTunnel {
     }
   }
 
+  /// Whether a datagram between these ports may be one of `kinds`.
+  @inline(never)
+  static func mayBe(_ kinds: TunnelKinds, ports: UInt32) -> Bool {
+    kind(ports: ports).map { kinds.has($0) } ?? false
+  }
+
   /// The tunnel in a UDP datagram, header included; nil where it is none of `kinds`.
   ///
   ///     | source port 2 | destination port 2 | length 2 | checksum 2 |

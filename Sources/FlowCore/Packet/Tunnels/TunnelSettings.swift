@@ -22,13 +22,8 @@ public struct TunnelSettings: BitwiseCopyable, Sendable {
   public let records: TunnelRecords
   /// The outermost IP packet makes the flow, and nothing else does.
   let isOutside: Bool
-  /// Tunnels in UDP are opened.
-  let opensDatagrams: Bool
-  /// Tunnels right behind an IP header: IP itself, L2TP.
-  private let opensIP: Bool
-  private let opensL2TP: Bool
-  /// GRE or what uses its header.
-  let opensGRE: Bool
+  /// The protocols of IP packets that may be tunnels which are opened.
+  let carriers: ProtocolSet
 
   /// What holds without options: the flow contract's tunnels, whose identifiers tell no flows apart.
   public static let usual = TunnelSettings()
@@ -40,38 +35,15 @@ public struct TunnelSettings: BitwiseCopyable, Sendable {
     areKeys = kinds.map { !$0.isEmpty } ?? false
     self.records = records
     isOutside = records == .outer
-    opensDatagrams =
-      opened.has(.vxlan) || opened.has(.vxlanGPE) || opened.has(.geneve) || opened.has(.gtpu)
-      || opened.has(.teredo) || opened.has(.l2tpv3)
-    opensIP = opened.has(.ipip) || opened.has(.sixInFour)
-    opensL2TP = opened.has(.l2tpv3)
-    opensGRE = opened.has(.gre) || opened.has(.nvgre) || opened.has(.erspan)
-  }
-
-  /// Whether an IP packet of this protocol, UDP apart, may be a tunnel that is opened.
-  @inline(__always)
-  func mayOpen(_ protocolNumber: UInt8) -> Bool {
-    switch protocolNumber {
-    case IPProtocol.gre: opensGRE
-    case IPProtocol.ipv4, IPProtocol.ipv6: opensIP
-    case IPProtocol.l2tp: opensL2TP
-    default: false
+    var carriers = ProtocolSet()
+    func carry(_ protocols: UInt8..., if kinds: [TunnelKind]) {
+      if kinds.contains(where: opened.has) { for number in protocols { carriers.insert(number) } }
     }
-  }
-
-  /// Whether a packet of this protocol, neither TCP nor UDP, may be a tunnel that is opened, or has ports.
-  @inline(never)
-  func mayNotBeCommon(_ protocolNumber: UInt8) -> Bool {
-    switch protocolNumber {
-    case IPProtocol.sctp, IPProtocol.udpLite: true
-    default: mayOpen(protocolNumber)
-    }
-  }
-
-  /// Whether an IPv4 packet of this protocol may be a tunnel that is opened.
-  @inline(__always)
-  func mayOpen4(_ protocolNumber: UInt8) -> Bool {
-    mayOpen(protocolNumber) || opensDatagrams && protocolNumber == IPProtocol.udp
+    carry(IPProtocol.udp, if: [.vxlan, .vxlanGPE, .geneve, .gtpu, .teredo, .l2tpv3])
+    carry(IPProtocol.ipv4, IPProtocol.ipv6, if: [.ipip, .sixInFour])
+    carry(IPProtocol.l2tp, if: [.l2tpv3])
+    carry(IPProtocol.gre, if: [.gre, .nvgre, .erspan])
+    self.carriers = carriers
   }
 
   /// Whether an IPv6 packet whose first header is followed by this one may be a tunnel that is opened.
@@ -83,8 +55,14 @@ public struct TunnelSettings: BitwiseCopyable, Sendable {
     default: return true
     }
   }
+}
 
-  /// Whether a UDP datagram between these ports (source in the upper half) may be a tunnel that is opened.
-  @inline(never)
-  func mayOpen(ports: UInt32) -> Bool { DatagramTunnel.kind(ports: ports).map { kinds.has($0) } ?? false }
+/// Some of IP's protocols: a bit for each number, so that one look tells.
+struct ProtocolSet: BitwiseCopyable, Sendable {
+  private var words = InlineArray<4, UInt64>(repeating: 0)
+
+  mutating func insert(_ number: UInt8) { words[total: Int(number >> 6)] |= 1 << UInt64(number & 63) }
+
+  @inline(__always)
+  func has(_ number: UInt8) -> Bool { words[total: Int(number >> 6)] &>> UInt64(number & 63) & 1 != 0 }
 }
