@@ -11,6 +11,7 @@ from harness import CAPTURES, NO_HUGE, Live, Session, file_messages, is_root, of
 from mmdb import database
 
 DEMO = CAPTURES / "demo.pcap"
+MANY = CAPTURES / "many-flows.pcap"
 AS = [f"iana:bgp{side}AsNumber" for side in ("Source", "Destination")]
 COUNTRY = ["martlet:sourceCountryCode", "martlet:destinationCountryCode"]
 ORGANISATION = ["martlet:sourceAsOrganization", "martlet:destinationAsOrganization"]
@@ -181,7 +182,7 @@ def test_what_is_no_database_is_refused_before_files_are_touched(tmp_path, conte
 def test_a_hangup_reads_them_again(tmp_path):
     path, out = tmp_path / "asn.mmdb", tmp_path / "out.json"
     path.write_bytes(database({"::/1": autonomous(1, "before")}))
-    with Live([f"--vdev=net_pcap0,rx_pcap={DEMO},infinite_rx=1"],
+    with Live([f"--vdev=net_pcap0,rx_pcap={MANY},infinite_rx=1"],
               ["--mmdb", path, "--export", f"json:{out}", "--stats", "0.1", "--active-timeout", "0.5"], mem=NO_HUGE) as live:
         live.wait_for(lambda: live.latest.get("exported", 0) > 0)
         path.write_bytes(b"broken")

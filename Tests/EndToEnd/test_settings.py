@@ -9,6 +9,7 @@ import pytest
 from harness import CAPTURES, MARTLET, NO_HUGE, ONE_QUEUE, Live, is_root, run, wait_until
 
 DEMO = CAPTURES / "demo.pcap"
+MANY = CAPTURES / "many-flows.pcap"
 live = pytest.mark.skipif(not is_root(), reason="EAL needs root")
 
 
@@ -169,7 +170,7 @@ def test_the_schema_knows_every_option_and_refuses_others(tmp_path):
 
 @live
 def test_a_probe_runs_from_a_file_and_takes_other_exports_with_sighup(tmp_path):
-    """The device always has packets, and flows are cut: so records come all the time."""
+    """The device always has packets of flows that do not end, and flows are cut: so records come all the time, not too many."""
     first, second, third = (tmp_path / f"{name}.json" for name in ("first", "second", "third"))
 
     def text(*exports, more=""):
@@ -179,7 +180,7 @@ eal:
   no-huge: true
   m: {NO_HUGE[2]}
   no-pci: true
-  vdev: net_pcap0,rx_pcap={DEMO},infinite_rx=1
+  vdev: net_pcap0,rx_pcap={MANY},infinite_rx=1
 active-timeout: 0.2
 export: [{', '.join(f'"json:{path}"' for path in exports)}]
 {more}"""

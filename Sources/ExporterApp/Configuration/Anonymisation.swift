@@ -82,14 +82,8 @@ struct Anonymisation: Equatable, Sendable {
         "--anonymise: key file \(name) is open to others than its owner (mode \(String(status.st_mode & 0o777, radix: 8))): chmod 600 it"
       )
     }
-    var octets: [UInt8] = []
-    var part = [UInt8](repeating: 0, count: longestFile + 1)
-    while octets.count <= longestFile {
-      let count = part.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
-      guard count > 0 else { break }
-      octets += part.prefix(count)
-    }
-    guard let key = Self.key(octets) else {
+    guard let octets = try? SystemFiles.contents(descriptor, atMost: longestFile), let key = Self.key(octets)
+    else {
       throw .general(
         "--anonymise: key file \(name) has no key: 32 octets or 64 hexadecimal digits (as from: head -c 32 /dev/urandom)"
       )

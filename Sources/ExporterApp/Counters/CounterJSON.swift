@@ -5,7 +5,7 @@ enum CounterJSON {
   /// `{"type":"stats",…}`: every counter's total, and how long it is since the line before.
   static func line(_ snapshot: CounterSnapshot, seconds: Double) -> String {
     object([
-      ("type", quoted("stats")), ("seconds", CounterReport.fixed(seconds, digits: 3)),
+      ("type", JSONText.quoted("stats")), ("seconds", CounterReport.fixed(seconds, digits: 3)),
       ("counters", counters(snapshot)),
     ]) + "\n"
   }
@@ -13,7 +13,7 @@ enum CounterJSON {
   /// `{"type":"totals",…}`: every counter's total, and what each lcore, port and output has of it.
   static func totals(_ snapshot: CounterSnapshot) -> String {
     object([
-      ("type", quoted("totals")), ("counters", counters(snapshot)),
+      ("type", JSONText.quoted("totals")), ("counters", counters(snapshot)),
       ("workers", parts(snapshot, .worker)), ("ports", parts(snapshot, .port)),
       ("outputs", outputs(snapshot)),
       ("parser faults", object(snapshot.faults.map { ($0.name, String($0.count)) })),
@@ -47,22 +47,6 @@ enum CounterJSON {
   }
 
   private static func object(_ members: [(String, String)]) -> String {
-    "{" + members.map { "\(quoted($0)):\($1)" }.joined(separator: ",") + "}"
-  }
-
-  /// A string with its quotes. Names of outputs are what a user wrote.
-  private static func quoted(_ text: String) -> String {
-    var quoted = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": quoted += "\\\""
-      case "\\": quoted += "\\\\"
-      case _ where scalar.value < 0x20:
-        let digits = String(scalar.value, radix: 16)
-        quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: quoted.unicodeScalars.append(scalar)
-      }
-    }
-    return quoted + "\""
+    "{" + members.map { "\(JSONText.quoted($0)):\($1)" }.joined(separator: ",") + "}"
   }
 }

@@ -54,11 +54,10 @@ struct RateLine {
 
   private var table: String {
     let flows = now.workers.reduce(0) { $0 &+ $1.engine.inTable }
-    // Within what an integer holds, however short the time was.
-    let made = UInt64(max(0, min(growth { $0.engine.flowsMade } / seconds, 1e18)))
+    let made = growth { $0.engine.flowsMade } / seconds
     return padded(ScaledNumber.text(flows), 5) + " flows " + padded(Self.percent(flows, of: capacity), 4)
       + "  "
-      + padded(ScaledNumber.text(made), 5) + " new/s"
+      + padded(ScaledNumber.text(rate: made), 5) + " new/s"
   }
 
   /// The least and the most busy worker's share of its time.

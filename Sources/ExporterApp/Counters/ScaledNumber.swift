@@ -4,14 +4,22 @@
 enum ScaledNumber {
   /// At most five characters: "98765", "123K", "1.23M"; K, M, G, T, P, E are powers of 1000.
   static func text(_ value: UInt64) -> String {
-    if value < 100_000 { return String(value) }
-    var scaled = Double(value)
-    for unit in "KMGTPE" {
-      scaled /= 1000
-      if scaled < 9.995 { return CounterReport.fixed(scaled, digits: 2) + String(unit) }
-      if scaled < 99.95 { return CounterReport.fixed(scaled, digits: 1) + String(unit) }
-      if scaled < 999.5 || unit == "E" { return CounterReport.fixed(scaled, digits: 0) + String(unit) }
+    value < 100_000 ? String(value) : scaled(Double(value), "KMGTPE")
+  }
+
+  /// The same for a rate; what an integer does not hold is as much as it holds.
+  static func text(rate: Double) -> String { text(UInt64(max(0, min(rate, 1e18)))) }
+
+  /// A number from 1000 on with three digits and the first of `units` that leaves no more than three before the point: 1.23k, 45.6M,
+  /// 789G.
+  static func scaled(_ value: Double, _ units: String) -> String {
+    var rest = value
+    var unit: Character = " "
+    for next in units {
+      rest /= 1000
+      unit = next
+      if rest < 999.5 { break }
     }
-    return String(value)
+    return CounterReport.fixed(rest, digits: rest < 9.995 ? 2 : rest < 99.95 ? 1 : 0) + String(unit)
   }
 }

@@ -34,14 +34,10 @@ struct OutputChanges {
     let retired = outputs.roster.withLock { $0.takeRetired(taken) }
     for entry in retired {
       closings.count.wrappingAdd(1, ordering: .relaxed)
-      let close = { @Sendable in
-        CrashReport.thread("closing")
-        entry.output.close()
+      entry.closeApart {
         entry.published.pointee = entry.output.counters
         closings.count.wrappingSubtract(1, ordering: .releasing)
       }
-      // Without a thread it is done here: late is better than not at all.
-      if DetachedThread.start(close) != 0 { close() }
     }
     return closings.count.load(ordering: .acquiring) > 0
   }

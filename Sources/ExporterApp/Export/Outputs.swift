@@ -27,7 +27,7 @@ final class Outputs {
     var nextPlace: Int?
     fileprivate var complaint: Complaint
     /// The trouble in which records were lost last, which may be over; empty when none is known.
-    fileprivate var lossReason = ""
+    var lossReason = ""
 
     init(_ planned: OutputPlan.Entry, _ output: any Output) {
       name = planned.argument
@@ -39,7 +39,7 @@ final class Outputs {
     }
   }
 
-  private var entries: [Entry] = []
+  private(set) var entries: [Entry] = []
   /// What other threads know of the entries.
   let roster: Mutex<OutputRoster>
   /// How many of those that went are being closed.
@@ -121,34 +121,6 @@ final class Outputs {
     if exporter == 0, let spool = settings.spool { Self.warn(about: spool, plan) }
   }
 
-  /// The entries of a plan for one export lcore: those of `present` that are as the plan has them, and new ones.
-  ///
-  /// - Throws: an output that cannot be opened; then none is.
-  static func entries(
-    _ plan: OutputPlan, number: Int, keeping present: [Entry],
-    _ open: (OutputPlan, Int) throws(ExportError) -> any Output
-  ) throws(Failure) -> [Entry] {
-    var entries: [Entry] = []
-    var opened: [Entry] = []
-    for index in plan.entries.indices where plan.entries[index].serves(number) {
-      let planned = plan.entries[index]
-      if let entry = present.first(where: { $0.url == planned.url }),
-        !entries.contains(where: { $0 === entry })
-      {
-        entries.append(entry)
-        continue
-      }
-      do {
-        opened.append(Entry(planned, try open(plan, index)))
-      } catch {
-        for entry in opened { entry.output.close() }
-        throw .general(error.description)
-      }
-      entries.append(opened[opened.count - 1])
-    }
-    return entries
-  }
-
   /// Takes over what the control lcore has made of the entries; it makes the lists, too, so that nothing can fail here.
   @inline(never)
   private func takeReplacement() {
@@ -160,99 +132,6 @@ final class Outputs {
       for entry in entries { entry.place = entry.nextPlace }
     }
     replacementsTaken.store(number, ordering: .releasing)
-  }
-
-  /// Says what --spool does not do for these exports.
-  private static func warn(about spool: SpoolSettings, _ plan: OutputPlan) {
-    let names = plan.entries.compactMap { $0.url.spoolName(0) }
-    if names.isEmpty {
-      Console.warning("--spool is for tcp:// and tls:// exports, of which there is none: it keeps nothing")
-    }
-    for waiting in SpoolDirectory.waiting(in: spool.directory)
-    where !names.contains(where: { waiting == $0 || waiting.hasPrefix($0 + "_") }) {
-      Console.warning(
-        "\(spool.directory)/\(waiting) has records for a collector that no --export names: they stay there")
-    }
-  }
-
-  private static func open(
-    _ url: ExportURL, others: [FileIdentity], _ settings: RunConfiguration, schema: BuiltInSchema,
-    description: ExportDescription, live: Bool, number: Int
-  ) throws(ExportError) -> any Output {
-    // A spool numbers records of several runs anew, and knows those of flows only.
-    let isSpooled = settings.spool != nil && url.spoolName(number) != nil
-    let describesItself = url.describesItself && !isSpooled
-    let description = describesItself ? description : nil
-    var configuration = MessageStream.Configuration()
-    configuration.observationDomain = settings.observationDomain
-    configuration.maximumLength = settings.largestMessage
-    configuration.martletEnterpriseNumber = settings.ownEnterpriseNumber
-    configuration.flowKeys = describesItself ? BuiltInSchema.flowKeys : []
-    let policy: OverloadPolicy = live ? .drop : .wait(seconds: 30)
-    // A disk that is full offline is waited for as long as the end may take, too.
-    let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: settings.drainTimeout.seconds)
-    func file(
-      _ path: String?, heading: SharedBytes = SharedBytes(), hasQuotedCells: Bool = false
-    ) throws(ExportError) -> FileWriter {
-      try FileWriter(
-        path: path, policy: filePolicy, others: others, options: url.file, heading: heading,
-        hasQuotedCells: hasQuotedCells)
-    }
-    func session(_ connection: any ByteConnection, name: String) throws(ExportError) -> any MessageTransport {
-      guard let spool = settings.spool, let directory = url.spoolName(number) else {
-        return TCPTransport(connection, name: name, policy: policy)
-      }
-      return SpoolTransport(
-        connection, name: name, spool: try Spool(spool, name: directory), policy: policy)
-    }
-    switch url.destination {
-    case .udp(let host, let port):
-      configuration.largestLength = 65507
-      configuration.padsMessages = url.padsMessages ?? live
-      configuration.templateRefresh = UInt32(clamping: settings.templateRefresh.nanoseconds / 1_000_000_000)
-      configuration.templateRefreshMessages =
-        settings.templateRefreshMessages == 0 ? nil : UInt64(clamping: settings.templateRefreshMessages)
-      return IPFIXOutput(
-        configuration, schema: schema,
-        transport: UDPTransport(host: host, port: port, socketOptions: url.socket, policy: policy),
-        description: description)
-    case .tcp(let host, let port):
-      let tcp = TCPConnection(host: host, port: port, options: url.socket)
-      let connection: any ByteConnection = url.compression == .lz4 ? LZ4Connection(tcp) : tcp
-      return IPFIXOutput(
-        configuration, schema: schema,
-        transport: try session(connection, name: "tcp://\(host):\(port)"), description: description)
-    case .tls(let host, let port):
-      let connection = try TLSConnection(host: host, port: port, options: url.socket, settings: url.tls)
-      return IPFIXOutput(
-        configuration, schema: schema,
-        transport: try session(connection, name: "tls://\(host):\(port)"), description: description)
-    case .kafka(let target):
-      return KafkaOutput(try KafkaSession(target, policy: policy), schema: schema)
-    case .file(.ipfix, let path):
-      return IPFIXOutput(
-        configuration, schema: schema, transport: FileTransport(try file(path)), description: description)
-    case .file(.json, let path):
-      return LineOutput(JSONRecordWriter(), file: try file(path), schema: schema) {
-        $0.render($1, isReverse: $2, into: &$3)
-      }
-    case .file(.csv, let path):
-      let writer = CSVRecordWriter(
-        columns: schema.columns(), names: settings.csvNames, sources: settings.captures,
-        escapesFormulas: settings.csvEscape == .formulas)
-      let heading = SharedBytes(copying: writer.output.contents)
-      let file = try file(path, heading: heading, hasQuotedCells: true)
-      return LineOutput(writer, file: file, schema: schema) {
-        $0.render($1, isReverse: $2, into: &$3)
-      }
-    case .file(.text, let path):
-      // A file may be read by a program.
-      let writer = TextRecordWriter(isWide: settings.isWide || path != nil)
-      let file = try file(path, heading: SharedBytes(copying: writer.output.contents))
-      return LineOutput(writer, file: file, schema: schema) {
-        $0.render($1, isReverse: $2, into: &$3)
-      }
-    }
   }
 
   /// Takes `count` finished records; they are the caller's again when this returns.
@@ -370,39 +249,8 @@ final class Outputs {
     return isUnknown
   }
 
-  /// Writes everything out and closes, within the bounds of `Drain`. Called once, last.
-  ///
-  /// All outputs at the same time: one that is stuck must not take the others'.
-  func finish() {
-    let done = Semaphore()
-    var underWay = 0
-    for entry in entries.dropFirst() {
-      let closing = Closing(output: entry.output)
-      let name = entry.name
-      let code = DetachedThread.start {
-        CrashReport.thread("the end of \(name)")
-        closing.output.close()
-        done.signal()
-      }
-      if code == 0 { underWay &+= 1 } else { entry.output.close() }
-    }
-    entries.first?.output.close()
-    while underWay > 0 {
-      done.wait()
-      underWay &-= 1
-    }
-    publish(says: false)
-  }
-
-  /// An output on its way to the thread that closes it.
-  ///
-  /// Safe between threads: who hands it over leaves it alone until the thread has said that it is done.
-  private struct Closing: @unchecked Sendable {
-    let output: any Output
-  }
-
   /// Puts the outputs' counters where the control lcore reads them; says where records were lost since the last look.
-  private func publish(says: Bool) {
+  func publish(says: Bool) {
     for entry in entries {
       let counters = entry.output.counters
       if counters.lostRecords > entry.published.pointee.lostRecords {
@@ -426,43 +274,5 @@ final class Outputs {
       outputs: roster.withLock(\.all).map {
         CounterSnapshot.OutputEntry(name: $0.name, counters: $0.published.pointee)
       })
-  }
-
-  /// What is to be said at the end, asked after `finish`: records that were lost, or a file that could not be closed.
-  ///
-  /// - Parameters:
-  ///   - all: the outputs of all export lcores.
-  ///   - before: records that were lost on the way to the outputs.
-  static func outcome(of all: [Outputs], before: UInt64) -> Failure? {
-    var lost = before
-    var reasons = before > 0 ? "\(before) between the lcores" : ""
-    var failure: ExportError?
-    for entry in all.flatMap({ $0.roster.withLock(\.all) }) {
-      let count = entry.output.counters.lostRecords
-      if count > 0 {
-        lost &+= count
-        let reason = entry.lossReason.isEmpty ? "it did not keep up" : entry.lossReason
-        reasons += "\(reasons.isEmpty ? "" : ", ")\(count) at \(entry.name) (\(reason))"
-      }
-      // A reader that has seen enough (`martlet … | head`) is no failure.
-      if case .readerGone = entry.output.failure { continue }
-      failure = failure ?? entry.output.failure
-    }
-    if lost > 0 { return .lost("\(lost) records were lost on the way out: \(reasons)") }
-    return failure.map { .general($0.description) }
-  }
-}
-
-extension ExportURL {
-  /// The name of the collector's directory in --spool's; nil for what is not spooled.
-  ///
-  /// - Parameter number: which export lcore's, from 0.
-  fileprivate func spoolName(_ number: Int) -> String? {
-    let lcore = number > 0 ? [String(number)] : []
-    switch destination {
-    case .tcp(let host, let port): return SpoolDirectory.name(["tcp", host, String(port)] + lcore)
-    case .tls(let host, let port): return SpoolDirectory.name(["tls", host, String(port)] + lcore)
-    default: return nil
-    }
   }
 }

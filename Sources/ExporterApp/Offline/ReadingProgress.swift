@@ -65,7 +65,7 @@ struct ReadingProgress {
   /// `45% of 1.23G bytes, 320M bytes/s, 12 s left: big.pcap`.
   func text(read: UInt64, seconds: Double) -> String {
     let rate = Double(read) / max(seconds, 1e-9)
-    let speed = "\(ScaledNumber.text(UInt64(rate))) bytes/s"
+    let speed = "\(ScaledNumber.text(rate: rate)) bytes/s"
     guard let total, total > 0 else { return "\(ScaledNumber.text(read)) bytes, \(speed): \(name)" }
     let share = Int(Double(min(read, total)) / Double(total) * 100)
     let left = rate > 0 ? Double(total &- min(read, total)) / rate : 0

@@ -31,7 +31,7 @@ struct LogMessage {
 
   /// The message as an object of JSON (RFC 8259) with the time in UTC (RFC 3339).
   private func json(nanoseconds: UInt64) -> String {
-    "{\"time\":\"\(Self.utc(nanoseconds))\",\"level\":\"\(level.rawValue)\",\"message\":\"\(Self.escaped(text))\"}"
+    "{\"time\":\"\(Self.utc(nanoseconds))\",\"level\":\"\(level.rawValue)\",\"message\":\(JSONText.quoted(text))}"
   }
 
   /// "2026-11-26T13:00:00.123Z".
@@ -61,29 +61,5 @@ struct LogMessage {
     var line = ""
     for scalar in text.unicodeScalars { line.unicodeScalars.append(scalar == "\n" ? " " : scalar) }
     return line
-  }
-
-  /// Text within the quotes of a JSON string.
-  static func escaped(_ text: String) -> String {
-    var escaped = ""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": escaped += "\\\""
-      case "\\": escaped += "\\\\"
-      case "\n": escaped += "\\n"
-      case "\t": escaped += "\\t"
-      case _ where scalar.value < 0x20 || scalar.value == 0x7F:
-        escaped += "\\u00"
-        escaped.unicodeScalars.append(digit(scalar.value &>> 4))
-        escaped.unicodeScalars.append(digit(scalar.value & 15))
-      default: escaped.unicodeScalars.append(scalar)
-      }
-    }
-    return escaped
-  }
-
-  /// A hexadecimal digit of a number below 16.
-  private static func digit(_ number: UInt32) -> Unicode.Scalar {
-    Unicode.Scalar(UInt8(truncatingIfNeeded: number &+ (number < 10 ? 0x30 : 0x57)))
   }
 }

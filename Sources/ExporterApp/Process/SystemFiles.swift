@@ -26,18 +26,28 @@ enum SystemFiles {
     let descriptor = open(path, O_RDONLY)
     guard descriptor >= 0 else { return "" }
     defer { close(descriptor) }
-    var bytes: [UInt8] = []
-    var part = [UInt8](repeating: 0, count: 1 << 14)
-    while true {
-      let count = part.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
-      if count <= 0 { break }
-      bytes += part.prefix(count)
-    }
+    guard var bytes = try? contents(descriptor) else { return "" }
     if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// Why a file cannot be read by `regularText`, for people.
+  /// All that can be read from a descriptor; where that is more than `limit` octets, more than `limit` of them.
+  static func contents(_ descriptor: CInt, atMost limit: Int = .max) throws(Unreadable) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var part = [UInt8](repeating: 0, count: 1 << 14)
+    while bytes.count <= limit {
+      let count = part.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+      if count == 0 { break }
+      if count > 0 {
+        bytes += part.prefix(count)
+      } else if errno != EINTR {
+        throw Unreadable(reason: errorText(errno))
+      }
+    }
+    return bytes
+  }
+
+  /// Why a file cannot be read, for people.
   struct Unreadable: Error {
     let reason: String
   }

@@ -130,17 +130,7 @@ struct TopFrame {
 
   /// A number in four or five characters: 999, 1.23k, 45.6M, 789G.
   static func short(_ value: Double) -> String {
-    guard value >= 1000 else { return String(Int(max(0, value).rounded())) }
-    var rest = value
-    var unit = Substring("kMGTPE")
-    rest /= 1000
-    while rest >= 999.5, unit.count > 1 {
-      rest /= 1000
-      unit = unit.dropFirst()
-    }
-    let digits = rest < 9.995 ? 2 : rest < 99.95 ? 1 : 0
-    let text = digits > 0 ? CounterReport.fixed(rest, digits: digits) : String(Int(min(rest, 1e9).rounded()))
-    return text + unit.prefix(1)
+    value < 1000 ? String(Int(max(0, value).rounded())) : ScaledNumber.scaled(value, "kMGTPE")
   }
 
   /// A span of time: 59 s, 12 min, 3 h 05 min, 4 d 02 h.

@@ -109,16 +109,12 @@ struct SettingsFile {
     defer { close(descriptor) }
     // What a process writes there (`<(…)` in a shell) is waited for.
     _ = fcntl(descriptor, F_SETFL, 0)
-    var bytes: [UInt8] = []
-    var part = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let count = part.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
-      if count < 0 { throw SettingsProblem(0, errorText(errno)) }
-      if count == 0 { break }
-      bytes += part.prefix(count)
-      guard bytes.count <= longest else {
-        throw SettingsProblem(0, "it has more than \(longest) bytes, which no settings file needs")
-      }
+    let bytes: [UInt8]
+    do { bytes = try SystemFiles.contents(descriptor, atMost: longest) } catch {
+      throw SettingsProblem(0, error.reason)
+    }
+    guard bytes.count <= longest else {
+      throw SettingsProblem(0, "it has more than \(longest) bytes, which no settings file needs")
     }
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw SettingsProblem(0, "this is no text in UTF-8: save it as such")

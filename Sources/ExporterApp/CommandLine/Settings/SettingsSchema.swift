@@ -5,7 +5,7 @@ enum SettingsSchema {
   /// The schema for these options.
   static func text(_ table: OptionTable) -> String {
     var properties = [
-      "    \(quoted(EALSettings.section)): {\n"
+      "    \(JSONText.quoted(EALSettings.section)): {\n"
         + "      \"description\": \"DPDK's options by their names, or as a list of the words that stand before --\",\n"
         + "      \"oneOf\": [\(words), {\"type\": \"object\", \"additionalProperties\": false, \"properties\": {\(eal)}}]\n    }"
     ]
@@ -17,7 +17,8 @@ enum SettingsSchema {
           option.isRepeating
           ? "\"oneOf\": [\(value), {\"type\": \"array\", \"minItems\": 1, \"items\": \(value)}]"
           : String(value.dropFirst().dropLast())
-        properties.append("    \(quoted(name)): {\"description\": \(quoted(help)), \(members)}")
+        properties.append(
+          "    \(JSONText.quoted(name)): {\"description\": \(JSONText.quoted(help)), \(members)}")
       }
     }
     return """
@@ -38,7 +39,7 @@ enum SettingsSchema {
   private static func type(_ option: OptionDeclaration) -> String {
     if option.isFlag { return "{\"type\": \"boolean\"}" }
     if !option.choices.isEmpty {
-      return "{\"enum\": [\(option.choices.map(quoted).joined(separator: ", "))]}"
+      return "{\"enum\": [\(option.choices.map(JSONText.quoted).joined(separator: ", "))]}"
     }
     return switch option.valueName {
     case "N": "{\"type\": \"integer\"}"
@@ -53,12 +54,10 @@ enum SettingsSchema {
   /// The properties of EAL's section.
   private static var eal: String {
     let value = "{\"type\": [\"string\", \"number\"]}"
-    let valued = EALSettings.valued.map { "\(quoted($0)): {\"oneOf\": [\(value), \(words)]}" }
-    let flags = EALSettings.flags.map { "\(quoted($0)): {\"type\": [\"boolean\", \"string\", \"number\"]}" }
+    let valued = EALSettings.valued.map { "\(JSONText.quoted($0)): {\"oneOf\": [\(value), \(words)]}" }
+    let flags = EALSettings.flags.map {
+      "\(JSONText.quoted($0)): {\"type\": [\"boolean\", \"string\", \"number\"]}"
+    }
     return (valued + flags).joined(separator: ", ")
-  }
-
-  private static func quoted(_ text: String) -> String {
-    "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
   }
 }
