@@ -1,7 +1,7 @@
 #!/bin/bash
 # Sets up what the tests need and runs all of them: format, build, unit tests, end-to-end tests.
 #
-#     ./test.sh [--no-install] [--long] [STAGE…]        stages: format build unit fuzz end-to-end (default: all)
+#     ./test.sh [--no-install] [--long] [STAGE…]        stages: format build unit fuzz offline end-to-end (default: all)
 #     --long: a minute for each fuzz target, in place of ten seconds, a run of 30 minutes with outages (MARTLET_SOAK
 #     seconds, if that is set), and the Debian package in a fresh Debian
 #
@@ -11,7 +11,11 @@
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 
-STAGES=(format build unit fuzz end-to-end)
+STAGES=(format build unit fuzz offline end-to-end)
+# End-to-end tests that start no lcores and watch no clock: as many at a time as there are CPUs (stage offline). All others have
+# the machine for themselves (stage end-to-end).
+OFFLINE=(anonymise architecture certificates dataset elements fingerprints flow_table instruction_budget offline packaging
+    packet_path quic readme schema statistics traps tshark uniflow)
 FUZZ_SECONDS=10
 INSTALL=yes
 CHOSEN=()
@@ -20,7 +24,7 @@ for argument in "$@"; do
         -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
         --no-install) INSTALL=no ;;
         --long) FUZZ_SECONDS=60; export MARTLET_SOAK=${MARTLET_SOAK:-1800} ;;
-        format | build | unit | fuzz | end-to-end) CHOSEN+=("$argument") ;;
+        format | build | unit | fuzz | offline | end-to-end) CHOSEN+=("$argument") ;;
         *) echo "test.sh: unknown argument $argument; stages are: ${STAGES[*]}" >&2; exit 64 ;;
     esac
 done
@@ -32,7 +36,7 @@ source packaging/setup.sh
 make_venv() {
     local python=/usr/bin/python3
     if [ -x .build-venv/bin/pytest ] && [ -x .build-venv/bin/ruff ] &&
-        .build-venv/bin/python -c 'import sklearn' 2>/dev/null; then
+        .build-venv/bin/python -c 'import sklearn, xdist' 2>/dev/null; then
         echo "the Python environment is there: .build-venv"
         return
     fi
@@ -48,7 +52,7 @@ if [ "$INSTALL" = yes ]; then
     say "Setting up"
     install_packages build live test lint || echo "test.sh: some packages are missing (see above); going on"
     reserve_hugepages 128 256 || echo "no hugepages: tests that need them are skipped, the others use --no-huge"
-    case " ${CHOSEN[*]} " in *" end-to-end "* | *" format "*) make_venv || echo "test.sh: no Python environment" ;; esac
+    case " ${CHOSEN[*]} " in *" end-to-end "* | *" offline "* | *" format "*) make_venv || echo "test.sh: no Python environment" ;; esac
 fi
 
 command -v swift >/dev/null || PATH=$PATH:/opt/swift/usr/bin
@@ -98,13 +102,16 @@ for name in "${CHOSEN[@]}"; do
         build) stage build 'error:|Compiling|complete' swift build -c release ;;
         unit) stage unit 'Test run with|error:' swift test ;;
         fuzz) stage fuzz '^fuzz: [0-9]+ targets|error:' Tests/Fuzz/fuzz.sh --seconds "$FUZZ_SECONDS" ;;
-        end-to-end)
+        offline | end-to-end)
+            files=("${OFFLINE[@]/#/Tests/EndToEnd/test_}")
+            files=("${files[@]/%/.py}")
+            if [ "$name" = offline ]; then how=(-n auto --dist loadfile "${files[@]}"); else how=(Tests/EndToEnd "${files[@]/#/--ignore=}"); fi
             if [ -x .build-venv/bin/pytest ]; then
-                stage end-to-end 'passed|failed|error|no tests' \
-                    .build-venv/bin/python -m pytest Tests/EndToEnd -q -ra --durations=10 -p no:cacheprovider
+                stage "$name" 'passed|failed|error|no tests' \
+                    .build-venv/bin/python -m pytest -q -ra --durations=10 -p no:cacheprovider "${how[@]}"
             else
                 FAILED=1
-                CLOSING+=("end-to-end  not run: no .build-venv/bin/pytest")
+                CLOSING+=("$name  not run: no .build-venv/bin/pytest")
             fi
             ;;
     esac

@@ -59,7 +59,10 @@ def facts(certificate):
 def test_certificates_are_those_that_tshark_and_openssl_see():
     compared = 0
     for path in captures():
-        expected = {} if path.name in INSIDE else chains(path)
+        # A record of TLS's handshake begins so (RFC 5246 section 6.2.1); tshark is asked about captures that may have one.
+        if path.name in INSIDE or b"\x16\x03" not in path.read_bytes():
+            continue
+        expected = chains(path)
         if not expected:
             continue
         result = offline(path, options=["--plugins", "tls:certificates"])

@@ -59,7 +59,8 @@ def test_rates_fit_a_hundred_columns():
 def test_losses_are_named():
     """Eight flows fit, and more come: each takes the place of another."""
     status, text = on_a_terminal(*infinite("--stats", "0.3", "--flows", "64"))
-    assert status == 0
+    # 2 where the export lcore did not keep up with so many.
+    assert status in (0, 2), text
     lines = [line for line in text.splitlines() if "Mpps" in line]
     assert any(re.search(r"LOST .*(lack of resources|ring full)", line) for line in lines), text
     assert max(map(len, lines)) <= 100

@@ -128,6 +128,7 @@ def test_the_package_has_what_it_should(package):
     assert output("dpkg-deb", "--info", package, "conffiles") == "/etc/martlet/example.conf\n"
 
 
+@pytest.mark.skipif(not IS_LONG, reason="takes a minute: ./test.sh --long")
 def test_the_package_can_be_made_twice_and_is_the_same(package, tmp_path):
     other = Path(output(PACKAGING / "build-deb.sh", "--binary", MARTLET, tmp_path, timeout=300).splitlines()[-1])
     assert other.read_bytes() == package.read_bytes()

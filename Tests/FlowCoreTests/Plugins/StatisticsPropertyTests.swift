@@ -74,7 +74,7 @@ import Testing
     ("nettisa", "cesnet:ntsMeanPacketPayload", PlainStatistics.timeSeries),
   ]
 
-  @Test(arguments: 1...40 as ClosedRange<UInt64>)
+  @Test(arguments: 1...16 as ClosedRange<UInt64>)
   func recordsEqualThePlainOnes(seed: UInt64) throws {
     let packets = Self.randomPackets(seed: seed)
     let flows = Dictionary(grouping: packets, by: \.port)

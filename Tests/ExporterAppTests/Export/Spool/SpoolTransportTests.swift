@@ -77,8 +77,8 @@ import Wire
       usleep(10_000)
       exporter.tick(now: .current)
     }
-    for number in 1..<40000 as Range<UInt32> {
-      exporter.append(number: number, key: UInt64(number / 10000), padding: 200)
+    for number in 1..<16000 as Range<UInt32> {
+      exporter.append(number: number, key: UInt64(number / 4000), padding: 200)
       // As fast as the disk, whatever else the machine does.
       for _ in 0..<5000 where UInt64(number) > exporter.counters.spooled + 3000 {
         usleep(1000)
@@ -92,10 +92,10 @@ import Wire
       exporter.tick(now: .current)
       isAccepted = collector.accept(milliseconds: 1)
     }
-    settle(exporter, collector) { exporter.counters.sentRecords == 40000 }
+    settle(exporter, collector) { exporter.counters.sentRecords == 16000 }
     finish(exporter, collector)
     let messages = try collector.messages()
-    #expect(messages.flatMap(\.records).compactMap(\.number) == Array(1..<40000))
+    #expect(messages.flatMap(\.records).compactMap(\.number) == Array(1..<16000))
     #expect(messages.allSatisfy { $0.unknownSets == 0 } && sequenceIsRight(messages))
     let counters = exporter.counters
     #expect(counters.spoolDelivered > 0 && counters.spoolWaiting == 0 && counters.repeated == 0)

@@ -64,7 +64,7 @@ import Testing
     var generator = SeededGenerator(seed: 8)
     for fragment in [16384, 211, 37] {
       let client = TLSBuilder.records(TLSBuilder.browser, fragment: fragment)
-      for _ in 0..<40 {
+      for _ in 0..<16 {
         let pieces =
           segments(client, byClient: true, lie: lie, &generator)
           + segments(Self.server, byClient: false, lie: lie, &generator)
