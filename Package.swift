@@ -45,6 +45,11 @@ let staticRuntime = LinkerSetting.unsafeFlags(
   ["-static-stdlib", "-use-ld=lld", "-l_FoundationCShims", "-l_FoundationCollections"],
   .when(configuration: .release))
 
+/// The library shows the functions of martlet.h alone, and has in it what these need alone.
+let libraryExports = LinkerSetting.unsafeFlags(
+  ["-Xlinker", "--version-script=\(Context.packageDirectory)/packaging/libmartlet.map", "-Xlinker", "--gc-sections"],
+  .when(configuration: .release))
+
 /// DPDK's libraries, of which the binary names those that it uses: EAL loads drivers, and they what they need, by itself.
 let dpdkLibraries =
   ["--as-needed"] + pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") }
@@ -53,7 +58,10 @@ func withFlags(_ flags: [String]) -> SwiftSetting { .unsafeFlags(flags.flatMap {
 
 let package = Package(
   name: "martlet",
-  products: [.executable(name: "martlet", targets: ["ExporterApp"])],
+  products: [
+    .executable(name: "martlet", targets: ["ExporterApp"]),
+    .library(name: "martlet-c", type: .dynamic, targets: ["MartletC"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
@@ -83,13 +91,31 @@ let package = Package(
     .target(
       name: "Rendering", dependencies: ["Wire", "IPFIX"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
+    .target(name: "CArrow"),
     .target(
-      name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "CIntrinsics"],
+      name: "Arrow", dependencies: ["Wire", "IPFIX", "Rendering", "CArrow"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
+    .target(
+      name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "Arrow", "CIntrinsics"],
+      swiftSettings: strict + [withFlags(plainFlags), crossModule]),
+    .target(
+      name: "Captures", dependencies: ["FlowCore", "CPcap", "CIntrinsics"],
+      swiftSettings: strict + [withFlags(plainFlags), crossModule]),
+    .target(name: "CNoDevices"),
+    .systemLibrary(name: "CMartlet", path: "Sources/MartletC/include"),
+    .target(
+      name: "MartletC",
+      dependencies: [
+        "Captures", "FlowCore", "Arrow", "Rendering", "IPFIX", "CArrow", "CMartlet", "CNoDevices",
+      ],
+      exclude: ["include"],
+      swiftSettings: strict + [withFlags(plainFlags), crossModule],
+      linkerSettings: [staticRuntime, libraryExports]),
     .executableTarget(
       name: "ExporterApp",
       dependencies: [
-        "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets",
+        "Captures", "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap",
+        "CSockets",
         "CTLS",
         "CLZ4", "CZstd", "CSeccomp", "CHTTP", "CYAML", "CMaxMind",
         "CCrash",
@@ -131,7 +157,7 @@ let package = Package(
       ],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .target(
-      name: "CaptureReader", dependencies: ["FlowCore", "CPcap"], path: "Tests/Fuzz/Reader",
+      name: "CaptureReader", dependencies: ["Captures", "FlowCore"], path: "Tests/Fuzz/Reader",
       swiftSettings: strict + [withFlags(plainFlags)]),
     .target(
       name: "FuzzTargets",
@@ -147,7 +173,8 @@ let package = Package(
     .testTarget(
       name: "ExporterAppTests",
       dependencies: [
-        "ExporterApp", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Kafka", "Wire", "CCrash",
+        "ExporterApp", "Captures", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Kafka", "Wire",
+        "CCrash",
         "CIntrinsics", "CZstd",
       ],
       swiftSettings: strict + [withFlags(clangFlags)]),

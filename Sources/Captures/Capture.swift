@@ -4,29 +4,29 @@ import FlowCore
 import Glibc
 
 /// An open capture.
-struct Capture: ~Copyable {
+public struct Capture: ~Copyable {
   /// libpcap's.
-  let handle: OpaquePointer
+  public let handle: OpaquePointer
   /// The name to show.
-  let name: String
+  public let name: String
   /// How its frames begin.
-  let linkType: LinkType
+  public let linkType: LinkType
   /// The LINKTYPE_ number of such frames in a capture file.
-  let linkTypeNumber: UInt32
+  public let linkTypeNumber: UInt32
   /// The file is pcap, not pcapng.
   private let isClassic: Bool
 
   /// One packet; its bytes are valid until the next call of `next`.
-  struct Packet {
-    var bytes: UnsafePointer<UInt8>
-    var captured: Int
-    var wire: UInt32
+  public struct Packet {
+    public var bytes: UnsafePointer<UInt8>
+    public var captured: Int
+    public var wire: UInt32
     /// Nanoseconds since 1970.
-    var time: UInt64
+    public var time: UInt64
   }
 
   /// What `next` found.
-  enum Next {
+  public enum Next {
     case packet(Packet)
     case end
     /// The rest cannot be read, in libpcap's words.
@@ -34,15 +34,38 @@ struct Capture: ~Copyable {
   }
 
   /// Opens `path`; "-" is standard input.
-  init(_ path: String) throws(Failure) {
-    name = path == "-" ? "standard input" : path
+  public init(_ path: String) throws(Failure) {
+    let name = path == "-" ? "standard input" : path
     var error = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
     guard
       let handle = pcap_open_offline_with_tstamp_precision(path, UInt32(PCAP_TSTAMP_PRECISION_NANO), &error)
     else {
-      let reason = error.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-      throw .general(Self.explain(reason, name: name, path: path))
+      throw .general(Self.explain(Self.text(error), name: name, path: path))
     }
+    try self.init(handle, name: name)
+  }
+
+  /// Opens a capture in memory, which must stay as it is while this is read.
+  ///
+  /// - Parameter name: the name to show.
+  public init(octets: UnsafeRawBufferPointer, name: String) throws(Failure) {
+    guard octets.count > 0 else { throw .general("\(name) is empty: it is not a capture") }
+    // It is only read.
+    guard let file = fmemopen(UnsafeMutableRawPointer(mutating: octets.baseAddress), octets.count, "rb") else {
+      throw .general("\(name) cannot be read: \(errorText(errno))")
+    }
+    var error = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
+    guard
+      let handle = pcap_fopen_offline_with_tstamp_precision(file, UInt32(PCAP_TSTAMP_PRECISION_NANO), &error)
+    else {
+      fclose(file)
+      throw .general(Self.explain(Self.text(error), name: name, path: "-"))
+    }
+    try self.init(handle, name: name)
+  }
+
+  /// A capture that libpcap has opened.
+  private init(_ handle: OpaquePointer, name: String) throws(Failure) {
     let number = pcap_datalink(handle)
     guard let linkType = LinkType(pcap: number) else {
       let type = pcap_datalink_val_to_name(number).map { String(cString: $0) } ?? "number \(number)"
@@ -52,6 +75,7 @@ struct Capture: ~Copyable {
       )
     }
     self.handle = handle
+    self.name = name
     // pcapng's own version is 1.0, that of pcap 2.4; libpcap refuses others but 543.0, an old Alpha's pcap.
     isClassic = pcap_major_version(handle) >= 2
     self.linkType = linkType
@@ -62,13 +86,13 @@ struct Capture: ~Copyable {
   deinit { pcap_close(handle) }
 
   /// Bytes of the file that were read so far; 0 where that is not to be known.
-  var position: UInt64 {
+  public var position: UInt64 {
     guard let file = pcap_file(handle) else { return 0 }
     return UInt64(clamping: ftello(file))
   }
 
   /// The next packet.
-  func next() -> Next {
+  public func next() -> Next {
     var header: UnsafeMutablePointer<pcap_pkthdr>?
     var bytes: UnsafePointer<UInt8>?
     switch pcap_next_ex(handle, &header, &bytes) {
@@ -87,6 +111,11 @@ struct Capture: ~Copyable {
     }
   }
 
+  /// What is wrong with it, in words for people: its rest cannot be read.
+  public func damage(_ reason: String, after packets: UInt64) -> String {
+    "\(name) is damaged or cut after packet \(packets): \(reason)"
+  }
+
   /// A packet's time in nanoseconds since 1970; nil where it is before that or after 2540, in time for every timeout before
   /// the 64 bits end in 2554.
   ///
@@ -98,6 +127,11 @@ struct Capture: ~Copyable {
     guard seconds >= 0, seconds <= 18_000_000_000 else { return nil }
     // With nanosecond precision tv_usec holds nanoseconds.
     return UInt64(clamping: seconds) &* 1_000_000_000 &+ UInt64(clamping: stamp.tv_usec)
+  }
+
+  /// What libpcap has written down.
+  private static func text(_ error: [CChar]) -> String {
+    error.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
   }
 
   /// libpcap's reason for not opening, with what to do about it.
