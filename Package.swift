@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
-// Martlet's targets, from the bottom up: Wire (readers of bytes), Kafka (its producer), IPFIX (the protocol) and Rendering
-// (text), which know no flows; FlowCore (bytes in, flow records out, needs no EAL), ExporterApp (EAL, ports, lcores,
-// outputs, command line).
+// Martlet's targets, from the bottom up: Wire (readers of bytes), Kafka (its producer), IPFIX (the protocol), Rendering
+// (text) and Arrow (record batches), which know no flows; FlowCore (bytes in, flow records out, needs no EAL), Captures (files
+// into FlowCore), and beside each other ExporterApp (EAL, ports, lcores, outputs, command line) and MartletC (the library).
 // DPDK's flags come from pkg-config, because SwiftPM cannot parse libdpdk.pc itself.
 import Foundation
 import PackageDescription
@@ -47,7 +47,10 @@ let staticRuntime = LinkerSetting.unsafeFlags(
 
 /// The library shows the functions of martlet.h alone, and has in it what these need alone.
 let libraryExports = LinkerSetting.unsafeFlags(
-  ["-Xlinker", "--version-script=\(Context.packageDirectory)/packaging/libmartlet.map", "-Xlinker", "--gc-sections"],
+  [
+    "-Xlinker", "--version-script=\(Context.packageDirectory)/packaging/libmartlet.map", "-Xlinker",
+    "--gc-sections",
+  ],
   .when(configuration: .release))
 
 /// DPDK's libraries, of which the binary names those that it uses: EAL loads drivers, and they what they need, by itself.

@@ -32,7 +32,7 @@ source packaging/setup.sh
 make_venv() {
     local python=/usr/bin/python3
     if [ -x .build-venv/bin/pytest ] && [ -x .build-venv/bin/ruff ] &&
-        .build-venv/bin/python -c 'import sklearn' 2>/dev/null; then
+        .build-venv/bin/python -c 'import sklearn, pyarrow' 2>/dev/null; then
         echo "the Python environment is there: .build-venv"
         return
     fi

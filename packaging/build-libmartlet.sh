@@ -31,6 +31,11 @@ for name in pcap crypto stdc++; do
     [ -f "$archive" ] || { echo "build-libmartlet: lib$name.a is not installed" >&2; exit 1; }
     ln -sf "$archive" "$ARCHIVES/"
 done
+# Debian's libpcap.a is for programs: it takes C's streams for variables of its own. CNoDevices has such variables.
+archive=$(readlink -f "$ARCHIVES/libpcap.a")
+rm "$ARCHIVES/libpcap.a"
+objcopy --redefine-sym stdin=martlet_pcap_stdin --redefine-sym stdout=martlet_pcap_stdout \
+    --redefine-sym stderr=martlet_pcap_stderr "$archive" "$ARCHIVES/libpcap.a"
 for name in pcap crypto; do
     printf 'Name: lib%s\nDescription: the archive\nVersion: 1\nLibs: -L%s -l%s\n' $name "$ARCHIVES" $name >"$ARCHIVES/lib$name.pc"
 done

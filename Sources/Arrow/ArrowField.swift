@@ -45,7 +45,9 @@ public struct ArrowField: Sendable {
   /// Makes the schema of a struct of these columns, which its owner releases.
   ///
   /// - Returns: 0, or ENOMEM.
-  public static func makeSchema(of fields: [ArrowField], in schema: UnsafeMutablePointer<ArrowSchema>) -> Int32 {
+  public static func makeSchema(of fields: [ArrowField], in schema: UnsafeMutablePointer<ArrowSchema>)
+    -> Int32
+  {
     var status = martlet_arrow_schema(schema, "+s", "", nil, 0, 0, Int64(fields.count), 0)
     guard status == 0 else { return status }
     for (index, field) in fields.enumerated() where status == 0 {

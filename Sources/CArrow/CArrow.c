@@ -1,5 +1,5 @@
-// Arrays and schemas of the Arrow C data interface that own their memory. In C, so that a consumer may release them on any thread,
-// also while the process ends.
+// Arrays and schemas of the Arrow C data interface that own their memory. In C, so that a consumer may release them on
+// any thread, also while the process ends.
 #include "CArrow.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -30,8 +30,9 @@ static void release_array(struct ArrowArray *array) {
   array->release = NULL;
 }
 
-int martlet_arrow_array(struct ArrowArray *array, int64_t length, int64_t null_count, int64_t buffer_count,
-                        void *const *buffers, int64_t child_count, int has_dictionary) {
+int martlet_arrow_array(
+    struct ArrowArray *array, int64_t length, int64_t null_count, int64_t buffer_count, void *const *buffers,
+    int64_t child_count, int has_dictionary) {
   memset(array, 0, sizeof *array);
   struct owned_array *owned = calloc(1, sizeof *owned);
   if (owned == NULL) {
@@ -81,8 +82,9 @@ static void release_schema(struct ArrowSchema *schema) {
   schema->release = NULL;
 }
 
-int martlet_arrow_schema(struct ArrowSchema *schema, const char *format, const char *name, const void *metadata,
-                         uint64_t metadata_count, int64_t flags, int64_t child_count, int has_dictionary) {
+int martlet_arrow_schema(
+    struct ArrowSchema *schema, const char *format, const char *name, const void *metadata, uint64_t metadata_count,
+    int64_t flags, int64_t child_count, int has_dictionary) {
   memset(schema, 0, sizeof *schema);
   schema->flags = flags;
   schema->release = release_schema;

@@ -16,11 +16,15 @@ public struct Failure: Error, Equatable, CustomStringConvertible {
   public static let generalStatus: Int32 = 1
 
   /// A wrong command line.
-  public static func usage(_ message: String) -> Failure { Failure(status: usageStatus, description: message) }
+  public static func usage(_ message: String) -> Failure {
+    Failure(status: usageStatus, description: message)
+  }
   /// Records were lost on the way out.
   public static func lost(_ message: String) -> Failure { Failure(status: lostStatus, description: message) }
   /// Anything else.
-  public static func general(_ message: String) -> Failure { Failure(status: generalStatus, description: message) }
+  public static func general(_ message: String) -> Failure {
+    Failure(status: generalStatus, description: message)
+  }
 }
 
 /// The system's words for an errno.

@@ -12,6 +12,9 @@ struct CaptureWorker: ~Copyable {
   private var burst = CaptureBurst()
   private var writer: ArrowRecordWriter
   private var counters = RunCounters()
+  private let faults = ParserFaults()
+  /// Replaces the addresses in records; nil where they stay.
+  private let anonymiser: Anonymiser?
   /// What the run's progress knows of this thread's packets and octets.
   private var told = (packets: UInt64(0), octets: UInt64(0))
   private var bursts = 0
@@ -23,6 +26,7 @@ struct CaptureWorker: ~Copyable {
     self.run = run
     self.number = number
     writer = ArrowRecordWriter(run.fields, sources: run.captures.names, rowLimit: run.options.batchRows)
+    anonymiser = run.makeAnonymiser()
   }
 
   /// Reads one capture by itself: an engine of its own, whose flows end with it.
@@ -47,6 +51,8 @@ struct CaptureWorker: ~Copyable {
   mutating func finish() {
     if writer.rows > 0 { finishBatch() }
     counters.misplaced = writer.misplaced
+    counters.exportFaults = faults.total
+    faults.endHere()
     run.add(counters)
   }
 
@@ -138,12 +144,15 @@ struct CaptureWorker: ~Copyable {
       more = engine.flushInOrder()
       handOver(engine)
     }
+    counters.add(engine.counters)
   }
 
   /// Finished records become rows and go back.
   private mutating func handOver(_ engine: FlowWorker) {
     let finished = engine.finished
     guard finished > 0 else { return }
+    faults.countHere()
+    if let anonymiser { run.schema.anonymise(engine.outbox, count: finished, by: anonymiser) }
     var index = 0
     while index < finished {
       if let record = engine.outbox[index] {

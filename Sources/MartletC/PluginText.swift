@@ -12,7 +12,8 @@ enum PluginText {
     let basic = entry(
       "", "the fields that all records have", options: [],
       fields: fields(of: []).map { ($0, nil) })
-    return CallerText.make(JSON.array([basic] + PluginCatalogue.all.map(plugin)))
+    return CallerText.make(
+      JSON.array([basic] + PluginCatalogue.all.filter { $0.name != RunOptions.ofTheHost }.map(plugin)))
   }
 
   private static func plugin(_ plugin: PluginDescription) -> String {

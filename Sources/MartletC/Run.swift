@@ -25,6 +25,7 @@ final class Run: Sendable {
   private let nextCapture = Atomic<Int>(0)
   private let state = Mutex(State())
   private let queue: BatchQueue
+  private let threads: Int
 
   /// What threads add to now and then.
   private struct State: Sendable {
@@ -56,10 +57,18 @@ final class Run: Sendable {
     let threads = options.isJoined ? 1 : min(options.threads, captures.names.count)
     queue = BatchQueue(room: threads + 1, producers: threads)
     self.threads = threads
+    guard (makeAnonymiser() == nil) == (schema.masking == nil) else {
+      throw .general("libcrypto has no AES-128, which anonymise needs: look at openssl.cnf")
+    }
     try captures.check(filter: options.metering.filter)
   }
 
-  private let threads: Int
+  /// What replaces addresses, for one thread; nil where they stay.
+  func makeAnonymiser() -> Anonymiser? {
+    schema.masking.flatMap {
+      Anonymiser($0, zeroesMAC: options.metering.anonymisation?.zeroesMAC ?? true)
+    }
+  }
 
   /// The next batch, which the caller owns; nil at the end.
   ///

@@ -27,12 +27,21 @@ struct RunOptions: Sendable {
   init(_ options: [(name: String, value: String)]) throws(Failure) {
     for (name, value) in options {
       guard let read = Self.readers[name] else {
-        throw .usage("there is no option '\(name)': give \(Self.readers.keys.sorted().joined(separator: ", "))")
+        throw .usage(
+          "there is no option '\(name)': give \(Self.readers.keys.sorted().joined(separator: ", "))")
       }
       do { try read(&self, value) } catch { throw .usage("\(name): \(error)") }
     }
-    metering.plugins = PluginPreset.expand(presets, metering.plugins)
+    guard !metering.plugins.contains(where: { $0.name == Self.ofTheHost }) else {
+      throw .usage(
+        "plugins: \(Self.ofTheHost) asks the host that it runs on, which captures say nothing about: leave it out"
+      )
+    }
+    metering.plugins = PluginPreset.expand(presets, metering.plugins).filter { $0.name != Self.ofTheHost }
   }
+
+  /// The plugin whose fields are not from packets.
+  static let ofTheHost = "osquery"
 
   /// What each option does with its value.
   private static let readers: [String: @Sendable (inout RunOptions, String) throws -> Void] = [

@@ -1,5 +1,6 @@
-// The Arrow C data and stream interfaces (https://arrow.apache.org/docs/format/CDataInterface.html), whose layout is fixed for
-// good, and arrays and schemas that own their memory: who gets them frees them by calling `release`, with nothing but libc.
+// The Arrow C data and stream interfaces (https://arrow.apache.org/docs/format/CDataInterface.html), whose layout is
+// fixed for good, and arrays and schemas that own their memory: who gets them frees them by calling `release`, with
+// nothing but libc.
 #ifndef MARTLET_CARROW_H
 #define MARTLET_CARROW_H
 #include <stdint.h>
@@ -59,12 +60,14 @@ enum { MARTLET_ARROW_BUFFERS = 3 };
 /// Its children and its dictionary are there and released: the caller makes them in their places.
 ///
 /// - Returns: 0, or ENOMEM; then `array` is released.
-int martlet_arrow_array(struct ArrowArray *array, int64_t length, int64_t null_count, int64_t buffer_count,
-                        void *const *buffers, int64_t child_count, int has_dictionary);
+int martlet_arrow_array(
+    struct ArrowArray *array, int64_t length, int64_t null_count, int64_t buffer_count, void *const *buffers,
+    int64_t child_count, int has_dictionary);
 
-/// Makes `schema` with copies of the texts; `metadata` is `metadata_count` octets as the specification has them, or NULL.
-/// Children and dictionary as above.
-int martlet_arrow_schema(struct ArrowSchema *schema, const char *format, const char *name, const void *metadata,
-                         uint64_t metadata_count, int64_t flags, int64_t child_count, int has_dictionary);
+/// Makes `schema` with copies of the texts; `metadata` is `metadata_count` octets as the specification has them, or
+/// NULL. Children and dictionary as above.
+int martlet_arrow_schema(
+    struct ArrowSchema *schema, const char *format, const char *name, const void *metadata, uint64_t metadata_count,
+    int64_t flags, int64_t child_count, int has_dictionary);
 
 #endif

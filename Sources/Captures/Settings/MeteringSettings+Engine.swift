@@ -58,7 +58,9 @@ extension FlowWorker {
   /// nearly all of it instead of nothing.
   ///
   /// - Throws: not even the least can be had.
-  public func makeSlab(_ settings: MeteringSettings, schema: BuiltInSchema, live: Bool, memory: any FlowMemory)
+  public func makeSlab(
+    _ settings: MeteringSettings, schema: BuiltInSchema, live: Bool, memory: any FlowMemory
+  )
     throws(Failure)
   {
     guard schema.pluginCount > 0 else { return }

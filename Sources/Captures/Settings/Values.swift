@@ -27,7 +27,9 @@ public struct Seconds: Equatable, Sendable {
   public var seconds: Double { Double(nanoseconds) / 1e9 }
 
   /// The span in seconds, rounded up.
-  public var wholeSeconds: UInt64 { nanoseconds / 1_000_000_000 &+ (nanoseconds % 1_000_000_000 == 0 ? 0 : 1) }
+  public var wholeSeconds: UInt64 {
+    nanoseconds / 1_000_000_000 &+ (nanoseconds % 1_000_000_000 == 0 ? 0 : 1)
+  }
 }
 
 /// Whole numbers with bounds that the error names.

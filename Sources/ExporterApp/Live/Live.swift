@@ -107,7 +107,8 @@ enum Live {
           ])
       },
       report: StatsReport(
-        format: configuration.statsFormat ?? .usual, flowsPerWorker: configuration.metering.flowLimit(live: true)))
+        format: configuration.statsFormat ?? .usual,
+        flowsPerWorker: configuration.metering.flowLimit(live: true)))
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
