@@ -151,7 +151,9 @@ let package = Package(
       name: "IPFIXDecoding", dependencies: ["IPFIX"], path: "Tests/IPFIXDecoding", swiftSettings: strict),
     .testTarget(
       name: "IPFIXTests",
-      dependencies: ["Wire", "Rendering", "IPFIX", "IPFIXDecoding", "TestSupport", "CIntrinsics"],
+      dependencies: [
+        "Wire", "Rendering", "Arrow", "IPFIX", "IPFIXDecoding", "TestSupport", "CArrow", "CIntrinsics",
+      ],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "FlowCoreTests",
@@ -165,8 +167,8 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CaptureReader", "QUICSealing",
-        "CIntrinsics",
+        "FlowCore", "Arrow", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CaptureReader", "QUICSealing",
+        "CArrow", "CIntrinsics",
       ],
       path: "Tests/Fuzz/Targets",
       swiftSettings: strict + [withFlags(plainFlags)]),

@@ -66,6 +66,6 @@ enum PluginText {
       [
         ("name", JSON.quoted(field.name)), ("element", element), ("type", JSON.quoted(field.typeName)),
         ("description", JSON.quoted(field.origin)),
-      ] + (option.map { [("option", JSON.quoted($0))] } ?? []))
+      ] + (option.flatMap { $0.isEmpty ? nil : [("option", JSON.quoted($0))] } ?? []))
   }
 }

@@ -117,7 +117,8 @@ martlet_status martlet_open_bytes(
  * in any order; those of one capture stay in order. */
 martlet_status martlet_stream(martlet_run *run, struct ArrowArrayStream *stream, char **error);
 
-/* How far the work is. Octets are those of the files, read ahead included; a pipe's length is not in octets_in_all. */
+/* How far the work is. Octets are those of the files; of a pipe none are known. It is up to date
+ * every few thousand packets. */
 typedef struct {
   uint64_t octets_read, octets_in_all, packets, flows, captures_done, captures_in_all, captures_failed;
 } martlet_progress;
