@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
-// Martlet's targets, from the bottom up: Wire (readers of bytes), Kafka (its producer), IPFIX (the protocol) and Rendering
-// (text), which know no flows; FlowCore (bytes in, flow records out, needs no EAL), ExporterApp (EAL, ports, lcores,
-// outputs, command line).
+// Martlet's targets, from the bottom up: Wire (readers of bytes), Kafka (its producer), IPFIX (the protocol), Rendering
+// (text) and Arrow (record batches), which know no flows; FlowCore (bytes in, flow records out, needs no EAL), Captures (files
+// into FlowCore), and beside each other ExporterApp (EAL, ports, lcores, outputs, command line) and MartletC (the library).
 // DPDK's flags come from pkg-config, because SwiftPM cannot parse libdpdk.pc itself.
 import Foundation
 import PackageDescription
@@ -45,6 +45,14 @@ let staticRuntime = LinkerSetting.unsafeFlags(
   ["-static-stdlib", "-use-ld=lld", "-l_FoundationCShims", "-l_FoundationCollections"],
   .when(configuration: .release))
 
+/// The library shows the functions of martlet.h alone, and has in it what these need alone.
+let libraryExports = LinkerSetting.unsafeFlags(
+  [
+    "-Xlinker", "--version-script=\(Context.packageDirectory)/packaging/libmartlet.map", "-Xlinker",
+    "--gc-sections",
+  ],
+  .when(configuration: .release))
+
 /// DPDK's libraries, of which the binary names those that it uses: EAL loads drivers, and they what they need, by itself.
 let dpdkLibraries =
   ["--as-needed"] + pkgConfig("--libs", "libdpdk").filter { $0.hasPrefix("-l") || $0.hasPrefix("-L") }
@@ -53,7 +61,10 @@ func withFlags(_ flags: [String]) -> SwiftSetting { .unsafeFlags(flags.flatMap {
 
 let package = Package(
   name: "martlet",
-  products: [.executable(name: "martlet", targets: ["ExporterApp"])],
+  products: [
+    .executable(name: "martlet", targets: ["ExporterApp"]),
+    .library(name: "martlet-c", type: .dynamic, targets: ["MartletC"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
@@ -83,13 +94,31 @@ let package = Package(
     .target(
       name: "Rendering", dependencies: ["Wire", "IPFIX"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
+    .target(name: "CArrow"),
     .target(
-      name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "CIntrinsics"],
+      name: "Arrow", dependencies: ["Wire", "IPFIX", "Rendering", "CArrow"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
+    .target(
+      name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "Arrow", "CIntrinsics"],
+      swiftSettings: strict + [withFlags(plainFlags), crossModule]),
+    .target(
+      name: "Captures", dependencies: ["FlowCore", "CPcap", "CIntrinsics"],
+      swiftSettings: strict + [withFlags(plainFlags), crossModule]),
+    .target(name: "CNoDevices"),
+    .systemLibrary(name: "CMartlet", path: "Sources/MartletC/include"),
+    .target(
+      name: "MartletC",
+      dependencies: [
+        "Captures", "FlowCore", "Arrow", "Rendering", "IPFIX", "CArrow", "CMartlet", "CNoDevices",
+      ],
+      exclude: ["include"],
+      swiftSettings: strict + [withFlags(plainFlags), crossModule],
+      linkerSettings: [staticRuntime, libraryExports]),
     .executableTarget(
       name: "ExporterApp",
       dependencies: [
-        "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap", "CSockets",
+        "Captures", "FlowCore", "Rendering", "IPFIX", "Kafka", "Wire", "CIntrinsics", "CDPDK", "CPcap",
+        "CSockets",
         "CTLS",
         "CLZ4", "CZstd", "CSeccomp", "CHTTP", "CYAML", "CMaxMind",
         "CCrash",
@@ -122,7 +151,9 @@ let package = Package(
       name: "IPFIXDecoding", dependencies: ["IPFIX"], path: "Tests/IPFIXDecoding", swiftSettings: strict),
     .testTarget(
       name: "IPFIXTests",
-      dependencies: ["Wire", "Rendering", "IPFIX", "IPFIXDecoding", "TestSupport", "CIntrinsics"],
+      dependencies: [
+        "Wire", "Rendering", "Arrow", "IPFIX", "IPFIXDecoding", "TestSupport", "CArrow", "CIntrinsics",
+      ],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .testTarget(
       name: "FlowCoreTests",
@@ -131,13 +162,13 @@ let package = Package(
       ],
       swiftSettings: strict + [withFlags(plainFlags)]),
     .target(
-      name: "CaptureReader", dependencies: ["FlowCore", "CPcap"], path: "Tests/Fuzz/Reader",
+      name: "CaptureReader", dependencies: ["Captures", "FlowCore"], path: "Tests/Fuzz/Reader",
       swiftSettings: strict + [withFlags(plainFlags)]),
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CaptureReader", "QUICSealing",
-        "CIntrinsics",
+        "FlowCore", "Arrow", "Rendering", "IPFIX", "IPFIXDecoding", "Wire", "CaptureReader", "QUICSealing",
+        "CArrow", "CIntrinsics",
       ],
       path: "Tests/Fuzz/Targets",
       swiftSettings: strict + [withFlags(plainFlags)]),
@@ -147,7 +178,8 @@ let package = Package(
     .testTarget(
       name: "ExporterAppTests",
       dependencies: [
-        "ExporterApp", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Kafka", "Wire", "CCrash",
+        "ExporterApp", "Captures", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Kafka", "Wire",
+        "CCrash",
         "CIntrinsics", "CZstd",
       ],
       swiftSettings: strict + [withFlags(clangFlags)]),

@@ -14,8 +14,8 @@ cd "$(dirname "$0")" || exit 1
 STAGES=(format build unit fuzz offline end-to-end)
 # End-to-end tests that start no lcores and watch no clock: as many at a time as there are CPUs (stage offline). All others have
 # the machine for themselves (stage end-to-end).
-OFFLINE=(anonymise architecture certificates dataset elements fingerprints flow_table instruction_budget offline packaging
-    packet_path quic readme schema statistics traps tshark uniflow)
+OFFLINE=(anonymise architecture certificates dataset elements fingerprints flow_table instruction_budget libmartlet offline
+    packaging packet_path quic readme schema statistics traps tshark uniflow)
 FUZZ_SECONDS=10
 INSTALL=yes
 CHOSEN=()
@@ -34,18 +34,18 @@ done
 source packaging/setup.sh
 
 make_venv() {
-    local python=/usr/bin/python3
-    if [ -x .build-venv/bin/pytest ] && [ -x .build-venv/bin/ruff ] &&
-        .build-venv/bin/python -c 'import sklearn, xdist' 2>/dev/null; then
+    local python=/usr/bin/python3 wanted=(Tests/requirements.txt docs/examples/requirements.txt)
+    if cat "${wanted[@]}" | cmp -s - .build-venv/made-of; then
         echo "the Python environment is there: .build-venv"
         return
     fi
-    echo "making the Python environment .build-venv with pytest, ruff, numpy, pandas and scikit-learn"
+    echo "making the Python environment .build-venv with pytest, ruff, numpy, pandas, pyarrow and scikit-learn"
     "$python" -m venv .build-venv && .build-venv/bin/pip install -q --disable-pip-version-check -r Tests/requirements.txt || return
     # Without matplotlib: only the picture needs it.
     grep -v matplotlib docs/examples/requirements.txt |
         .build-venv/bin/pip install -q --disable-pip-version-check --only-binary :all: -r /dev/stdin ||
         echo "no numpy, pandas or scikit-learn: the tests of data frames will be skipped"
+    cat "${wanted[@]}" >.build-venv/made-of
 }
 
 if [ "$INSTALL" = yes ]; then

@@ -12,9 +12,14 @@ public enum CSVNames: String, CaseIterable, Sendable {
   /// The names of the columns that `short` has on top.
   static let added = ["duration", "source_file"]
 
+  /// The names of all columns of CSV.
+  func header(_ columns: [InformationElement]) -> [String] {
+    names(columns) + (self == .short ? Self.added : [])
+  }
+
   /// The names of columns, each there once. What several have gets its owner in front, and its number behind where that does not
   /// tell them apart either.
-  public func header(_ columns: [InformationElement]) -> [String] {
+  public func names(_ columns: [InformationElement]) -> [String] {
     guard self == .short else { return columns.map(\.key) }
     var taken = Set(Self.added)
     return columns.map { element in
@@ -30,7 +35,7 @@ public enum CSVNames: String, CaseIterable, Sendable {
         }
       }
       return short
-    } + Self.added
+    }
   }
 
   /// The element's name; for the reverse direction as RFC 5103 section 6.1 makes it.
@@ -41,7 +46,7 @@ public enum CSVNames: String, CaseIterable, Sendable {
   }
 
   /// Whether the element's octets are a digest that others write as plain hexadecimal: JA3's MD5.
-  static func isDigest(_ element: InformationElement) -> Bool {
+  public static func isDigest(_ element: InformationElement) -> Bool {
     element.type == .octetArray && element.name.description.contains("Ja3")
   }
 }

@@ -17,9 +17,7 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
   private let isShort: Bool
   /// Whether each column's octets are a digest, written as plain hexadecimal.
   private var digests: GrowableList<Bool>
-  /// When the record's flow began and ended, in nanoseconds since 1970; 0 before that is known.
-  private var began: UInt64 = 0
-  private var ended: UInt64 = 0
+  private var span = FlowSpan()
   /// The names of what records come from, one behind the other, and where each ends.
   private let sources: OwnedBytes
   private var sourceEnds: GrowableList<Int>
@@ -67,8 +65,7 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
   public mutating func begin() {
     next = 0
     commas = 0
-    began = 0
-    ended = 0
+    span = FlowSpan()
   }
 
   /// Fills the row with empty cells and ends it.
@@ -81,7 +78,7 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
   /// The duration in seconds with six decimals, and the source.
   @inline(never)
   private mutating func addShortCells() {
-    let duration = ended >= began ? ended &- began : 0
+    let duration = span.nanoseconds
     output.append(UInt8(ascii: ","))
     output.appendDecimal(duration / 1_000_000_000)
     output.append(UInt8(ascii: "."))
@@ -136,18 +133,9 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
   public mutating func time(_ element: InformationElement, nanoseconds: UInt64) {
     guard cell(element) else { return }
     output.append(time: nanoseconds)
-    if isShort { note(element, nanoseconds) }
+    if isShort { span.note(element, nanoseconds) }
   }
 
-  /// Keeps what the duration is made of: the first flowStart and flowEnd.
-  private mutating func note(_ element: InformationElement, _ nanoseconds: UInt64) {
-    guard element.owner == .iana else { return }
-    switch element.identifier {
-    case 150, 152, 154, 156: if began == 0 { began = nanoseconds }
-    case 151, 153, 155, 157: if ended == 0 { ended = nanoseconds }
-    default: break
-    }
-  }
   public mutating func octets(_ element: InformationElement, _ bytes: RawSpan) {
     guard cell(element) else { return }
     let isPlain = digests[next &- 1]

@@ -18,12 +18,17 @@ extension OutputBuffer {
     case json
     /// A quoted CSV cell (RFC 4180 section 2): a quote is doubled. NUL, which breaks most readers, becomes U+FFFD.
     case csv
+    /// None: only what is no UTF-8 is replaced.
+    case none
   }
 
   /// A JSON string with its quotes; always valid: bytes that are no UTF-8 become U+FFFD. O(bytes).
   public mutating func append(json bytes: UnsafeRawBufferPointer) {
     quote { $0.append(bytes, escaping: .json) }
   }
+
+  /// Valid UTF-8, otherwise as it is: bytes that are none become U+FFFD. O(bytes).
+  public mutating func append(validText bytes: UnsafeRawBufferPointer) { append(bytes, escaping: .none) }
 
   /// Appends valid UTF-8, escaped. Invalid bytes become U+FFFD, one for each maximal part of a sequence, as the
   /// Unicode standard recommends (chapter 3, table 3-8) and Swift's String does. O(bytes).
@@ -51,7 +56,7 @@ extension OutputBuffer {
   private mutating func append(special scalar: UInt32?, _ escaping: Escaping) {
     switch (scalar, escaping) {
     case (0x22, .csv): append("\"\"")
-    case (nil, _), (_, .csv): append("\u{FFFD}")
+    case (nil, _), (_, .csv), (_, .none): append("\u{FFFD}")
     case (0x22, .json): append("\\\"")
     case (0x5C, .json): append("\\\\")
     case (0x0A, .json): append("\\n")
@@ -113,6 +118,7 @@ private struct CharacterFromTheWire {
     guard let scalar else { return false }
     switch escaping {
     case .csv: return scalar != 0x22 && scalar != 0
+    case .none: return true
     case .json:
       guard scalar < 0x80 else { return !isInvisible(scalar) }
       return scalar >= 0x20 && scalar < 0x7F && scalar != 0x22 && scalar != 0x5C

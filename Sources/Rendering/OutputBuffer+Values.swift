@@ -19,7 +19,7 @@ extension OutputBuffer: TextSink {
   }
 
   /// Two lower-case digits for each byte.
-  mutating func append(plainHexadecimal bytes: UnsafeRawBufferPointer) {
+  public mutating func append(plainHexadecimal bytes: UnsafeRawBufferPointer) {
     let bytes = Bytes(bytes)
     var index = 0
     while index < bytes.count {

@@ -37,6 +37,7 @@ NOT_RUN = [
     (r"^\./demo\.sh|^\./test\.sh|^\./bench\.sh", "builds and takes minutes; --help is run instead"),
     (r"apt-get (install|update)", "installs packages"),
     (r"^packaging/build-deb\.sh", "test_packaging.py makes the package"),
+    (r"^packaging/build-libmartlet\.sh", "test_libmartlet.py builds the library"),
     (r"swift build", "takes minutes; it made the binary under test"),
     (r"\bpip\b|-m venv", "downloads packages; test_dataset.py has what they are for"),
     (r"docs/examples/train\.py", "test_dataset.py runs it"),

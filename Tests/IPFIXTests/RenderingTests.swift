@@ -197,7 +197,7 @@ import Testing
     collector.times(Sample.times, count: 0) { _ in 0 }
     collector.endBlock()
 
-    var writer = CSVRecordWriter(columns: collector.columns)
+    var writer = CSVRecordWriter(columns: collector.columns.map(\.element))
     writer.begin()
     ipv4.write(into: &writer)
     writer.skip(columns: 3)

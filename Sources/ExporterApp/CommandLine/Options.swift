@@ -1,6 +1,7 @@
 // Martlet's own options, as the design's contract lists them; EAL's are EAL's business. The rest of the program sees the
 // `RunConfiguration` that they make.
 import ArgumentParser
+import Captures
 import FlowCore
 import Rendering
 
@@ -99,7 +100,7 @@ struct Options: ParsableCommand {
 
   @Option(
     help: ArgumentHelp("Flow records per worker lcore (131072 offline, 1048576 live).", valueName: "N"),
-    transform: { try Bounded.parse($0, in: 64...(1 << 30)) })
+    transform: MeteringSettings.flows)
   var flows: Int?
 
   @Option(

@@ -1,4 +1,5 @@
 // From a configuration to an engine, live or offline.
+import Captures
 import FlowCore
 
 extension BuiltInSchema {
@@ -6,92 +7,21 @@ extension BuiltInSchema {
   ///
   /// - Throws: a plugin, option or value that does not exist, or plugins that would give away what addresses must not (usage).
   convenience init(_ configuration: RunConfiguration) throws(Failure) {
-    do {
-      try self.init(
-        plugins: configuration.plugins, timestamps: configuration.timestamps,
-        isUniflow: configuration.isUniflow, enriches: !configuration.addressDatabases.isEmpty,
-        tunnels: configuration.tunnelSettings)
-    } catch {
-      throw .usage(error.description)
-    }
-    guard let anonymisation = configuration.anonymisation else { return }
-    let tellers = contentPlugins
-    guard tellers.isEmpty || anonymisation.allowsContent else {
-      throw .usage(
-        "--anonymise: \(tellers.joined(separator: ", ")) export payload or names, which may say who it is: leave them out, or add ',force'"
-      )
-    }
-    masking = try anonymisation.masking()
+    try self.init(configuration.metering, enriches: !configuration.addressDatabases.isEmpty)
   }
 }
 
 extension FlowWorker {
-  /// An engine as the configuration wants it.
+  /// An engine as the configuration wants it; `recordsUnderWay` as with `MeteringSettings`.
   ///
-  /// - Parameter recordsUnderWay: live, how many records may wait between the lcores; nil offline.
   /// - Throws: too little memory.
   convenience init(
     _ configuration: RunConfiguration, schema: BuiltInSchema, number: Int, recordsUnderWay: Int?,
     memory: any FlowMemory
   ) throws(Failure) {
-    var limits = FlowConfiguration()
-    limits.flows = configuration.flowLimit(live: recordsUnderWay != nil)
-    limits.activeTimeout = configuration.activeTimeout.nanoseconds
-    limits.inactiveTimeout = configuration.inactiveTimeout.nanoseconds
-    limits.sampling = configuration.sampling
-    limits.isOffline = recordsUnderWay == nil
-    // It comes later, see `makeSlab`.
-    limits.slabBytes = 0
-    if let recordsUnderWay {
-      limits.recordsUnderWay = recordsUnderWay
-      limits.seed = .random(in: 1...(.max))
-    }
-    do {
-      try self.init(configuration: limits, schema: schema, number: number, memory: memory)
-    } catch {
-      throw .general(error.description)
-    }
+    try self.init(
+      configuration.metering, schema: schema, number: number, recordsUnderWay: recordsUnderWay,
+      memory: memory)
     timesPasses = configuration.benchmarks.takesCycles
   }
-
-  /// Gives the plugins memory for what they keep of variable length: as much as `SlabSize` says, or half of it as often
-  /// as the machine refuses. What is missing in the end is counted and warned of, so a machine with little memory exports
-  /// nearly all of it instead of nothing.
-  ///
-  /// - Throws: not even the least can be had.
-  func makeSlab(_ configuration: RunConfiguration, schema: BuiltInSchema, live: Bool, memory: any FlowMemory)
-    throws(Failure)
-  {
-    guard schema.pluginCount > 0 else { return }
-    var bytes = SlabSize.bytes(
-      flows: configuration.flowLimit(live: live), live: live, exportsBlocks: schema.exportsBlocks)
-    while true {
-      do {
-        return try makeSlab(bytes: bytes, memory: memory)
-      } catch {
-        guard bytes > SlabSize.least else { throw .general(error.description) }
-        bytes = max(SlabSize.least, bytes / 2)
-      }
-    }
-  }
-}
-
-/// How much memory plugins get for what they keep of variable length.
-enum SlabSize {
-  static let least = 64 << 20
-
-  /// Live 512 bytes for each flow where a plugin exports such bytes: most flows have less, or none. Offline a TLS summary
-  /// and both payloads for each flow, whatever the plugins, because pages that nothing is written to cost nothing there.
-  static func bytes(flows: Int, live: Bool, exportsBlocks: Bool) -> Int {
-    if live { return exportsBlocks ? max(least, flows * 512) : least }
-    return max(least, flows * 1024)
-  }
-}
-
-extension RunConfiguration {
-  /// What is done with tunnels.
-  var tunnelSettings: TunnelSettings { TunnelSettings(kinds: tunnels, records: tunnelRecords) }
-
-  /// Flow records for each worker.
-  func flowLimit(live: Bool) -> Int { flows ?? (live ? 1 << 20 : 1 << 17) }
 }

@@ -1,34 +1,26 @@
 // What a run is to do, as a plain value: the command line fills it, and no part of the program knows where it came from.
+import Captures
 import FlowCore
 import IPFIX
 import Rendering
 
-/// Everything that the user can choose; the values here are the defaults.
+/// Everything that the user can choose; the values here are the defaults. Those of `metering` are members of it, too.
+@dynamicMemberLookup
 struct RunConfiguration: Sendable {
-  /// Plugins in the order of their fields.
-  var plugins: [PluginSelection] = []
+  /// What flows are made of, and when they end.
+  var metering = MeteringSettings()
   /// Where the settings came from; nil where no file has any.
   var source: SettingsSource?
   /// Lines to say at the start: what was chosen, and what to do about it.
   var notes: [String] = []
   /// The captures to read in this order, "-" is standard input; none live.
   var captures: [String] = []
-  /// Which packets are looked at, in pcap's words; nil for all.
-  var filter: String?
-  /// Which of these make flows.
-  var sampling = Sampling.all
   /// Where records go, as `ExportURL` reads it.
   var exports: [String] = []
   /// What several collectors get.
   var exportMode = ExportMode.mirror
   /// How many lcores export, live.
   var exportLcores = 1
-  /// After how long a flow that goes on is exported.
-  var activeTimeout = Seconds(nanoseconds: 300_000_000_000)
-  /// After how long without packets a flow ends.
-  var inactiveTimeout = Seconds(nanoseconds: 30_000_000_000)
-  /// Flow records per worker lcore; nil for what is usual offline or live.
-  var flows: Int?
   /// RX queues per port; nil for as many as there are worker lcores.
   var queues: Int?
   /// Which worker lcore polls which queue; nil for a queue each.
@@ -45,18 +37,8 @@ struct RunConfiguration: Sendable {
   var ownEnterpriseNumber = EnterpriseNumber.documentation
   /// Databases that say where addresses are, and whose.
   var addressDatabases: [String] = []
-  /// What becomes of addresses; nil where they stay.
-  var anonymisation: Anonymisation?
-  /// Which flowStart and flowEnd elements IPFIX carries.
-  var timestamps: TimestampPrecision = [.milliseconds, .microseconds]
-  /// The kinds of tunnels that are opened, whose identifiers tell flows apart; nil for those of the flow contract, which do not.
-  var tunnels: TunnelKinds?
-  /// Which packet makes the flow, where one carries another.
-  var tunnelRecords = TunnelRecords.inner
   /// What RSS spreads packets by.
   var rss = RSSFields.ports
-  /// A record for each direction of a flow.
-  var isUniflow = false
   /// The numbers of ports' interfaces; the last one that is about a port counts.
   var ingressInterfaces: [IngressInterface] = []
   /// What is escaped in CSV.
@@ -87,6 +69,11 @@ struct RunConfiguration: Sendable {
   var clock = ClockChoice.auto
   /// What only benchmarks and tests ask for.
   var benchmarks = Benchmarks()
+
+  subscript<Value>(dynamicMember path: WritableKeyPath<MeteringSettings, Value>) -> Value {
+    get { metering[keyPath: path] }
+    set { metering[keyPath: path] = newValue }
+  }
 
   /// The folders, besides those of exports, in which files are made while the process runs, each with its option.
   var folders: [(purpose: String, path: String)] {

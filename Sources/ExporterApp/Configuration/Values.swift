@@ -1,48 +1,6 @@
 // The values that a configuration has, each with its own way to say what it wanted, wherever the text comes from.
 import IPFIX
 
-/// Text that is no value of its kind.
-struct InvalidValue: Error, CustomStringConvertible {
-  /// What is wrong with it, or what is wanted.
-  let description: String
-
-  init(_ description: String) { self.description = description }
-}
-
-/// A span of time given in seconds, with decimals.
-struct Seconds: Equatable, Sendable {
-  /// The span in nanoseconds; at most a hundred years.
-  var nanoseconds: UInt64
-
-  init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
-
-  /// Reads "30" or "0.5".
-  init(_ text: String) throws {
-    // Double also reads "inf", "0x10" and "nan", which nobody means here.
-    guard text.allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }), let value = Double(text),
-      value <= 3_153_600_000
-    else { throw InvalidValue("'\(text)' is not a number of seconds (as 30 or 0.5)") }
-    nanoseconds = UInt64((value * 1e9).rounded())
-  }
-
-  /// The span in seconds.
-  var seconds: Double { Double(nanoseconds) / 1e9 }
-
-  /// The span in seconds, rounded up.
-  var wholeSeconds: UInt64 { nanoseconds / 1_000_000_000 &+ (nanoseconds % 1_000_000_000 == 0 ? 0 : 1) }
-}
-
-/// Whole numbers with bounds that the error names.
-enum Bounded {
-  /// Reads a whole number within `range`.
-  static func parse(_ text: String, in range: ClosedRange<Int>) throws -> Int {
-    guard let value = Int(text), range.contains(value) else {
-      throw InvalidValue("'\(text)' is not a whole number from \(range.lowerBound) to \(range.upperBound)")
-    }
-    return value
-  }
-}
-
 /// `--private-enterprise-number`: whose Martlet's own elements are.
 enum OwnEnterprise {
   /// Reads a number under which templates have no other elements yet.

@@ -1,4 +1,5 @@
 // What a counter is: everything that is said about it anywhere follows from its declaration in `CounterTable`.
+import Captures
 import FlowCore
 
 /// One counter: its name, what it means, and where its values are in a snapshot.
@@ -14,31 +15,8 @@ struct Counter: Sendable {
   /// Who counts, and how to read it there.
   let source: Source
 
-  /// Whether values only grow.
-  enum Kind: String, CaseIterable, Sendable {
-    /// It grows while the program runs, so that a rate can be taken of it.
-    case counter
-    /// A state that goes up and down.
-    case gauge
-  }
-
-  /// What is counted.
-  enum Unit: String, CaseIterable, Sendable {
-    case packets
-    case segments
-    case streams
-    case bytes
-    case flows
-    case records
-    case messages
-    case templates
-    case blocks
-    case hellos
-    case connections
-    case addresses
-    case values
-    case faults
-  }
+  typealias Kind = EngineCounter.Kind
+  typealias Unit = EngineCounter.Unit
 
   /// Who counts: there is a value for each of them.
   enum Scope: String, CaseIterable, Sendable {
@@ -74,5 +52,14 @@ struct Counter: Sendable {
   }
 
   /// The name as one word, for `name=value`.
-  var word: String { name.replacing(" ", with: "_") }
+  var word: String { EngineCounter.word(name) }
+}
+
+extension Counter {
+  /// A counter of an engine.
+  init(_ counter: EngineCounter) {
+    self.init(
+      name: counter.name, kind: counter.kind, unit: counter.unit, help: counter.help,
+      source: .engine(counter.read))
+  }
 }

@@ -1,5 +1,6 @@
 // Who owns the filter that workers run: it can be replaced while they do. A worker looks between bursts whether there is
 // another one, and says when it has it, so that the old one can be freed without a lock.
+import Captures
 import FlowCore
 import Synchronization
 

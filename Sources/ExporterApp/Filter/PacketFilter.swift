@@ -2,6 +2,7 @@
 // the CPU. What DPDK cannot take runs in libpcap's interpreter, so that every expression works.
 import CDPDK
 import CPcap
+import Captures
 import FlowCore
 
 /// A filter for bursts of mbufs, the same for all worker lcores.

@@ -1,5 +1,6 @@
 // Live traffic from start to end: EAL, ports, lcores, and back.
 import CDPDK
+import Captures
 import FlowCore
 import Glibc
 
@@ -106,7 +107,8 @@ enum Live {
           ])
       },
       report: StatsReport(
-        format: configuration.statsFormat ?? .usual, flowsPerWorker: configuration.flowLimit(live: true)))
+        format: configuration.statsFormat ?? .usual,
+        flowsPerWorker: configuration.metering.flowLimit(live: true)))
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
@@ -178,7 +180,7 @@ enum Live {
     }
     // After all tables, which every packet needs, so that they get the hugepages first.
     for (worker, memory) in zip(crew.workers, memories) {
-      try worker.worker.makeSlab(configuration, schema: schema, live: true, memory: memory)
+      try worker.worker.makeSlab(configuration.metering, schema: schema, live: true, memory: memory)
       memory.warn(lcore: worker.lcore)
     }
     return crew

@@ -1,4 +1,5 @@
 // Captures instead of ports: the same engine and exporters on one thread, the packets' times for a clock, no EAL.
+import Captures
 import FlowCore
 import Glibc
 import Synchronization
@@ -33,7 +34,7 @@ enum Offline {
     try checkCaptures(configuration)
     let worker = try FlowWorker(
       configuration, schema: schema, number: 0, recordsUnderWay: nil, memory: PlainMemory())
-    try worker.makeSlab(configuration, schema: schema, live: false, memory: PlainMemory())
+    try worker.makeSlab(configuration.metering, schema: schema, live: false, memory: PlainMemory())
     let metering = OfflineMetering(worker: worker)
     let description = ExportDescription(
       configuration, schema: schema, process: 1, ports: [captureInterface(configuration)]
@@ -141,7 +142,7 @@ enum Offline {
 extension RunConfiguration {
   /// How counters are shown offline.
   fileprivate var offlineReport: StatsReport {
-    StatsReport(format: statsFormat ?? .usual, flowsPerWorker: flowLimit(live: false))
+    StatsReport(format: statsFormat ?? .usual, flowsPerWorker: metering.flowLimit(live: false))
   }
 }
 
@@ -216,34 +217,31 @@ struct OfflineReader: ~Copyable {
     progress.begin(capture)
     defer { process() }
     while !stop.load(ordering: .relaxed) {
-      switch capture.next() {
-      case .packet(let packet):
-        if let program, !program.accepts(packet.bytes, captured: packet.captured, wire: packet.wire) {
-          leaveOut(packet)
-          continue
-        }
-        burst.append(packet)
-        if burst.isFull {
-          process()
-          progress.look(at: capture)
-        }
+      var leftOut = CaptureBurst.LeftOut()
+      let filling = burst.fill(from: capture, through: program, leftOut: &leftOut)
+      count(leftOut)
+      switch filling {
+      case .more:
+        guard burst.isFull else { continue }
+        process()
+        progress.look(at: capture)
       case .end: return
       case .damaged(let reason):
         // A read that a signal interrupted is an end, not damage.
         if stop.load(ordering: .relaxed) { return }
         throw .general(
-          "\(capture.name) is damaged or cut after packet \(counters.pointee.received + UInt64(burst.count) - before): \(reason); "
-            + "what was before it is exported")
+          capture.damage(reason, after: counters.pointee.received + UInt64(burst.count) - before)
+            + "; what was before it is exported")
       }
     }
   }
 
-  /// Counts a packet that the filter does not let through: to the flows, and to their clock, it is not there.
-  private func leaveOut(_ packet: Capture.Packet) {
-    counters.pointee.received &+= 1
-    counters.pointee.bytes &+= UInt64(packet.wire)
-    counters.pointee.filtered &+= 1
-    counters.pointee.filteredBytes &+= UInt64(packet.wire)
+  /// Counts packets that the filter does not let through.
+  private func count(_ leftOut: CaptureBurst.LeftOut) {
+    counters.pointee.received &+= leftOut.packets
+    counters.pointee.bytes &+= leftOut.octets
+    counters.pointee.filtered &+= leftOut.packets
+    counters.pointee.filteredBytes &+= leftOut.octets
   }
 
   /// Exports the flows that are left and closes the outputs.

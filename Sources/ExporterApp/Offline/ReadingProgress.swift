@@ -1,4 +1,5 @@
 // How far a long run over captures is, on a terminal: a line that is overwritten, and gone at the end.
+import Captures
 import Glibc
 
 /// The progress of reading, where somebody looks on.

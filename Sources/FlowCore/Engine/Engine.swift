@@ -37,6 +37,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   /// Where in a record its tunnels lie.
   let tunnelsOffset: Int
   private let contexts: WorkerContexts<Registry>
+  /// What `stage` reads: kept as long as this.
+  private let layout: StateLayout<Registry>
   /// Cache lines behind the record's head that hold the streams and the plugins' states.
   let stateLines: Int
   let timeouts: Timeouts
@@ -91,6 +93,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       memory: memory)
     let slabStorage = try Slab(bytes: layout.slots.isEmpty ? 0 : configuration.slabBytes, memory: memory)
     contexts = try WorkerContexts(layout.slots)
+    self.layout = layout
     self.table = table
     slab = .allocate(capacity: 1)
     slab.initialize(to: slabStorage)

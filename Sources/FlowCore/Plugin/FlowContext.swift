@@ -115,12 +115,15 @@ struct PluginStates: BitwiseCopyable, @unchecked Sendable {
   /// No plugin at all.
   init() { (entries, count) = (nil, 0) }
 
-  /// These, which stay as long as the process.
+  /// These, which stay until `free`.
   init(_ list: [Entry]) {
     let memory = UnsafeMutableBufferPointer<Entry>.allocate(capacity: max(1, list.count))
     _ = memory.initialize(from: list)
     (entries, count) = (memory.baseAddress.map { UnsafePointer($0) }, list.count)
   }
+
+  /// Frees the list, which nobody reads any more.
+  func free() { entries?.deallocate() }
 
   @inline(__always)
   func state<P: FlowPlugin>(of plugin: P.Type, _ record: UnsafePointer<FlowRecord>) -> P.State? {

@@ -3,7 +3,7 @@ import CIntrinsics
 
 /// Counters of reads and writes outside of their bytes: the engine's own, then those of each slot's plugin (index 1 + slot).
 ///
-/// They belong to the thread that calls `countHere`, and stay as long as the process: what a thread works on refers to
+/// They belong to the thread that calls `countHere`, and stay until that calls `endHere`: what a thread works on refers to
 /// them.
 ///
 /// Safe between threads: only that thread counts, and a counter is one aligned word: others read what it was a moment ago.
@@ -19,6 +19,15 @@ public struct ParserFaults: @unchecked Sendable {
   /// From here on this thread's faults are counted here, until it works on another burst of packets.
   @inline(__always)
   public func countHere() { martlet_trace_faults(counters) }
+
+  /// Nothing is counted here any more; frees the counters, on the thread that counted.
+  public func endHere() {
+    martlet_trace_faults(nil)
+    counters.deallocate()
+  }
+
+  /// The sum of all counters.
+  public var total: UInt64 { counts.total }
 
   /// The counters' values now.
   public var counts: InlineArray<33, UInt64> {

@@ -146,7 +146,8 @@ public struct PluginOptions: Sendable {
 
   /// A copy of `bytes` that lives as long as the process, for plugins to hold: they may have no array and no string.
   public static func keep(_ bytes: some Collection<UInt8>) -> Bytes {
-    let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: max(bytes.count, 1))
+    guard !bytes.isEmpty else { return Bytes(UnsafeRawBufferPointer(start: nil, count: 0)) }
+    let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: bytes.count)
     _ = copy.initialize(from: bytes)
     // Safe: an allocated buffer has an address, and nobody writes to it or frees it any more.
     return Bytes(UnsafeRawPointer(copy.baseAddress!), count: bytes.count)

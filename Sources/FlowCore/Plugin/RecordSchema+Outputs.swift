@@ -63,7 +63,9 @@ extension RecordSchema {
 
   /// Writes the record's fields as a row of the table whose columns `columns()` gave; `isReverse` as in `writeUniflow`.
   @inline(__always)
-  func renderRow(_ record: UnsafeMutableRawPointer, isReverse: Bool, into writer: inout CSVRecordWriter) {
+  func renderRow<Writer: FieldWriter & ~Copyable>(
+    _ record: UnsafeMutableRawPointer, isReverse: Bool, into writer: inout Writer
+  ) {
     martlet_trace_record(record)
     let head = UnsafePointer(record.flowRecord)
     writeBasicsOfRow(head, isReverse: isReverse, into: &writer)
@@ -96,10 +98,13 @@ extension RecordSchema {
   }
 
   /// The columns of a table of records: the basic fields of both IP versions, then each plugin's.
-  public func columns() -> [InformationElement] { columnsAndCounts().columns }
+  public func columns() -> [InformationElement] { tableColumns().map(\.element) }
+
+  /// The same with what their values are.
+  public func tableColumns() -> [TableColumn] { columnsAndCounts().columns }
 
   /// The columns, and how many of them belong to each plugin.
-  func columnsAndCounts() -> (columns: [InformationElement], counts: [Int]) {
+  func columnsAndCounts() -> (columns: [TableColumn], counts: [Int]) {
     var list = ColumnList()
     withEmptyFlows { flow in
       list.restartBlock()

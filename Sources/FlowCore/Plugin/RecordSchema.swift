@@ -24,7 +24,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   let columnCounts: UnsafeMutablePointer<Int>
   /// The exported number of each port.
   let interfaces = InterfaceNumbers()
-  let tunnelNames = TunnelNames()
+  let tunnelNames = TunnelNames.all
   /// Whether each direction of a flow is a record of its own; see `RecordSchema+Uniflow.swift`.
   public let isUniflow: Bool
   /// Whether records have what databases know of both sides.
@@ -64,6 +64,12 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     reverseSlots = slotsWithReverseFields()
     addressSlots = slotsWithAddresses()
     for (slot, count) in columnsAndCounts().counts.enumerated() { columnCounts[slot] = count }
+  }
+
+  deinit {
+    readers.deallocate()
+    factBases.deallocate()
+    columnCounts.deallocate()
   }
 
   /// Has the blocks of this worker's records read from `reader`'s slab.

@@ -47,14 +47,14 @@ extension PluginSlot {
   /// The plugin itself.
   @inline(__always)
   func value<P: FlowPlugin>(_ type: P.Type) -> UnsafeMutablePointer<P> {
-    // Safe: the layout made it of this type, and it lives as long as the process.
+    // Safe: the layout made it of this type, and it lives as long as the layout.
     plugin.assumingMemoryBound(to: P.self)
   }
 }
 
 /// The enabled plugins in the order given, and the size of a record with all their states.
 ///
-/// It lives as long as the process: workers and the export lcore read it through `slots` without counting references.
+/// Workers and the export lcore read it through `slots` without counting references: each engine and each schema keeps it.
 ///
 ///     record head 128 | byte streams, positions | state | state … | trailing bytes | … [tunnels 64]
 ///
@@ -85,6 +85,8 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
       throw .plugin("at most \(Self.maximumPlugins) plugins can be enabled at once")
     }
     var slots: [PluginSlot<Registry>] = []
+    var isComplete = false
+    defer { if !isComplete { Self.free(slots) } }
     var looksBeforeUpdate: UInt32 = 0
     var readsStreams: UInt32 = 0
     var stored: [[UInt32]] = []
@@ -107,6 +109,7 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
           "there is no plugin '\(selection.name)'; there are \(names.names.sorted().joined(separator: ", "))")
       }
       guard !slots.contains(where: { $0.registration == slot.registration }) else {
+        Self.free([slot])
         throw .plugin("plugin \(selection.name) is named twice")
       }
       if finder.looksBeforeUpdate { looksBeforeUpdate |= 1 << slots.count }
@@ -144,6 +147,22 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     self.readsStreams = readsStreams
     storedBytes = StoredMembers(stored)
     self.states = PluginStates(states)
+    isComplete = true
+  }
+
+  deinit {
+    Self.free(Array(slots))
+    slots.deallocate()
+    storedBytes.free()
+    states.free()
+  }
+
+  /// Frees the plugins of slots.
+  private static func free(_ slots: [PluginSlot<Registry>]) {
+    for slot in slots {
+      var call = FreePluginCall(slot: slot)
+      slot.registration.visit(&call)
+    }
   }
 
   /// How many of the plugins read byte streams.
@@ -187,6 +206,12 @@ struct StoredMembers: BitwiseCopyable {
       if !list.isEmpty { slots |= 1 << slot }
     }
     self.slots = slots
+  }
+
+  /// Frees the lists, which nobody reads any more.
+  func free() {
+    offsets.deallocate()
+    ends.deallocate()
   }
 
   /// Prefetches what the members of one slot refer to.
@@ -242,6 +267,16 @@ private struct PluginFinder<Registry: PluginRegistry>: PluginVisitor {
     } catch {
       self.error = error
     }
+  }
+}
+
+private struct FreePluginCall<Registry: PluginRegistry>: PluginVisitor {
+  let slot: PluginSlot<Registry>
+
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
+    let plugin = slot.value(type)
+    plugin.deinitialize(count: 1)
+    plugin.deallocate()
   }
 }
 

@@ -66,12 +66,16 @@ enum TunnelForm: UInt8, BitwiseCopyable, CaseIterable {
 }
 
 /// The kinds' names as bytes, made at start: to get at a static string's is a check that can trap.
-struct TunnelNames: BitwiseCopyable {
+///
+/// Safe between threads: nothing changes after `init`.
+struct TunnelNames: BitwiseCopyable, @unchecked Sendable {
   /// By the kind's number, of which every one has a place.
   private let texts: UnsafeMutablePointer<Bytes>
 
-  /// They stay as long as the process.
-  init() {
+  /// The names of all kinds, which stay as long as the process.
+  static let all = TunnelNames()
+
+  private init() {
     texts = .allocate(capacity: 256)
     texts.initialize(repeating: Bytes(UnsafeRawBufferPointer(start: nil, count: 0)), count: 256)
     for kind in TunnelKind.allCases {

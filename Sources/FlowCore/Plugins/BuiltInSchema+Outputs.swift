@@ -1,5 +1,6 @@
 // The outputs' entries: for the built-in plugins, without generics, so that the fields' code is compiled here for each
 // kind of output, and none is looked up while records are written.
+import Arrow
 import IPFIX
 import Rendering
 
@@ -33,6 +34,13 @@ extension RecordSchema where Registry == BuiltInPlugins {
     _ record: UnsafeMutableRawPointer, isReverse: Bool = false, into writer: inout CSVRecordWriter
   ) {
     writer.source = port(of: record)
+    renderRow(record, isReverse: isReverse, into: &writer)
+  }
+
+  /// Writes the record's fields as a row of a record batch whose columns are those of `tableColumns()`.
+  public func render(
+    _ record: UnsafeMutableRawPointer, isReverse: Bool = false, into writer: inout ArrowRecordWriter
+  ) {
     renderRow(record, isReverse: isReverse, into: &writer)
   }
 }

@@ -37,7 +37,7 @@ public struct JSONField: Equatable, Sendable {
   public internal(set) var isOptional: Bool
 
   /// The field of an element.
-  init(_ element: InformationElement, _ value: Value, isList: Bool = false) {
+  public init(_ element: InformationElement, _ value: Value, isList: Bool = false) {
     key = element.key
     let units = element.units == .none ? "" : "\(element.units), "
     origin =
@@ -53,7 +53,7 @@ public struct JSONField: Equatable, Sendable {
 ///
 /// The basic fields come first, once in each of the forms that they have, each after `startForm()`; then `endForms()`, and the
 /// plugins' fields.
-public struct JSONFieldList: FieldWriter {
+public struct JSONFieldList: ValueListener {
   /// The fields, each once, in the order of records.
   public private(set) var fields: [JSONField] = []
   /// In how many forms each field is.
@@ -77,78 +77,14 @@ public struct JSONFieldList: FieldWriter {
     cursor = fields.count
   }
 
-  private mutating func add(_ field: JSONField) {
+  public mutating func field(_ column: TableColumn) {
+    let field = JSONField(column.element, column.value, isList: column.isList)
     appearances[field.key, default: 0] += 1
     if let known = fields.firstIndex(where: { $0.key == field.key }) {
       cursor = max(cursor, known + 1)
     } else {
       fields.insert(field, at: cursor)
       cursor += 1
-    }
-  }
-
-  private mutating func unsigned(_ element: InformationElement, bits: Int) {
-    add(JSONField(element, .unsigned(bits: max(bits, element.type.bits))))
-  }
-
-  public mutating func unsigned8(_ element: InformationElement, _ value: UInt8) { unsigned(element, bits: 8) }
-  public mutating func unsigned16(_ element: InformationElement, _ value: UInt16) {
-    unsigned(element, bits: 16)
-  }
-  public mutating func unsigned32(_ element: InformationElement, _ value: UInt32) {
-    unsigned(element, bits: 32)
-  }
-  public mutating func unsigned64(_ element: InformationElement, _ value: UInt64) {
-    unsigned(element, bits: 64)
-  }
-  public mutating func float32(_ element: InformationElement, _ value: Float) {
-    add(JSONField(element, .float32))
-  }
-  public mutating func ipv4Address(_ element: InformationElement, _ address: UInt32) {
-    add(JSONField(element, .ipv4Address))
-  }
-  public mutating func ipv6Address(_ element: InformationElement, high: UInt64, low: UInt64) {
-    add(JSONField(element, .ipv6Address))
-  }
-  public mutating func macAddress(_ element: InformationElement, _ address: UInt64) {
-    add(JSONField(element, .macAddress))
-  }
-  public mutating func time(_ element: InformationElement, nanoseconds: UInt64) {
-    add(JSONField(element, .time))
-  }
-  public mutating func octets(_ element: InformationElement, _ bytes: RawSpan) {
-    add(JSONField(element, .octets))
-  }
-  public mutating func string(_ element: InformationElement, _ bytes: RawSpan) {
-    add(JSONField(element, .string))
-  }
-  public mutating func addressOctets(
-    _ element: InformationElement, high: UInt64, low: UInt64, isVersion6: Bool
-  ) {
-    add(JSONField(element, .address))
-  }
-  public mutating func list<Entry: FixedWidthInteger>(
-    _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
-  ) {
-    let bits = max(Entry.bitWidth, element.type.bits)
-    add(JSONField(element, Entry.isSigned ? .signed(bits: bits) : .unsigned(bits: bits), isList: true))
-  }
-  public mutating func times(
-    _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
-  ) {
-    add(JSONField(element, .time, isList: true))
-  }
-}
-
-extension AbstractDataType {
-  /// The bits of an integer; 0 for other types.
-  fileprivate var bits: Int {
-    switch self {
-    case .unsigned8, .signed8: 8
-    case .unsigned16, .signed16: 16
-    case .unsigned32, .signed32: 32
-    case .unsigned64, .signed64: 64
-    default: 0
     }
   }
 }

@@ -1,4 +1,5 @@
 // How much memory plugins get for what they keep of variable length, and what happens where it cannot be had.
+import Captures
 import FlowCore
 import Synchronization
 import Testing

@@ -1,4 +1,5 @@
 // The capture reader on files made here byte by byte: both byte orders, both precisions, damage, long packets.
+import Captures
 import FlowCore
 import Foundation
 import Testing

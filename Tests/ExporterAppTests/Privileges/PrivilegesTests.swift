@@ -1,4 +1,5 @@
 // What --user and --seccomp mean before the kernel is asked.
+import Captures
 import Testing
 
 @testable import ExporterApp

@@ -1,5 +1,5 @@
-// The program's own capture reader, whose files are linked into this folder: they lie in an executable, which other
-// executables cannot import.
+// The program's own capture reader, as the fuzzer and the engine's tests use it.
+import Captures
 import FlowCore
 
 /// Reads captures for the fuzzer as an offline run does.
@@ -15,17 +15,15 @@ public enum FuzzedCapture {
       prepare(capture.linkType)
       var burst = CaptureBurst()
       while true {
-        var isLast = false
-        while !burst.isFull, !isLast {
-          if case .packet(let next) = capture.next() { burst.append(next) } else { isLast = true }
-        }
+        var leftOut = CaptureBurst.LeftOut()
+        let filling = burst.fill(from: capture, through: nil, leftOut: &leftOut)
         for index in 0..<burst.count {
           let frame = burst.frames[index]
           let bytes = UnsafeRawBufferPointer(start: frame.bytes, count: Int(frame.captured))
           if !packet(bytes, frame.wire, burst.times[index]) { return }
         }
         burst.removeAll()
-        if isLast { return }
+        guard case .more = filling else { return }
       }
     } catch {
       // Refused: the usual end of a mutated file.

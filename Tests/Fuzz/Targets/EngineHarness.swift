@@ -1,4 +1,6 @@
 // One engine, made anew for each input so that a finding repeats, and what must hold when it is done.
+import Arrow
+import CArrow
 import FlowCore
 import Glibc
 import IPFIX
@@ -28,6 +30,7 @@ final class WorkerNumbers: Sendable {
 struct EngineHarness: @unchecked Sendable {
   let schema: BuiltInSchema
   let columns: [InformationElement]
+  let fields: [ArrowField]
   let numbers = WorkerNumbers()
 
   /// No plugins, and every tunnel opened, both its packets in flows.
@@ -53,6 +56,7 @@ struct EngineHarness: @unchecked Sendable {
       fatalError("the fuzzer's plugins: \(error)")
     }
     columns = schema.columns()
+    fields = ArrowField.fields(schema.tableColumns(), names: .short, addresses: .text)
   }
 
   /// An engine with a table of a few flows: small, so that eviction and used-up slabs are ordinary.
@@ -83,6 +87,7 @@ struct EngineRun: ~Copyable {
   private var json = JSONRecordWriter(capacity: 1 << 14)
   private var csv: CSVRecordWriter
   private var text = TextRecordWriter(capacity: 1 << 14)
+  private var arrow: ArrowRecordWriter
   private var decoder = MessageDecoder()
   /// Flows that ended, and what was written of them.
   private var records: UInt64 = 0
@@ -113,6 +118,7 @@ struct EngineRun: ~Copyable {
     messages.messagesPerBatch = 4
     stream = MessageStream(messages)
     csv = CSVRecordWriter(columns: harness.columns, capacity: 1 << 14)
+    arrow = ArrowRecordWriter(harness.fields, sources: ["fuzz"], rowLimit: .max)
   }
 
   /// Adds a frame; the burst is worked through when it is full.
@@ -171,6 +177,7 @@ struct EngineRun: ~Copyable {
     json.output.removeAll()
     csv.output.removeAll()
     text.output.removeAll()
+    finishArrow(rows: exported)
     if stream.isBatchFull { decode() }
   }
 
@@ -184,6 +191,18 @@ struct EngineRun: ~Copyable {
     text.begin()
     harness.schema.render(record, isReverse: isReverse, into: &text)
     text.end()
+    arrow.begin()
+    harness.schema.render(record, isReverse: isReverse, into: &arrow)
+    arrow.end()
+  }
+
+  private mutating func finishArrow(rows: UInt64) {
+    var batch = ArrowArray()
+    let status = arrow.finish(in: &batch)
+    if status != 0 || batch.length != rows {
+      problem = problem ?? "Arrow: \(batch.length) rows for \(rows) records, status \(status)"
+    }
+    batch.release?(&batch)
   }
 
   private mutating func check(_ bytes: UnsafeRawBufferPointer, _ name: String, lines: UInt64) {
@@ -228,6 +247,7 @@ struct EngineRun: ~Copyable {
     if counters.inTable != 0 { return "\(counters.inTable) flows left in the table" }
     if counters.flowsMade != records { return "\(counters.flowsMade) flows made, \(records) exported" }
     if decoded + stream.counters.dropped != lines { return "IPFIX: \(decoded) of \(lines) records" }
+    if arrow.misplaced > 0 { return "Arrow: \(arrow.misplaced) fields outside of their columns" }
     return csv.misplaced > 0 ? "CSV: \(csv.misplaced) fields outside of their columns" : nil
   }
 }

@@ -3,7 +3,7 @@ import FlowCore
 
 extension Sampling {
   /// Reads `1/N`, `random:1/N` or `flow:1/N`.
-  init(_ text: String) throws {
+  public init(_ text: String) throws {
     let wanted = InvalidValue("'\(text)' is not 1/N, random:1/N or flow:1/N, N from 1 to \(Self.greatest)")
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     let method: Method

@@ -4,23 +4,23 @@ import Glibc
 import Wire
 
 /// What becomes of addresses in records.
-struct Anonymisation: Equatable, Sendable {
+public struct Anonymisation: Equatable, Sendable {
   /// How IP addresses are replaced.
-  enum Method: Equatable, Sendable {
+  public enum Method: Equatable, Sendable {
     /// By Crypto-PAn with the key in this file.
     case cryptoPAn(keyFile: String)
     /// By 0 in all but so many of the first bits.
     case truncate(version4: Int, version6: Int)
   }
 
-  var method: Method
+  public var method: Method
   /// MAC addresses become zeros.
-  var zeroesMAC = true
+  public var zeroesMAC = true
   /// Plugins that export payload or names may run.
-  var allowsContent = false
+  public var allowsContent = false
 
   /// Reads `cryptopan:KEYFILE` or `truncate:BITS,BITS`, with `,macs`, `,keep-macs` or `,force` behind it.
-  init(_ text: String) throws {
+  public init(_ text: String) throws {
     let wanted = InvalidValue(
       "'\(text)' is not cryptopan:KEYFILE or truncate:24,64, with ,keep-macs or ,force behind it")
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
@@ -82,8 +82,7 @@ struct Anonymisation: Equatable, Sendable {
         "--anonymise: key file \(name) is open to others than its owner (mode \(String(status.st_mode & 0o777, radix: 8))): chmod 600 it"
       )
     }
-    guard let octets = try? SystemFiles.contents(descriptor, atMost: longestFile), let key = Self.key(octets)
-    else {
+    guard let key = Self.key(contents(descriptor)) else {
       throw .general(
         "--anonymise: key file \(name) has no key: 32 octets or 64 hexadecimal digits (as from: head -c 32 /dev/urandom)"
       )
@@ -93,6 +92,18 @@ struct Anonymisation: Equatable, Sendable {
 
   /// More than a key in hexadecimal with a line's end.
   private static let longestFile = 66
+
+  /// All that a file of this length has, and one octet more of a longer one; less where it cannot be read.
+  private static func contents(_ descriptor: CInt) -> [UInt8] {
+    var octets = [UInt8](repeating: 0, count: longestFile + 1)
+    var count = 0
+    while count < octets.count {
+      let more = octets.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + count, $0.count - count) }
+      if more == 0 || more < 0 && errno != EINTR { break }
+      count += max(more, 0)
+    }
+    return Array(octets.prefix(count))
+  }
 
   /// The key that these octets are.
   static func key(_ octets: [UInt8]) -> [UInt8]? {

@@ -4,9 +4,9 @@ import CPcap
 /// A compiled expression. Nothing changes after `init`, so that any thread may run it.
 ///
 /// Safe between threads: libpcap's interpreter only reads the instructions.
-final class FilterProgram: @unchecked Sendable {
+public final class FilterProgram: @unchecked Sendable {
   /// As the user wrote it.
-  let expression: String
+  public let expression: String
   private var program: bpf_program
 
   /// Octets of a packet that a filter may look at: libpcap's limit.
@@ -15,7 +15,7 @@ final class FilterProgram: @unchecked Sendable {
   /// Compiles for frames of the link type of an open capture.
   ///
   /// - Throws: what libpcap finds wrong with the expression (usage).
-  init(_ expression: String, for capture: OpaquePointer) throws(Failure) {
+  public init(_ expression: String, for capture: OpaquePointer) throws(Failure) {
     self.expression = expression
     program = bpf_program()
     guard pcap_compile(capture, &program, expression, 1, Self.unknownMask) == 0 else {
@@ -27,7 +27,7 @@ final class FilterProgram: @unchecked Sendable {
   /// Compiles for Ethernet.
   ///
   /// - Throws: as above.
-  convenience init(_ expression: String) throws(Failure) {
+  public convenience init(_ expression: String) throws(Failure) {
     guard let handle = pcap_open_dead(DLT_EN10MB, Self.longestPacket) else {
       throw .general("no memory to compile --filter")
     }
@@ -41,19 +41,19 @@ final class FilterProgram: @unchecked Sendable {
   private static let unknownMask = UInt32.max
 
   /// Classic BPF's instructions, there as long as this is.
-  var instructions: UnsafePointer<bpf_insn>? { UnsafePointer(program.bf_insns) }
+  public var instructions: UnsafePointer<bpf_insn>? { UnsafePointer(program.bf_insns) }
 
   /// Calls `body` with libpcap's own form of the program.
-  func withProgram<Result>(_ body: (UnsafePointer<bpf_program>) -> Result) -> Result { body(&program) }
+  public func withProgram<Result>(_ body: (UnsafePointer<bpf_program>) -> Result) -> Result { body(&program) }
 
   /// Whether a packet passes, of which `captured` octets are at `bytes`.
-  func accepts(_ bytes: UnsafePointer<UInt8>, captured: Int, wire: UInt32) -> Bool {
+  public func accepts(_ bytes: UnsafePointer<UInt8>, captured: Int, wire: UInt32) -> Bool {
     bpf_filter(program.bf_insns, bytes, wire, UInt32(clamping: captured)) != 0
   }
 
   /// In how many ways a packet can go through the program, at most `UInt64.max`: jumps lead forward only. DPDK's verifier walks
   /// all of them.
-  var paths: UInt64 {
+  public var paths: UInt64 {
     let count = Int(program.bf_len)
     guard let instructions, count > 0 else { return 0 }
     var ways = [UInt64](repeating: 0, count: count)
@@ -77,7 +77,7 @@ final class FilterProgram: @unchecked Sendable {
   /// Whether DPDK makes of all instructions what they mean. rte_bpf_convert of 22.11 takes every load at an index for one of 16
   /// bits, and the compiler for x86 gets a test of the low seven bits wrong; sums with memory come out wrong, too. So these are what
   /// comparisons of addresses, ports, protocols and lengths consist of, and what else there is runs in libpcap's interpreter.
-  var suitsDPDK: Bool {
+  public var suitsDPDK: Bool {
     guard let instructions else { return false }
     return (0..<Int(program.bf_len)).allSatisfy { index in
       let instruction = instructions[index]

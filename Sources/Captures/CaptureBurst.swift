@@ -4,24 +4,25 @@ import FlowCore
 import Glibc
 
 /// A burst's packets in buffers of their own, each buffer as long as its longest packet so far.
-struct CaptureBurst: ~Copyable {
+public struct CaptureBurst: ~Copyable {
   /// Packets that fit.
-  static let capacity = FlowWorker.burstSize
+  public static let capacity = FlowWorker.burstSize
   /// Bytes of a packet that are kept: libpcap's own limit for most link types.
-  static let longestPacket = 262_144
+  public static let longestPacket = 262_144
 
   /// Packets in the burst.
-  private(set) var count = 0
+  public private(set) var count = 0
   /// The packets' bytes.
-  let frames: UnsafeMutablePointer<Frame>
+  public let frames: UnsafeMutablePointer<Frame>
   /// Their times, in nanoseconds since 1970.
-  let times: UnsafeMutablePointer<UInt64>
+  public let times: UnsafeMutablePointer<UInt64>
   private let buffers: UnsafeMutablePointer<UnsafeMutableRawBufferPointer>
 
   /// Bytes of a slot at first: most packets.
   private static let ordinaryPacket = 2048
 
-  init() {
+  /// An empty burst.
+  public init() {
     frames = .allocate(capacity: Self.capacity)
     times = .allocate(capacity: Self.capacity)
     buffers = .allocate(capacity: Self.capacity)
@@ -39,13 +40,13 @@ struct CaptureBurst: ~Copyable {
   }
 
   /// Whether no further packet fits.
-  var isFull: Bool { count == Self.capacity }
+  public var isFull: Bool { count == Self.capacity }
 
   /// The bytes on the wire of all packets in the burst.
-  var wireBytes: UInt64 { (0..<count).reduce(0) { $0 + UInt64(frames[$1].wire) } }
+  public var wireBytes: UInt64 { (0..<count).reduce(0) { $0 + UInt64(frames[$1].wire) } }
 
   /// Copies a packet into the next slot; there must be one.
-  mutating func append(_ packet: Capture.Packet) {
+  public mutating func append(_ packet: Capture.Packet) {
     precondition(!isFull)
     // The slot's packet of the burst before is gone.
     trace()
@@ -66,5 +67,5 @@ struct CaptureBurst: ~Copyable {
   private func trace() { martlet_trace_burst(frames, UInt32(truncatingIfNeeded: count)) }
 
   /// Forgets the packets.
-  mutating func removeAll() { count = 0 }
+  public mutating func removeAll() { count = 0 }
 }

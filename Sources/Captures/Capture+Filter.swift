@@ -4,7 +4,7 @@ extension Capture {
   /// Compiles a filter for the capture's link type.
   ///
   /// - Throws: what libpcap finds wrong with the expression (usage).
-  func compile(_ expression: String) throws(Failure) -> FilterProgram {
+  public func compile(_ expression: String) throws(Failure) -> FilterProgram {
     try FilterProgram(expression, for: handle)
   }
 }

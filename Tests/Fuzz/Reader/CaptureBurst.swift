@@ -1,1 +1,0 @@
-../../../Sources/ExporterApp/Offline/CaptureBurst.swift

@@ -1,1 +1,0 @@
-../../../Sources/ExporterApp/Process/Failure.swift
