@@ -36,7 +36,8 @@ enum Offline {
     try worker.makeSlab(configuration, schema: schema, live: false, memory: PlainMemory())
     let metering = OfflineMetering(worker: worker)
     let description = ExportDescription(
-      configuration, schema: schema, process: 1, ports: [captureInterface(configuration)]
+      configuration, schema: schema, process: 1, ports: [captureInterface(configuration)],
+      selection: SelectionStatement(configuration)
     ) { metering.snapshot }
     // Last, when nothing else can fail: until here no file was touched.
     let outputs = try Outputs(
