@@ -10,7 +10,7 @@ extension BuiltInSchema {
       try self.init(
         plugins: configuration.plugins, timestamps: configuration.timestamps,
         isUniflow: configuration.isUniflow, enriches: !configuration.addressDatabases.isEmpty,
-        tunnels: configuration.tunnelSettings)
+        origin: configuration.origin, tunnels: configuration.tunnelSettings)
     } catch {
       throw .usage(error.description)
     }
