@@ -8,7 +8,7 @@ import time
 
 import pytest
 from harness import (
-    CAPTURES, MARTLET, NO_HUGE, ONE_QUEUE, Live, UDPCollector, is_root, read_pcap, run,
+    CAPTURES, MARTLET, NO_HUGE, ONE_QUEUE, Live, UDPCollector, is_root, offline, read_pcap, run,
     unaccounted, wait_until)
 from mmdb import database
 
@@ -379,6 +379,20 @@ def test_what_is_said_changes_with_sighup(tmp_path):
         said = json.loads(line)
         assert said["level"] == "info" and said["message"].endswith("changed log-format, log-level")
         assert probe.stop() in (0, 2)
+
+
+@pytest.mark.parametrize("text,line,words", [
+    (f"pcap: {DEMO}\nodid: 1\neal:\n  lcores: 0-2\n", 3, ["'eal'", "'pcap', line 1"]),
+    (f"eal: [-l, 0-2]\npcap: {DEMO}\n", 1, ["'eal'", "'pcap', line 2"]),
+    (f"pcap: {DEMO}\nqueues: 2\n", 2, ["'queues'"]),
+    (f"interface: lo\npcap: {DEMO}\n", 1, ["'interface'"]),
+])
+def test_captures_beside_ports_are_a_contradiction(tmp_path, text, line, words):
+    found = problems(tmp_path, text)
+    assert [place for place, _ in found] == [line] and all(word in found[0][1] for word in words), found
+    # Neither is one of them alone, nor who names captures on the command line.
+    result = run("--settings", tmp_path / "settings.yaml", DEMO, "--export", "json:-")
+    assert result.status == 0 and result.out == offline(DEMO).out
 
 
 @live

@@ -115,7 +115,7 @@ enum Live {
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
     if let filter { selection.replaceAndSay(filter: filter, sampling: configuration.sampling) }
     control.devices.look()
-    let watch = try Watch(control, ports: ports, socket: socket)
+    let watch = try Watch(control, ports: ports, masking: schema.masking, socket: socket)
     defer { watch.close() }
     eal.giveHugepagesAway()
     try privileges.drop()
