@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import os
 import subprocess
 
 import pytest
@@ -168,6 +169,16 @@ def test_a_key_file_that_is_none_is_refused(tmp_path, content, mode, reason):
     result = run("--anonymise", f"cryptopan:{path}", "--export", f"json:{out}", "--pcap", DEMO)
     assert result.status == 1 and len(result.messages) == 1
     assert str(path) in result.messages[0] and reason in result.messages[0] and not out.exists()
+
+
+def test_a_key_is_read_from_a_file_only(tmp_path):
+    """A FIFO would be waited for, and a device gives what octets it likes."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo, 0o600)
+    for path, words in [(tmp_path, "a folder"), (fifo, "a FIFO"), ("/dev/urandom", "a device")]:
+        result = run("--anonymise", f"cryptopan:{path}", "--export", "json:-", "--pcap", DEMO, timeout=20)
+        assert result.status == 1 and len(result.messages) == 1 and result.out == b""
+        assert f"key file {path}: it is {words}" in result.messages[0]
 
 
 @pytest.mark.parametrize("value", ["", "cryptopan", "cryptopan:", "truncate:24", "truncate:33,64", "truncate:24,129",

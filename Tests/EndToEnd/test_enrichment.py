@@ -178,6 +178,15 @@ def test_what_is_no_database_is_refused_before_files_are_touched(tmp_path, conte
     assert result.status == 1 and len(result.messages) == 1 and str(path) in result.messages[0] and not out.exists()
 
 
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for path, words in [(tmp_path, "a folder"), (fifo, "a FIFO"), ("/dev/zero", "a device"), ("/dev/tty", "")]:
+        result = run("--mmdb", path, "--export", "json:-", "--pcap", DEMO, timeout=20)
+        assert result.status == 1 and len(result.messages) == 1 and f"--mmdb {path}: " in result.messages[0]
+        assert words in result.messages[0] and result.out == b""
+
+
 @pytest.mark.skipif(not is_root() or (os.cpu_count() or 1) < 2, reason="live tests need root and two CPUs")
 def test_a_hangup_reads_them_again(tmp_path):
     path, out = tmp_path / "asn.mmdb", tmp_path / "out.json"

@@ -141,7 +141,7 @@ def test_every_enterprise_element_is_described(tmp_path, mixed):
     types = dict(re.findall(r"field  (?:cesnet|martlet|flowmon):(\w+), (?:list of )?(\w+)", lists))
     for record in described.values():
         name = text(record, 341)
-        assert name == "receiveQueue" or TYPES[number(record, 339)] == types[name], name
+        assert name in ("receiveQueue", "filterExpression") or TYPES[number(record, 339)] == types[name], name
         assert number(record, 342) == number(record, 343) == 0
 
 
@@ -161,6 +161,19 @@ def test_ipfixdump_shows_the_names(tmp_path, mixed):
     names = {key.split(":")[1] for record in run(*PLUGINS, "--pcap", mixed, "--export", "json:-").records
              for key in record if key.startswith(("cesnet", "martlet"))}
     assert len(names) > 20 and not {name for name in names if not re.search(rf"\b{name}\b", shown)}
+
+
+@pytest.mark.skipif(not have("ipfixDump"), reason="needs libfixbuf-tools")
+def test_ipfixdump_shows_the_filter(tmp_path):
+    path, expression = tmp_path / "out.ipfix", "tcp port 443 or udp port 443"
+    offline(CAPTURES / "demo.pcap", export=f"ipfix:{path}", options=["--filter", expression])
+    filters = of_kind(read(path), 304)
+    assert [(number(record, 302), number(record, 304)) for record in filters] == [(1, 1), (2, 5)]
+    assert filters[1][OWN, 21].rstrip(b"\0").decode() == expression
+    done = subprocess.run(
+        ["ipfixDump", "--in", path, "--rfc5610"], capture_output=True, text=True, errors="replace", timeout=60)
+    assert done.returncode == 0 and "arning" not in done.stderr and "rror" not in done.stderr, done.stderr
+    assert re.search(rf"filterExpression.*{re.escape(expression)}", done.stdout), done.stdout
 
 
 @pytest.mark.skipif(not have("tshark"), reason="needs tshark")

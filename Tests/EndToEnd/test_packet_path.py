@@ -92,7 +92,7 @@ def test_every_hook_of_every_plugin_is_on_the_path_that_was_searched(martlet):
 @needs_tools
 def test_witness_table_of_truncated_is_made_before_there_are_packets(martlet):
     binary, _ = martlet
-    path = PacketPath(binary, ["RecordSchema.init(plugins:timestamps:isUniflow:enriches:tunnels:)"], RULES)
+    path = PacketPath(binary, ["RecordSchema.init(plugins:timestamps:isUniflow:enriches:origin:tunnels:)"], RULES)
     assert "specialized static Truncated.fail()" in path.names
 
 

@@ -4,9 +4,13 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
-from harness import CAPTURES, MARTLET, NO_HUGE, ONE_QUEUE, Live, is_root, run, wait_until
+from harness import (
+    CAPTURES, MARTLET, NO_HUGE, ONE_QUEUE, Live, UDPCollector, is_root, offline, read_pcap, run,
+    unaccounted, wait_until)
+from mmdb import database
 
 DEMO = CAPTURES / "demo.pcap"
 MANY = CAPTURES / "many-flows.pcap"
@@ -168,29 +172,53 @@ def test_the_schema_knows_every_option_and_refuses_others(tmp_path):
         assert not validator.is_valid(bad), bad
 
 
-@live
-def test_a_probe_runs_from_a_file_and_takes_other_exports_with_sighup(tmp_path):
-    """The device always has packets of flows that do not end, and flows are cut: so records come all the time, not too many."""
-    first, second, third = (tmp_path / f"{name}.json" for name in ("first", "second", "third"))
-
-    def text(*exports, more=""):
-        return f"""
+def probe_text(*exports, more="", active="0.2"):
+    """Settings of a probe whose device always has packets of flows that do not end, and where flows are cut: so records come all
+    the time, not too many."""
+    return f"""
 eal:
   lcores: {ONE_QUEUE[1]}
   no-huge: true
   m: {NO_HUGE[2]}
   no-pci: true
   vdev: net_pcap0,rx_pcap={MANY},infinite_rx=1
-active-timeout: 0.2
-export: [{', '.join(f'"json:{path}"' for path in exports)}]
+active-timeout: {active}
+export: [{', '.join(f'"{export}"' for export in exports)}]
 {more}"""
-    path = settings(tmp_path, text(first, second))
 
-    class FromFile(Live):
-        def __init__(self):
-            super().__init__([], ["--settings", path, "--stats", "0.2"], lcores=[], mem=[])
 
-    with FromFile() as probe:
+class FromFile(Live):
+    """A probe with all its settings in a file."""
+
+    def __init__(self, path):
+        self.path = path
+        super().__init__([], ["--settings", path, "--stats", "0.1"], lcores=[], mem=[])
+
+    def reload(self, text, answer):
+        """Has it read other settings, and waits for one more line with `answer`."""
+        before = self.text().count(answer)
+        self.path.write_text(text)
+        self.process.send_signal(signal.SIGHUP)
+        self.wait_for(lambda: self.text().count(answer) > before)
+
+    def shares(self, *names, seconds=0.6):
+        """Of the packets that come from here on, the shares that counters count."""
+        seen = len(self.text())
+        self.wait_for(lambda: self.text()[seen:].count("martlet: received=") >= 2)
+        first, end = self.latest, time.monotonic() + seconds
+        self.wait_for(lambda: time.monotonic() > end and self.latest["received"] > first["received"] + 100_000)
+        last = self.latest
+        return [(last[name] - first[name]) / (last["received"] - first["received"]) for name in names]
+
+
+@live
+def test_a_probe_runs_from_a_file_and_takes_other_exports_with_sighup(tmp_path):
+    """The device always has packets of flows that do not end, and flows are cut: so records come all the time, not too many."""
+    first, second, third = (tmp_path / f"{name}.json" for name in ("first", "second", "third"))
+
+    def text(*exports, more=""):
+        return probe_text(*(f"json:{path}" for path in exports), more=more)
+    with FromFile(settings(tmp_path, text(first, second))) as probe:
         probe.wait_for(lambda: first.exists() and first.stat().st_size and second.stat().st_size)
         settings(tmp_path, text(second, third, more="flows: 2000\n"))
         probe.process.send_signal(signal.SIGHUP)
@@ -215,6 +243,156 @@ export: [{', '.join(f'"json:{path}"' for path in exports)}]
     lines = [len(file.read_bytes().splitlines()) for file in (first, second, third)]
     assert all(json.loads(line) for line in first.read_bytes().splitlines())
     assert counters["exported"] == lines[1] > lines[0] > 0 and lines[2] > 0
+
+
+#: A filter that 30 % of the capture's packets pass, and one that the others do.
+FEW, MANY_MORE = "src portrange 20000-20299", "src portrange 20300-20999"
+
+
+def test_the_filters_pass_what_is_expected_of_them():
+    _, packets = read_pcap(MANY)
+    ports = [int.from_bytes(data[34:36], "big") for _, _, data in packets]
+    assert sum(20000 <= port <= 20299 for port in ports) / len(ports) == 0.3
+    assert sum(20300 <= port <= 20999 for port in ports) / len(ports) == 0.7
+
+
+def selectors(session):
+    """What the session's options records say of the packets that are looked at, in order: sampling and filter."""
+    told = []
+    for scope, record in session.options:
+        if scope == ((0, 302),):
+            values = {element: int.from_bytes(octets, "big") for (owner, element), octets in record.items() if owner == 0}
+            if values.get(304) == 5:
+                told.append((values[302], record[32473, 21].rstrip(b"\0").decode()))
+            else:
+                told.append(tuple(sorted(values.items())))
+    return told
+
+
+SYSTEMATIC = {1: ((302, 1), (304, 1), (305, 1), (306, 0)), 10: ((302, 1), (304, 1), (305, 1), (306, 9))}
+#: The double 0.5 of IEEE 754.
+FLOW = ((302, 1), (311, 0x3FE0 << 48), (390, 4))
+RANDOM = ((302, 1), (304, 3), (309, 1), (310, 4))
+
+
+@live
+def test_filter_and_samples_change_with_sighup(tmp_path):
+    """While packets come as fast as they can: what is counted, what is recorded and what collectors are told change together."""
+    out, wrong = tmp_path / "out.json", "filter: udp prot\nsample: 1/2"
+    with UDPCollector() as collector:
+        exports = [f"json:{out}", f"udp://127.0.0.1:{collector.port}"]
+
+        def is_told(*expected):
+            """Waits until the collector has heard that, and nothing else, besides what it had heard before."""
+            told.extend(expected)
+            collector.receive_until(lambda session: len(selectors(session)) >= len(told), probe.process)
+            assert selectors(collector.session) == told and collector.session.lost == 0
+
+        def change(more, answer):
+            probe.reload(probe_text(*exports, more=more, active="1"), answer)
+        told = []
+        with FromFile(settings(tmp_path, probe_text(*exports, active="1"))) as probe:
+            probe.wait_for(lambda: out.exists() and out.stat().st_size)
+            assert probe.shares("filtered", "not_sampled") == [0, 0]
+            is_told(SYSTEMATIC[1])
+            change(f"filter: {FEW}\nsample: 1/10", "changed filter, sample")
+            assert f"filter '{FEW}': native code" in probe.text()
+            is_told(SYSTEMATIC[10], (2, FEW))
+            assert probe.shares("filtered", "not_sampled") == pytest.approx([0.7, 0.3 * 0.9], rel=0.02)
+            # By now the flows of before have ended, and those since then are of packets that pass.
+            seen = probe.latest["exported"]
+            probe.wait_for(lambda: probe.latest["exported"] > seen + 200)
+            last = [json.loads(line) for line in out.read_bytes().splitlines()[-100:-1]]
+            assert all(20000 <= record["iana:sourceTransportPort"] <= 20299 for record in last)
+
+            # What is wrong changes nothing, not the half of it that is right either.
+            change(wrong, "filter, sample stays as it was")
+            assert "syntax error" in probe.text()
+            assert probe.shares("filtered", "not_sampled") == pytest.approx([0.7, 0.27], rel=0.02)
+
+            change("sample: random:1/4", "changed filter, sample")
+            is_told(RANDOM, (2, ""))
+            assert probe.shares("filtered", "not_sampled") == pytest.approx([0, 0.75], rel=0.02)
+            change("sample: flow:1/2", "changed sample")
+            is_told(FLOW, (2, ""))
+            filtered, not_sampled = probe.shares("filtered", "not_sampled")
+            assert filtered == 0 and 0.3 < not_sampled < 0.7
+            change("", "changed sample")
+            is_told(SYSTEMATIC[1], (2, ""))
+            assert probe.shares("filtered", "not_sampled") == [0, 0]
+
+            # One after the other, and the last one holds.
+            for expression in [MANY_MORE, FEW] * 5:
+                change(f"filter: {expression}", "changed filter")
+                is_told(SYSTEMATIC[1], (2, expression))
+            assert probe.shares("filtered") == pytest.approx([0.7], rel=0.02)
+            assert probe.stop() in (0, 2), "the collector may be too slow"
+            counters = probe.counters
+    assert unaccounted(counters) == 0
+
+
+@live
+def test_databases_change_with_sighup(tmp_path):
+    """A run takes other databases, and one that was started without has no fields for them."""
+    out, files = tmp_path / "out.json", [tmp_path / f"{number}.mmdb" for number in (1, 2)]
+    for number, file in enumerate(files, 1):
+        file.write_bytes(database({"::/1": {"autonomous_system_number": number}}))
+    with FromFile(settings(tmp_path, probe_text(f"json:{out}", more=f"mmdb: [{files[0]}]"))) as probe:
+        probe.wait_for(lambda: probe.latest.get("exported", 0) > 0)
+        probe.reload(probe_text(f"json:{out}", more=f"mmdb: [{tmp_path}/3.mmdb]"), "mmdb stays as it was")
+        probe.reload(probe_text(f"json:{out}", more=f"mmdb: [{files[1]}, {files[0]}]"), "changed mmdb")
+        seen = probe.latest["exported"]
+        probe.wait_for(lambda: probe.latest["exported"] > seen + 100)
+        probe.reload(probe_text(f"json:{out}"), "changed mmdb")
+        seen = probe.latest["exported"]
+        probe.wait_for(lambda: probe.latest["exported"] > seen + 100)
+        assert probe.stop() in (0, 2), probe.text()
+    # Link-local addresses are in the other half.
+    numbers = [record.get("iana:bgpSourceAsNumber") for record in map(json.loads, open(out)) if not record.get(
+        "iana:sourceIPv6Address", "").startswith("f")]
+    order = [number for index, number in enumerate(numbers) if index == 0 or number != numbers[index - 1]]
+    assert order == [1, 2, None]
+    with FromFile(settings(tmp_path, probe_text(f"json:{out}"))) as probe:
+        probe.wait_for(lambda: probe.latest.get("received", 0) > 0)
+        probe.reload(probe_text(f"json:{out}", more=f"mmdb: [{files[0]}]"), "mmdb stays as it was")
+        assert "take effect at the next start" in probe.text()
+        assert probe.stop() in (0, 2)
+
+
+@live
+def test_what_is_said_changes_with_sighup(tmp_path):
+    with FromFile(settings(tmp_path, probe_text("json:/dev/null"))) as probe:
+        probe.wait_for(lambda: probe.latest.get("received", 0) > 0)
+        # What is less urgent than an error is not said any more, that something changed neither.
+        probe.path.write_text(probe_text("json:/dev/null", more="log-level: error"))
+        probe.process.send_signal(signal.SIGHUP)
+
+        def is_silent():
+            before = probe.text()
+            time.sleep(1)
+            return probe.text() == before
+        wait_until(is_silent, "silence", probe.process)
+        assert "changed log-level" not in probe.text()
+        probe.reload(probe_text("json:/dev/null", more="log-format: json"), '"message":"')
+        probe.wait_for("changed log-format, log-level")
+        line = next(line for line in probe.text().splitlines() if "changed log-format" in line)
+        said = json.loads(line)
+        assert said["level"] == "info" and said["message"].endswith("changed log-format, log-level")
+        assert probe.stop() in (0, 2)
+
+
+@pytest.mark.parametrize("text,line,words", [
+    (f"pcap: {DEMO}\nodid: 1\neal:\n  lcores: 0-2\n", 3, ["'eal'", "'pcap', line 1"]),
+    (f"eal: [-l, 0-2]\npcap: {DEMO}\n", 1, ["'eal'", "'pcap', line 2"]),
+    (f"pcap: {DEMO}\nqueues: 2\n", 2, ["'queues'"]),
+    (f"interface: lo\npcap: {DEMO}\n", 1, ["'interface'"]),
+])
+def test_captures_beside_ports_are_a_contradiction(tmp_path, text, line, words):
+    found = problems(tmp_path, text)
+    assert [place for place, _ in found] == [line] and all(word in found[0][1] for word in words), found
+    # Neither is one of them alone, nor who names captures on the command line.
+    result = run("--settings", tmp_path / "settings.yaml", DEMO, "--export", "json:-")
+    assert result.status == 0 and result.out == offline(DEMO).out
 
 
 @live

@@ -315,6 +315,23 @@ def test_telemetry_shows_the_largest_flows(tmp_path):
         assert flow["lcore"] == 2
 
 
+def test_flows_that_are_shown_have_the_addresses_of_records(tmp_path):
+    """Who may look at a probe may not see what records hide."""
+    with watched(tmp_path, options=["--anonymise", "truncate:16,32"]) as (live, _port):
+        shown = [flow["flow"] for flow in telemetry(live, "/martlet/flows,64")[0].values()]
+        page_of_top = top("--once", "--file-prefix", live.file_prefix, "--interval", "0.2", "--flows", "64").stdout
+        assert live.stop() == 0
+    ends = set()
+    for line in open(tmp_path / "out.json"):
+        record = json.loads(line)
+        version = record["iana:ipVersion"]
+        ends |= {record[f"iana:{side}IPv{version}Address"] for side in ("source", "destination")}
+    assert ends and all(end.endswith((".0.0", "::")) for end in ends)
+    found = {re.sub(r":\d+$", "", end).strip("[]") for flow in shown for end in flow.split()[0:3:2]}
+    assert found and found <= ends
+    assert all(flow in page_of_top for flow in shown[:3])
+
+
 def test_flows_are_found_while_their_table_changes(tmp_path):
     """Reading goes on beside a worker that makes and ends flows all the time."""
     with watched(tmp_path, device=f"--vdev=net_pcap0,rx_pcap={CAPTURES / 'many-flows.pcap'},infinite_rx=1", packets=1000,

@@ -30,8 +30,8 @@ import Testing
     }
   }
 
-  private func text(_ record: DecodedRecord, _ element: UInt16) -> String? {
-    guard case .octets(let bytes)? = record[element] else { return nil }
+  private func text(_ record: DecodedRecord, _ element: UInt16, _ enterprise: UInt32 = 0) -> String? {
+    guard case .octets(let bytes)? = record[element, enterprise] else { return nil }
     return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
   }
 
@@ -59,6 +59,8 @@ import Testing
       .exportingReliability(process: 2, flows: 4, first: 1, last: 2),
       .receiveQueue(interface: 5, queue: 3, packets: 77), .port(interface: 5, dropped: 6),
       .timeouts(process: 2, active: 300, idle: 70000), .selector(1, interval: 1, space: 99),
+      .selector(1, size: 1, population: 100), .flowSelector(1, probability: 0.25),
+      .filter(2, expression: "tcp port 443"),
       .interface(5, name: "net_pcap0"),
       .interfaceDescription(domain: 7, 5, "é" + String(repeating: "x", count: 80)),
     ]
@@ -67,7 +69,7 @@ import Testing
     let messages = try decode(&stream)
     let templates = messages.flatMap(\.optionsTemplates)
     #expect(templates.map(\.scopeCount) == OptionsKind.allCases.map(\.scopeCount))
-    #expect(templates.map(\.identifier) == (258..<269).map { UInt16($0) })
+    #expect(templates.map(\.identifier) == (258..<272).map { UInt16($0) })
     let options = messages.flatMap(\.options)
     #expect(options.count == records.count && messages.allSatisfy { $0.records.isEmpty })
     #expect(number(options[0], 346) == 8057 && number(options[0], 303) == 808)
@@ -85,9 +87,62 @@ import Testing
     #expect(number(options[6], 135) == 6)
     #expect(number(options[7], 36) == 300 && number(options[7], 37) == 65535)
     #expect(number(options[8], 304) == 1 && number(options[8], 305) == 1 && number(options[8], 306) == 99)
-    #expect(text(options[9], 82) == "net_pcap0")
-    #expect(text(options[10], 83) == "é" + String(repeating: "x", count: 62))
-    #expect(stream.counters.options == 11 && stream.counters.records == 0 && stream.counters.templates == 11)
+    #expect(number(options[9], 304) == 3 && number(options[9], 309) == 1 && number(options[9], 310) == 100)
+    #expect(number(options[10], 390) == 4)
+    // IANA "PSAMP Parameters": 5 is property match filtering.
+    #expect(number(options[11], 302) == 2 && number(options[11], 304) == 5)
+    #expect(text(options[11], 21, 32473) == "tcp port 443")
+    #expect(text(options[12], 82) == "net_pcap0")
+    #expect(text(options[13], 83) == "é" + String(repeating: "x", count: 62))
+    #expect(stream.counters.options == 14 && stream.counters.records == 0 && stream.counters.templates == 14)
+  }
+
+  @Test("an expression that is too long says so, and is cut between characters")
+  func longFilter() throws {
+    var stream = MessageStream()
+    stream.report(.filter(2, expression: String(repeating: "a", count: 256)))
+    stream.report(.filter(2, expression: String(repeating: "a", count: 257)))
+    let options = try decode(&stream).flatMap(\.options)
+    #expect(text(options[0], 21, 32473) == String(repeating: "a", count: 256))
+    #expect(text(options[1], 21, 32473) == String(repeating: "a", count: 253) + "…")
+  }
+
+  @Test("descriptions that take the place of others are repeated instead of them, in a new session, too")
+  func redescribing() throws {
+    var stream = MessageStream(configuration())
+    stream.describe(.interface(5, name: "first"))
+    stream.describe(.selector(1, interval: 1, space: 0))
+    stream.describe(.filter(2, expression: "tcp"))
+    stream.describe(.timeouts(process: 1, active: 300, idle: 30))
+    stream.append(key: 1, [.unsigned64(Sample.octets, 1)])
+    let kinds: [OptionsKind] = [.systematicSelector, .randomSelector, .filter]
+    /// What records say: name, timeout, and either selector's.
+    func told(_ options: [DecodedRecord]) -> [String] {
+      options.map { record in
+        if let name = text(record, 82) { return name }
+        if let seconds = number(record, 36) { return "\(seconds)" }
+        if let expression = text(record, 21, 32473) { return expression }
+        if let population = number(record, 310) { return "random \(population)" }
+        return number(record, 306).map { "space \($0)" } ?? "?"
+      }
+    }
+    var decoder = MessageDecoder(model: Sample.model)
+    func records(_ stream: inout MessageStream) throws -> [String] {
+      told(try stream.takeMessages().flatMap { try decoder.decode($0).options })
+    }
+    #expect(try records(&stream) == ["first", "space 0", "tcp", "300"])
+    stream.redescribe(kinds, by: [.selector(1, size: 1, population: 7), .filter(2, expression: "udp")])
+    #expect(try records(&stream) == ["random 7", "udp"])
+    stream.repeatTemplates()
+    #expect(try records(&stream) == ["first", "300", "random 7", "udp"])
+    stream.redescribe(kinds, by: [.selector(1, interval: 1, space: 9)])
+    #expect(try records(&stream) == ["space 9"])
+    stream.reannounce()
+    #expect(try records(&stream) == ["first", "300", "space 9"])
+    let announced = stream.announcement()
+    var fresh = MessageDecoder(model: Sample.model)
+    let messages = try fresh.decodeAll(announced.withBytes { Array($0.buffer) })
+    #expect(told(messages.flatMap(\.options)) == ["first", "300", "space 9"])
   }
 
   @Test(

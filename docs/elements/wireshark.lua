@@ -8,6 +8,7 @@ local elements = {
   ["32473:200"] = {"martlet", "tunnelType", "string"},
   ["32473:201"] = {"martlet", "tunnelIdentifier", "unsigned32"},
   ["32473:20"] = {"martlet", "receiveQueue", "unsigned16"},
+  ["32473:21"] = {"martlet", "filterExpression", "string"},
   ["8057:900"] = {"cesnet", "tcpMss", "unsigned32"},
   ["8057:901"] = {"cesnet", "tcpMssRev", "unsigned32"},
   ["8057:902"] = {"cesnet", "tcpSynSize", "unsigned16"},

@@ -68,9 +68,9 @@ public struct Anonymisation: Equatable, Sendable {
 
   /// The key in a file: 32 octets, or 64 hexadecimal digits.
   private static func key(in name: String) throws(Failure) -> [UInt8] {
-    let descriptor = open(name, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-      throw .general("--anonymise: key file \(name): \(errorText(errno)): check name and permissions")
+    let descriptor: Int32
+    do { descriptor = try SystemFiles.openRegular(name) } catch {
+      throw .general("--anonymise: key file \(name): \(error.reason)")
     }
     defer { close(descriptor) }
     var status = stat()

@@ -4,13 +4,17 @@ import FlowCore
 extension BuiltInSchema {
   /// The fields that the settings ask for.
   ///
-  /// - Parameter enriches: records have what databases know of both sides.
+  /// - Parameters:
+  ///   - enriches: records have what databases know of both sides.
+  ///   - origin: what records say of where they come from.
   /// - Throws: a plugin, option or value that does not exist, or plugins that would give away what addresses must not (usage).
-  public convenience init(_ settings: MeteringSettings, enriches: Bool = false) throws(Failure) {
+  public convenience init(
+    _ settings: MeteringSettings, enriches: Bool = false, origin: RecordOrigin = RecordOrigin()
+  ) throws(Failure) {
     do {
       try self.init(
         plugins: settings.plugins, timestamps: settings.timestamps, isUniflow: settings.isUniflow,
-        enriches: enriches, tunnels: settings.tunnelSettings)
+        enriches: enriches, origin: origin, tunnels: settings.tunnelSettings)
     } catch {
       throw .usage(error.description)
     }

@@ -193,6 +193,15 @@ struct Options: ParsableCommand {
       valueName: "N|PORT=N"), transform: IngressInterface.init)
   var ingressInterface: [IngressInterface] = []
 
+  @Flag(help: "interfaceName in all records: the name that belongs to ingressInterface.")
+  var interfaceNames = false
+
+  @Option(
+    help: ArgumentHelp(
+      "exporterIPv4Address or exporterIPv6Address in all records, for tables that several probes fill (none).",
+      valueName: "IP"), transform: IPAddress.init(exporter:))
+  var exporterAddress: IPAddress?
+
   @Option(
     help: ArgumentHelp(
       "CSV: what becomes of text from the wire that a spreadsheet would run: an apostrophe before it, or nothing.",
@@ -313,6 +322,7 @@ struct Options: ParsableCommand {
 
   @Flag(help: "List the system calls that --seccomp on leaves, and what they are for.")
   var listSystemCalls = false
+
   @Flag(help: "List the metrics of --metrics with their type, labels and meaning.")
   var listMetrics = false
 
@@ -345,78 +355,4 @@ struct BenchmarkOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("End as if interrupted after S seconds.", valueName: "S"), transform: Seconds.init)
   var duration: Seconds?
-}
-
-extension Options {
-  /// All captures that are named.
-  var captures: [String] { pcap + files }
-
-  /// What the options ask for.
-  var values: RunConfiguration {
-    var values = RunConfiguration()
-    values.plugins = PluginPreset.expand(preset, plugins.flatMap { $0 })
-    values.captures = captures
-    values.filter = filter
-    values.sampling = sample
-    values.exports = export
-    values.exportMode = exportMode
-    values.exportLcores = exportLcores
-    values.activeTimeout = activeTimeout
-    values.inactiveTimeout = inactiveTimeout
-    values.flows = flows
-    values.queues = queues
-    values.queueMap = config
-    values.observationDomain = odid
-    values.largestMessage = mtu
-    values.templateRefresh = templateRefresh
-    values.templateRefreshMessages = templateRefreshMessages
-    values.ownEnterpriseNumber = privateEnterpriseNumber
-    values.addressDatabases = mmdb
-    values.anonymisation = anonymise
-    values.timestamps = timestamps
-    values.tunnels = tunnels
-    values.tunnelRecords = tunnelRecords
-    values.rss = rss
-    values.isUniflow = uniflow
-    values.ingressInterfaces = ingressInterface
-    values.csvEscape = csvEscape
-    values.stats = stats
-    values.statsFormat = statsFormat
-    values.isWide = wide
-    values.csvNames = csvNames
-    values.drainTimeout = drainTimeout
-    values.spool = spool
-    values.crashFolder = crashDir
-    values.user = user
-    values.systemCalls = seccomp
-    values.metrics = metrics
-    values.log = LogSettings(level: logLevel, format: logFormat, destination: logTo)
-    values.clock = clock
-    values.benchmarks.receivesOnly = benchmarks.receiveOnly
-    values.benchmarks.takesCycles = benchmarks.cycles
-    values.benchmarks.duration = benchmarks.duration
-    return values
-  }
-
-  /// What holds where an option is not given.
-  static var defaults: RunConfiguration { RunConfiguration() }
-}
-
-extension PluginPreset: ExpressibleByArgument {}
-extension ExportMode: ExpressibleByArgument {}
-extension ElementFile: ExpressibleByArgument {}
-extension ClockChoice: ExpressibleByArgument {}
-extension SystemCallPolicy: ExpressibleByArgument {}
-extension LogLevel: ExpressibleByArgument {}
-extension LogFormat: ExpressibleByArgument {}
-extension LogDestination: ExpressibleByArgument {}
-extension StatsFormat: ExpressibleByArgument {}
-extension CSVNames: ExpressibleByArgument {}
-extension CSVEscape: ExpressibleByArgument {}
-extension TunnelRecords: ExpressibleByArgument {}
-extension RSSFields: ExpressibleByArgument {}
-
-extension TimestampPrecision: ExpressibleByArgument {
-  public init?(argument: String) { self.init(words: argument) }
-  public var defaultValueDescription: String { description }
 }

@@ -37,12 +37,13 @@ struct PortInterface {
 }
 
 extension BuiltInSchema {
-  /// Numbers the ports: as the kernel does, unless the options, of which the last one counts, say otherwise.
+  /// Names the ports, and numbers them: as the kernel does, unless the options, of which the last one counts, say otherwise.
   ///
   /// - Returns: what is to be said of ports that collectors could not tell apart, though no option asks for that: the kernel's
   ///   number of one may be the number that another one has because it has none in the kernel.
   /// - Throws: an option names a port that is not there (usage).
   func numberInterfaces(_ ports: [PortInterface], _ options: [IngressInterface]) throws(Failure) -> [String] {
+    for port in ports { setInterfaceName(port.name, ofPort: port.port) }
     for port in ports where port.index != 0 { setInterface(port.index, ofPort: port.port) }
     for option in options {
       if let port = option.port, !ports.contains(where: { $0.port == port }) {

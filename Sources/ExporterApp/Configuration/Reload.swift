@@ -19,7 +19,7 @@ struct SettingsSource: Sendable {
   let read: @Sendable () throws(Failure) -> GivenSettings
 }
 
-/// A part of a running program that can be given other settings: exports are one, as a filter, sampling or a database would be.
+/// A part of a running program that can be given other settings: exports, or which packets are looked at.
 protocol ReplaceablePart {
   /// The long names of the options that it is made from.
   var options: Set<String> { get }

@@ -7,7 +7,8 @@ extension BuiltInSchema {
   ///
   /// - Throws: a plugin, option or value that does not exist, or plugins that would give away what addresses must not (usage).
   convenience init(_ configuration: RunConfiguration) throws(Failure) {
-    try self.init(configuration.metering, enriches: !configuration.addressDatabases.isEmpty)
+    try self.init(
+      configuration.metering, enriches: !configuration.addressDatabases.isEmpty, origin: configuration.origin)
   }
 }
 

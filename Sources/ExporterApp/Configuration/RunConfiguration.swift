@@ -41,6 +41,8 @@ struct RunConfiguration: Sendable {
   var rss = RSSFields.ports
   /// The numbers of ports' interfaces; the last one that is about a port counts.
   var ingressInterfaces: [IngressInterface] = []
+  /// What records say of where they come from.
+  var origin = RecordOrigin()
   /// What is escaped in CSV.
   var csvEscape = CSVEscape.formulas
   /// From one line of counters to the next, 0 for never; nil for what is usual.

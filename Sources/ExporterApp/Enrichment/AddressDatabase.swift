@@ -40,9 +40,9 @@ final class AddressDatabase: @unchecked Sendable {
 
   /// The file in memory of its own.
   private static func copy(_ path: String) throws(Failure) -> Int32 {
-    let source = open(path, O_RDONLY | O_CLOEXEC)
-    guard source >= 0 else {
-      throw .general("--mmdb \(path): \(errorText(errno)): check name and permissions")
+    let source: Int32
+    do { source = try SystemFiles.openRegular(path) } catch {
+      throw .general("--mmdb \(path): \(error.reason)")
     }
     defer { close(source) }
     let copy = martlet_memory_file("mmdb")

@@ -5,7 +5,6 @@ import Synchronization
 
 /// Several databases, of which each says what it knows; of the same kind the first one counts.
 final class AddressDatabases: Sendable {
-  private let paths: [String]
   private let current: Mutex<[AddressDatabase]>
   /// How often they were replaced.
   private let replacements = Atomic<Int>(0)
@@ -15,7 +14,6 @@ final class AddressDatabases: Sendable {
   /// - Throws: one that cannot be opened.
   init?(_ configuration: RunConfiguration) throws(Failure) {
     guard !configuration.addressDatabases.isEmpty else { return nil }
-    paths = configuration.addressDatabases
     current = Mutex(try Self.open(configuration.addressDatabases))
   }
 
@@ -25,12 +23,19 @@ final class AddressDatabases: Sendable {
     return databases
   }
 
+  /// Gives export lcores others.
+  ///
+  /// - Throws: one that cannot be opened; all stay as they are.
+  func replace(by paths: [String]) throws(Failure) {
+    let fresh = try Self.open(paths)
+    current.withLock { $0 = fresh }
+    replacements.wrappingAdd(1, ordering: .releasing)
+  }
+
   /// Reads the files again; where one cannot be read all stay as they are.
   func reload() {
     do throws(Failure) {
-      let fresh = try Self.open(paths)
-      current.withLock { $0 = fresh }
-      replacements.wrappingAdd(1, ordering: .releasing)
+      try replace(by: all.map(\.path))
       Console.line("--mmdb: read again")
     } catch {
       Console.warning("\(error.description); all stay as they were")

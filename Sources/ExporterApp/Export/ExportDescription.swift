@@ -6,6 +6,8 @@ import IPFIX
 struct ExportDescription {
   /// What does not change while the run goes on.
   let constants: [OptionsRecord]
+  /// Which packets are looked at, which may change.
+  let selection: SelectionStatement
   /// Nanoseconds from one report of statistics to the next.
   let interval: UInt64
   private let domain: UInt32
@@ -35,16 +37,18 @@ struct ExportDescription {
   /// - Parameters:
   ///   - process: which of the export lcores it is, from 1; it and the workers that it serves are one metering process.
   ///   - ports: where packets come from.
+  ///   - selection: which of them are looked at.
   ///   - metering: gives the counters of the workers that the lcore serves, of their queues, and of the ports.
   init(
     _ settings: RunConfiguration, schema: BuiltInSchema, process: UInt32, ports: [PortInterface],
-    metering: @escaping () -> CounterSnapshot
+    selection: SelectionStatement, metering: @escaping () -> CounterSnapshot
   ) {
     // Each export lcore has a domain of its own.
     domain = settings.observationDomain &+ (process &- 1)
     self.process = process
     interval = max(settings.templateRefresh.nanoseconds, 1_000_000_000)
     interface = { schema.interface(ofPort: $0) }
+    self.selection = selection
     self.metering = metering
     var constants: [OptionsRecord] = []
     var described: Set<UInt32> = []
@@ -58,7 +62,6 @@ struct ExportDescription {
       .timeouts(
         process: process, active: settings.activeTimeout.wholeSeconds,
         idle: settings.inactiveTimeout.wholeSeconds))
-    constants.append(settings.sampling.selector)
     self.constants = constants
   }
 
@@ -99,17 +102,6 @@ struct ExportDescription {
     for port in counters.ports {
       let dropped = port.counters.missed &+ port.counters.noMbuf &+ port.counters.errors
       report(.port(interface: interface(port.port), dropped: dropped))
-    }
-  }
-}
-
-extension Sampling {
-  /// What collectors are told of it.
-  fileprivate var selector: OptionsRecord {
-    switch method {
-    case .systematic: .selector(1, interval: 1, space: interval - 1)
-    case .random: .selector(1, size: 1, population: interval)
-    case .flow: .flowSelector(1, probability: 1 / Double(interval))
     }
   }
 }

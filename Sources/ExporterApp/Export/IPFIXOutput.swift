@@ -16,6 +16,8 @@ final class IPFIXOutput: Output {
   /// When statistics are due.
   private var nextReport = UInt64.max
   private var losses = ExportDescription.Losses()
+  /// The selection of packets that the stream tells of.
+  private var selection: UInt64 = 0
   /// How long a message may wait to be filled, in nanoseconds. A worker may find an expired flow two thirds of a
   /// second late, and the record must be with the collector within one.
   private static let longestWait: UInt64 = 200_000_000
@@ -34,12 +36,22 @@ final class IPFIXOutput: Output {
     stream.tick(now: now.unixSeconds)
     if let description {
       stream.describe(.receiveQueue)
+      stream.describe(.filterExpression)
       for element in schema.pluginElements() { stream.describe(element) }
       for record in description.constants { stream.describe(record) }
     }
+    tellSelection()
     report()
     // nfcapd 1.7 takes options records in a message with flows for lost ones.
     stream.flush()
+  }
+
+  /// Writes which packets are looked at into the stream, in the place of what it said before.
+  private func tellSelection() {
+    guard let description else { return }
+    // Before the records: where they change meanwhile they are told again.
+    selection = description.selection.version
+    stream.redescribe(SelectionStatement.kinds, by: description.selection.records)
   }
 
   /// Writes what was done so far into the stream.
@@ -74,6 +86,10 @@ final class IPFIXOutput: Output {
   func tick(now: Moment) {
     self.now = now
     stream.tick(now: now.unixSeconds)
+    if let description, description.selection.version != selection {
+      tellSelection()
+      stream.flush()
+    }
     if now.monotonic >= nextReport { report() }
     if now.monotonic &- lastFlush >= Self.longestWait {
       lastFlush = now.monotonic

@@ -33,6 +33,8 @@ struct ControlLoop {
   let report: StatsReport
   /// Who asks about this host for plugin osquery; nil where nobody does.
   let hostQuery: HostQuery?
+  /// Which packets workers look at.
+  let selection: SelectionOwner
   /// What export lcores know of addresses; nil where nothing is known.
   let databases: AddressDatabases?
   /// What else is to be done once a second, and while the run ends, with the monotonic clock's nanoseconds.
@@ -80,6 +82,7 @@ struct ControlLoop {
         timekeeper.look(unless: devices.isGone)
         ports.look(unless: devices.isGone)
         eachSecond(now)
+        selection.freeRetired()
         for exporter in exporters { OutputChanges(outputs: exporter.outputs).closeRetired() }
         nextLook = now + Timekeeper.interval
       }
@@ -105,8 +108,10 @@ struct ControlLoop {
     switch signal {
     case SIGHUP:
       Requests.reopenings.wrappingAdd(1, ordering: .relaxed)
+      let version = databases?.version
       reload?.run()
-      databases?.reload()
+      // Those that were just opened are not read twice.
+      if databases?.version == version { databases?.reload() }
     case SIGUSR1: printTotals()
     default: break
     }

@@ -30,7 +30,7 @@ struct WorkerLoop {
   private var behind: UInt64
   private let linear: Lineariser
   private let returned: UnsafeMutablePointer<Record>
-  private var filter: FilterReader
+  private var selection: SelectionReader
 
   /// How long a packet that its device timed may be on its way to the lcore without finding the engine's clock ahead of it,
   /// in nanoseconds.
@@ -42,13 +42,13 @@ struct WorkerLoop {
   /// Takes `worker` over for the rest of the process.
   init(
     run: UnsafeMutablePointer<RunState>, worker: FlowWorker, link: WorkerLink, queues: [PolledQueue],
-    shared: Bool, hertz: UInt64, field: TimestampField?, filter: FilterReader,
+    shared: Bool, hertz: UInt64, field: TimestampField?, selection: SelectionReader,
     benchmarks: RunConfiguration.Benchmarks
   ) {
     self.run = run
     self.worker = .passRetained(worker)
     self.link = link
-    self.filter = filter
+    self.selection = selection
     self.queues = .allocate(capacity: queues.count)
     for (index, queue) in queues.enumerated() {
       (self.queues + index).initialize(to: queue)
@@ -80,7 +80,7 @@ struct WorkerLoop {
     var wasBusy = false
     link.counters.pointee.activity.begin(at: Clock.cycles())
     while !run.pointee.stop.load(ordering: .relaxed) {
-      filter.refresh()
+      if selection.isStale { takeSelection() }
       var received = 0
       var now: UInt64 = 0
       var index = 0
@@ -103,7 +103,7 @@ struct WorkerLoop {
         martlet_trace_no_burst()
         describe(count, queue, now: now)
         link.counters.pointee.receiveCycles &+= cycles() &- start
-        let kept = filter.isOn ? select(count) : count
+        let kept = selection.isOn ? select(count) : count
         worker._withUnsafeGuaranteedRef {
           $0.port = queue.pointee.port
           if kept > 0 {
@@ -128,10 +128,17 @@ struct WorkerLoop {
     }
   }
 
+  /// Takes over which packets are looked at from here on.
+  @inline(never)
+  private mutating func takeSelection() {
+    guard let sampling = selection.take() else { return }
+    worker._withUnsafeGuaranteedRef { $0.sample(sampling) }
+  }
+
   /// Leaves of a burst what passes the filter; returns how many packets that are.
   @inline(never)
   private mutating func select(_ count: Int) -> Int {
-    let kept = filter.select(
+    let kept = selection.select(
       mbufs, frames, arrival.times, count: count, refused: &link.counters.pointee.filteredBytes)
     link.counters.pointee.filtered &+= UInt64(truncatingIfNeeded: count &- kept)
     return kept

@@ -74,9 +74,10 @@ enum Live {
       Console.warning(warning)
     }
     let timekeeper = Timekeeper(started)
-    let filters = FilterOwner()
+    let selection = SelectionOwner()
+    let statement = SelectionStatement(configuration)
     let workers = try crew(
-      map, timekeeper: timekeeper, field: field, filters: filters, configuration, schema: schema)
+      map, timekeeper: timekeeper, field: field, selection: selection, configuration, schema: schema)
     let published = PublishedPorts(ports.map(\.id))
     // Last, when nothing else can fail: until here no file was touched.
     var outputs: [Outputs] = []
@@ -85,7 +86,7 @@ enum Live {
         workers: workers.workers.filter { exporter.workers.contains($0.lcore) }, ports: published)
       let description = ExportDescription(
         configuration, schema: schema, process: UInt32(clamping: number + 1),
-        ports: ports.map(\.interface)
+        ports: ports.map(\.interface), selection: statement
       ) { metering.snapshot }
       outputs.append(
         try Outputs(
@@ -97,13 +98,15 @@ enum Live {
       map, ports: published, devices: PublishedDevices(ports, takesStatistics: configuration.metrics != nil),
       timekeeper: timekeeper, crew: workers, outputs: outputs, signals: signals,
       hostQuery: schema.hostQuestion.flatMap { HostQuery($0, configuration) }, databases: databases,
+      selection: selection,
       reload: configuration.source.map { source in
         Reload(
           source,
           parts: [
-            ReplaceableExports(
-              outputs: outputs, inputs: inputs,
-              mode: configuration.exportMode)
+            ReplaceableLog(),
+            ReplaceableExports(outputs: outputs, inputs: inputs, mode: configuration.exportMode),
+            ReplaceableSelection(owner: selection, statement: statement),
+            ReplaceableDatabases(databases: databases),
           ])
       },
       report: StatsReport(
@@ -112,11 +115,9 @@ enum Live {
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
-    if let filter, let method = filters.replace(with: filter) {
-      Console.line("filter '\(filter.expression)': \(method.rawValue)")
-    }
+    if let filter { selection.replaceAndSay(filter: filter, sampling: configuration.sampling) }
     control.devices.look()
-    let watch = try Watch(control, ports: ports, socket: socket)
+    let watch = try Watch(control, ports: ports, masking: schema.masking, socket: socket)
     defer { watch.close() }
     eal.giveHugepagesAway()
     try privileges.drop()
@@ -144,7 +145,7 @@ enum Live {
 
   /// The loops of all worker lcores with their engines and rings.
   private static func crew(
-    _ map: LcoreMap, timekeeper: Timekeeper, field: TimestampField?, filters: FilterOwner,
+    _ map: LcoreMap, timekeeper: Timekeeper, field: TimestampField?, selection: SelectionOwner,
     _ configuration: RunConfiguration, schema: BuiltInSchema
   ) throws(Failure) -> Crew {
     let run = UnsafeMutablePointer<RunState>.allocate(capacity: 1)
@@ -173,7 +174,7 @@ enum Live {
         to: WorkerLoop(
           run: run, worker: engine, link: try WorkerLink(lcore: worker.lcore, socket: socket, export: export),
           queues: worker.queues.map(timekeeper.polled),
-          shared: map.shares(worker.lcore), hertz: hertz, field: field, filter: filters.reader(),
+          shared: map.shares(worker.lcore), hertz: hertz, field: field, selection: selection.reader(),
           benchmarks: configuration.benchmarks))
       crew.workers.append(.init(lcore: worker.lcore, loop: loop, worker: engine))
       memories.append(memory)
@@ -190,7 +191,7 @@ enum Live {
   private static func control(
     _ map: LcoreMap, ports: PublishedPorts, devices: PublishedDevices, timekeeper: Timekeeper,
     crew: Crew, outputs: [Outputs], signals: Signals, hostQuery: HostQuery?,
-    databases: AddressDatabases?, reload: Reload?,
+    databases: AddressDatabases?, selection: SelectionOwner, reload: Reload?,
     report: StatsReport
   ) -> ControlLoop {
     var exporters: [ControlLoop.ExporterView] = []
@@ -206,7 +207,7 @@ enum Live {
     return ControlLoop(
       run: crew.run, signals: signals, workers: crew.workers, exporters: exporters, ports: ports,
       devices: devices, timekeeper: timekeeper, reload: reload, report: report, hostQuery: hostQuery,
-      databases: databases)
+      selection: selection, databases: databases)
   }
 }
 

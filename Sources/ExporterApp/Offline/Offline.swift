@@ -18,9 +18,11 @@ enum Offline {
     let schema = try BuiltInSchema(configuration)
     let databases = try AddressDatabases(configuration)
     // All captures together are port 0 to collectors; in records each has the number of its place.
-    _ = try schema.numberInterfaces([captureInterface(configuration)], configuration.ingressInterfaces)
+    let interface = captureInterface(configuration)
+    _ = try schema.numberInterfaces([interface], configuration.ingressInterfaces)
     for place in configuration.captures.indices {
       schema.setInterface(schema.interface(ofPort: 0), ofPort: UInt16(truncatingIfNeeded: place))
+      schema.setInterfaceName(interface.name, ofPort: UInt16(truncatingIfNeeded: place))
     }
     try CrashReport.prepare(directory: configuration.crashFolder, plugins: schema.pluginNames)
     CrashReport.lcore(0, "offline")
@@ -37,7 +39,8 @@ enum Offline {
     try worker.makeSlab(configuration.metering, schema: schema, live: false, memory: PlainMemory())
     let metering = OfflineMetering(worker: worker)
     let description = ExportDescription(
-      configuration, schema: schema, process: 1, ports: [captureInterface(configuration)]
+      configuration, schema: schema, process: 1, ports: [interface],
+      selection: SelectionStatement(configuration)
     ) { metering.snapshot }
     // Last, when nothing else can fail: until here no file was touched.
     let outputs = try Outputs(

@@ -54,16 +54,21 @@ enum SystemFiles {
 
   /// The text of a regular file of at most `limit` octets: what a user wrote for a program.
   static func regularText(_ path: String, atMost limit: Int = 1 << 20) throws(Unreadable) -> String {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-    guard descriptor >= 0 else { throw Unreadable(reason: errorText(errno)) }
+    let descriptor = try openRegular(path)
     defer { close(descriptor) }
+    let bytes = try contents(descriptor, atMost: limit)
+    guard bytes.count <= limit else { throw Unreadable(reason: "it has more than \(limit) octets") }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// Opens a regular file to read it, and nothing else: a FIFO would be waited for, and a device has no end.
+  static func openRegular(_ path: String) throws(Unreadable) -> CInt {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+    guard descriptor >= 0 else { throw Unreadable(reason: "\(errorText(errno)): check name and permissions") }
     var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw Unreadable(reason: errorText(errno)) }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw Unreadable(reason: "it is no file") }
-    guard status.st_size <= limit else {
-      throw Unreadable(reason: "it has more than \(limit) octets")
-    }
-    return text(path)
+    guard fstat(descriptor, &status) == 0, let kind = kindOfNoFile(status.st_mode) else { return descriptor }
+    close(descriptor)
+    throw Unreadable(reason: "it is \(kind): name a file")
   }
 
   /// The path without links, "." and ".."; where its last component does not exist, its directory's with it behind.
@@ -108,8 +113,12 @@ enum SystemFiles {
   /// What is at the path, in words, where that is no regular file; nil where it is one, or where there is nothing.
   static func kindOfNoFile(_ path: String) -> String? {
     var status = stat()
-    guard stat(path, &status) == 0 else { return nil }
-    switch status.st_mode & S_IFMT {
+    return stat(path, &status) == 0 ? kindOfNoFile(status.st_mode) : nil
+  }
+
+  /// The same of a mode.
+  private static func kindOfNoFile(_ mode: mode_t) -> String? {
+    switch mode & S_IFMT {
     case S_IFREG: return nil
     case S_IFDIR: return "a folder"
     case S_IFIFO: return "a FIFO"

@@ -16,6 +16,8 @@ final class RunView: @unchecked Sendable {
   private let isOpen = Mutex(true)
   /// The largest flows found last, for who asks too often.
   private let found = Mutex<(time: UInt64, flows: [SeenFlow])>((0, []))
+  /// Replaces flows' addresses as records have them; nil where they stay. Used under the lock of `found`.
+  private let anonymiser: Anonymiser?
 
   /// The most flows that are shown.
   static let mostFlows = 64
@@ -23,8 +25,11 @@ final class RunView: @unchecked Sendable {
   private static let flowsAge: UInt64 = 500_000_000
 
   /// A view of `control`'s run, on `ports`.
-  init(_ control: ControlLoop, ports: [Port]) {
+  ///
+  /// - Parameter masking: what becomes of addresses.
+  init(_ control: ControlLoop, ports: [Port], masking: AddressMasking?) {
     self.control = control
+    anonymiser = masking.flatMap { Anonymiser($0, zeroesMAC: true) }
     deviceNames = Dictionary(uniqueKeysWithValues: ports.map { ($0.id, $0.name) })
   }
 
@@ -47,9 +52,25 @@ final class RunView: @unchecked Sendable {
       let now = Clock.monotonic()
       if found.time == 0 || now &- found.time > Self.flowsAge {
         guard let flows = search() else { return nil }
-        found = (now, flows)
+        found = (now, anonymiser.map { masked(flows, by: $0) } ?? flows)
       }
       return Array(found.flows.prefix(max(0, count)))
+    }
+  }
+
+  /// The flows with other addresses.
+  private func masked(_ flows: [SeenFlow], by anonymiser: Anonymiser) -> [SeenFlow] {
+    flows.map { flow in
+      func replaced(_ address: (high: UInt64, low: UInt64)) -> (high: UInt64, low: UInt64) {
+        let replacement = anonymiser.replacement(
+          of: flow.isVersion6
+            ? IPAddress(high: address.high, low: address.low)
+            : IPAddress(version4: UInt32(truncatingIfNeeded: address.low)))
+        return (replacement.high, replacement.low)
+      }
+      var flow = flow
+      (flow.source, flow.destination) = (replaced(flow.source), replaced(flow.destination))
+      return flow
     }
   }
 

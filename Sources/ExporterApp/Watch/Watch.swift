@@ -1,5 +1,6 @@
 // Everything through which a live run is watched from outside, started and ended together: metrics over HTTP, DPDK's telemetry
 // socket, systemd. The control lcore looks at the lcores' loops for all of them.
+import FlowCore
 import Glibc
 
 /// Who watches a live run.
@@ -17,10 +18,14 @@ final class Watch {
 
   /// Shows `control`'s run, whose lcores are still to be started.
   ///
-  /// - Parameter socket: where metrics are asked for; nil for nowhere.
+  /// - Parameters:
+  ///   - masking: what becomes of flows' addresses, as in records.
+  ///   - socket: where metrics are asked for; nil for nowhere.
   /// - Throws: the server does not start.
-  init(_ control: ControlLoop, ports: [Port], socket: consuming ListeningSocket?) throws(Failure) {
-    view = RunView(control, ports: ports)
+  init(
+    _ control: ControlLoop, ports: [Port], masking: AddressMasking?, socket: consuming ListeningSocket?
+  ) throws(Failure) {
+    view = RunView(control, ports: ports, masking: masking)
     if let socket {
       let pages = MetricsPages(view: view, health: health)
       server = try WebServer(socket) { pages.answer($0) }

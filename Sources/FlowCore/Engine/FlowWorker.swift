@@ -85,6 +85,9 @@ public final class FlowWorker {
     set { engine.pointee.port = UInt64(newValue) }
   }
 
+  /// Looks at other packets from the next burst on. Flows that are no longer sampled end by their timeouts.
+  public func sample(_ sampling: Sampling) { engine.pointee.sampler.replace(by: sampling) }
+
   /// Whether the cycles of each pass are taken, which costs some.
   public var timesPasses: Bool {
     get { engine.pointee.timesPasses }

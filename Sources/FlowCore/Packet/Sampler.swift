@@ -2,7 +2,7 @@
 
 /// A worker's choice of packets. Workers choose each for themselves among the packets of their queues.
 struct Sampler: ~Copyable {
-  let sampling: Sampling
+  private(set) var sampling: Sampling
   /// Those of a burst that were chosen, with their times and what the clock showed.
   let frames: UnsafeMutablePointer<Frame>
   let times: UnsafeMutablePointer<UInt64>
@@ -32,6 +32,14 @@ struct Sampler: ~Copyable {
     frames.deallocate()
     times.deallocate()
     clocks.deallocate()
+  }
+
+  /// Chooses otherwise from the next packet on, as if that were the first one. Flows are those that were chosen before where their
+  /// number is the same.
+  mutating func replace(by sampling: Sampling) {
+    self.sampling = sampling
+    place = 0
+    choose()
   }
 
   /// Chooses the next of N packets.

@@ -29,6 +29,9 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   public let isUniflow: Bool
   /// Whether records have what databases know of both sides.
   public let enriches: Bool
+  /// What records say of where they come from, and whether that is anything.
+  let origin: RecordOrigin
+  private let tellsOrigin: Bool
   /// Where the facts are that a worker's records refer to: those of its export lcore, which sets this.
   private let factBases: UnsafeMutablePointer<UnsafePointer<FactCache.Entry>?>
   /// Gives the two uniflows of a flow their flowId.
@@ -43,9 +46,11 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   /// The schema for `plugins` in this order.
   public init(
     plugins: [PluginSelection], timestamps: TimestampPrecision = .microseconds, isUniflow: Bool = false,
-    enriches: Bool = false, tunnels: TunnelSettings = .usual
+    enriches: Bool = false, origin: RecordOrigin = RecordOrigin(), tunnels: TunnelSettings = .usual
   ) throws(FlowSetupError) {
     self.isUniflow = isUniflow
+    self.origin = origin
+    tellsOrigin = !origin.isEmpty
     self.enriches = enriches
     layout = try StateLayout(plugins, tunnels: tunnels)
     try layout.checkDeclarations()
@@ -157,6 +162,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   ) {
     head.pointee.exportBasicFields(precision, interface: interfaces[head.pointee.port], into: &writer)
     if enriches { writeFacts(head, into: &writer) }
+    if tellsOrigin { writeOrigin(head, into: &writer) }
   }
 
   /// Writes what is known of both sides; nothing where nothing is.

@@ -26,6 +26,29 @@ extension MessageStream {
     closeSet()
   }
 
+  /// Writes options records in the place of those of `kinds` that were described, which are not repeated any more. O(the length of
+  /// all descriptions); allocates.
+  public mutating func redescribe(_ kinds: [OptionsKind], by records: [OptionsRecord]) {
+    // What is taken away must not be counted among those that a message holds.
+    finishMessage()
+    var kept = 0
+    var end = 0
+    var index = 0
+    while index < descriptions.count {
+      var place = descriptions[index]
+      index &+= 1
+      if kinds.contains(where: { $0.rawValue == templates[place.template].kind }) { continue }
+      descriptionOctets.move(from: place.offset, to: end, count: place.length)
+      place.offset = end
+      end &+= place.length
+      descriptions[kept] = place
+      kept &+= 1
+    }
+    descriptions.truncate(to: kept)
+    finishedDescriptions = kept
+    for record in records { describe(record) }
+  }
+
   /// Writes an options record once. O(its length); allocates.
   public mutating func report(_ record: OptionsRecord) {
     guard let template = template(of: record) else { return }

@@ -73,4 +73,6 @@ extension InformationElement {
   /// The number of an RX queue, which with its port's ingressInterface is an observation point.
   public static let receiveQueue = InformationElement(
     .martlet, 20, "receiveQueue", .unsigned16, semantics: .identifier)
+  /// Which packets are looked at, in the words of pcap-filter(7); empty for all.
+  public static let filterExpression = InformationElement(.martlet, 21, "filterExpression", .string)
 }

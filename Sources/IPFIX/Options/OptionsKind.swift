@@ -18,8 +18,14 @@ public enum OptionsKind: UInt8, CaseIterable, Sendable {
   case port
   /// When flows end.
   case timeouts
-  /// How packets or flows are selected (RFC 5477 section 8.2): one of its forms in a stream.
-  case selector
+  /// Which packets are sampled, by their count (RFC 5477 section 8.2.1): one of these three in a stream.
+  case systematicSelector
+  /// Which are by chance (RFC 5477 section 8.2.3).
+  case randomSelector
+  /// Which flows are (RFC 7014 section 5.1).
+  case flowSelector
+  /// Which packets pass the filter (RFC 5477 section 8.2.5).
+  case filter
   /// The name of an interface.
   case interface
   /// An interface's device, in the form in which nfcapd reads it.
@@ -29,7 +35,10 @@ public enum OptionsKind: UInt8, CaseIterable, Sendable {
   public var scopeCount: Int {
     switch self {
     case .elementType, .exportStatistics, .meteringReliability, .receiveQueue: 2
-    case .flowKeys, .exportingReliability, .port, .timeouts, .selector, .interface, .interfaceDescription: 1
+    case .flowKeys, .exportingReliability, .port, .timeouts, .systematicSelector, .randomSelector,
+      .flowSelector, .filter,
+      .interface, .interfaceDescription:
+      1
     }
   }
 

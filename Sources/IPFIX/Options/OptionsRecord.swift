@@ -226,7 +226,7 @@ public struct OptionsRecord: Sendable {
   /// Systematic count-based sampling (RFC 5477 section 8.2.1): of `interval` + `space` packets the first `interval` are looked at.
   public static func selector(_ identifier: UInt64, interval: UInt32, space: UInt32) -> OptionsRecord {
     OptionsRecord(
-      kind: .selector,
+      kind: .systematicSelector,
       fields: [
         .number(OptionsElements.selector, identifier),
         // IANA "PSAMP Parameters": 1 is systematic count-based sampling.
@@ -239,7 +239,7 @@ public struct OptionsRecord: Sendable {
   /// Random n-out-of-N sampling (RFC 5477 section 8.2.3): of each `population` packets a random `size` are looked at.
   public static func selector(_ identifier: UInt64, size: UInt32, population: UInt32) -> OptionsRecord {
     OptionsRecord(
-      kind: .selector,
+      kind: .randomSelector,
       fields: [
         .number(OptionsElements.selector, identifier),
         // IANA "PSAMP Parameters": 3 is random n-out-of-N sampling.
@@ -252,12 +252,32 @@ public struct OptionsRecord: Sendable {
   /// Uniform probabilistic selection of flows (RFC 7014 section 5.1): all packets of a flow are looked at, or none.
   public static func flowSelector(_ identifier: UInt64, probability: Double) -> OptionsRecord {
     OptionsRecord(
-      kind: .selector,
+      kind: .flowSelector,
       fields: [
         .number(OptionsElements.selector, identifier),
         // IANA "flowSelectorAlgorithm": 4 is uniform probabilistic sampling.
         .number(OptionsElements.flowSelectorAlgorithm, 4),
         .number(OptionsElements.samplingProbability, probability.bitPattern),
+      ])
+  }
+
+  /// Property match filtering (RFC 5477 section 8.2.5): packets that match are looked at. What of a header has to be what is said in
+  /// words, because an expression is more than RFC 5477's elements with values; one of more than 256 octets ends in "…". The
+  /// length is fixed for pmacct's sake, see `elementType`.
+  public static func filter(_ identifier: UInt64, expression: String) -> OptionsRecord {
+    let mark = "…"
+    let length = 256
+    let shown =
+      expression.utf8.count <= length
+      ? expression
+      : String(decoding: expression.utf8.prefix(length - mark.utf8.count), as: UTF8.self) + mark
+    return OptionsRecord(
+      kind: .filter,
+      fields: [
+        .number(OptionsElements.selector, identifier),
+        // IANA "PSAMP Parameters": 5 is property match filtering.
+        .number(OptionsElements.selectorAlgorithm, 5),
+        .text(.filterExpression, shown, length: UInt16(length)),
       ])
   }
 

@@ -60,10 +60,13 @@ import Testing
     #expect(try FilterProgram(Self.long("udp")).paths > 1_000_000)
   }
 
-  @Test("a worker takes over another filter between bursts, and the old one goes")
+  @Test(
+    "a worker takes over another filter and other samples between bursts, and the old ones go when nobody has them"
+  )
   func replacement() throws {
-    let owner = FilterOwner()
+    let owner = SelectionOwner()
     var readers = [owner.reader(), owner.reader()]
+    var samplings: [Sampling?] = [nil, nil]
     let bytes = [53, 80, 99].map { Self.datagram(from: UInt8($0), to: 7) }
     let memory = bytes.map { octets in
       let place = UnsafeMutablePointer<UInt8>.allocate(capacity: octets.count)
@@ -74,7 +77,8 @@ import Testing
 
     /// The times of the frames that pass the filter which the worker has, and behind them the octets of the others.
     func passing(_ index: Int) -> [UInt64] {
-      readers[index].refresh()
+      if readers[index].isStale { samplings[index] = readers[index].take() }
+      #expect(!readers[index].isStale)
       var frames = memory.map { Frame(bytes: $0, captured: 42, wire: 60) }
       var times: [UInt64] = [1, 2, 3]
       var mbufs: [OpaquePointer?] = [nil, nil, nil]
@@ -85,20 +89,33 @@ import Testing
       }
       return times.prefix(kept) + [refused]
     }
+    func program(_ last: String) throws -> FilterProgram { try FilterProgram(Self.long(last)) }
+    let tenth = Sampling(.random, interval: 10)
 
     #expect(passing(0) == [1, 2, 3, 0])
-    #expect(!readers[0].isOn)
-    #expect(owner.replace(with: try FilterProgram(Self.long("udp port 80"))) == .libpcap)
+    #expect(!readers[0].isOn && samplings == [nil, nil])
+    #expect(owner.replace(filter: try program("udp port 80"), sampling: .all) == .libpcap)
     #expect(passing(0) == [2, 120])
-    #expect(readers[0].isOn)
+    #expect(readers[0].isOn && samplings == [.all, nil])
     // The other worker has not looked yet when the next one comes; the first filter has to stay until it has.
-    owner.replace(with: try FilterProgram(Self.long("not udp port 80")))
+    owner.replace(filter: try program("not udp port 80"), sampling: tenth)
+    #expect(owner.retiredCount == 1)
     #expect(passing(0) == [1, 3, 60])
+    owner.freeRetired()
+    #expect(owner.retiredCount == 1)
     #expect(passing(1) == [1, 3, 60])
-    owner.replace(with: try FilterProgram(Self.long("tcp")))
+    #expect(samplings == [tenth, tenth])
+    owner.freeRetired()
+    #expect(owner.retiredCount == 0)
+    owner.replace(filter: try program("tcp"), sampling: tenth)
     #expect(passing(1) == [180])
-    #expect(owner.replace(with: nil) == nil)
+    #expect(owner.replace(filter: nil, sampling: .all) == nil)
+    // Of both that were replaced the second worker has the second one still, the first worker even the one before.
+    #expect(owner.retiredCount == 2)
     #expect(passing(0) == [1, 2, 3, 0])
     #expect(passing(1) == [1, 2, 3, 0])
+    #expect(samplings == [.all, .all])
+    owner.freeRetired()
+    #expect(owner.retiredCount == 0)
   }
 }

@@ -46,6 +46,7 @@ struct ExportedElement {
     var elements = BuiltInSchema.basicFields().map { ExportedElement(nil, $0) }
     elements += BuiltInSchema.tunnelFields().map { ExportedElement(nil, $0) }
     elements.append(ExportedElement(plugin: nil, element: .receiveQueue, length: 2, isList: false))
+    elements.append(ExportedElement(plugin: nil, element: .filterExpression, length: 256, isList: false))
     for plugin in PluginCatalogue.all where plugins.isEmpty || plugins.contains(plugin.name) {
       elements += plugin.fields.map { ExportedElement(plugin.name, $0) }
     }

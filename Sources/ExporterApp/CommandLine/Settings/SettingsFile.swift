@@ -7,6 +7,8 @@ struct SettingsFile {
   let path: String
   /// The words of each option, by its long name, in the order of the file.
   private(set) var options: [(name: String, words: [String])] = []
+  /// The line of each setting, by its long name.
+  private(set) var lines: [String: Int] = [:]
   /// EAL's options; nil where there is no such section.
   private(set) var eal: EALSettings?
   /// All that is wrong, in the order of lines.
@@ -48,6 +50,7 @@ struct SettingsFile {
     }
     if setting.name == EALSettings.section {
       eal = EALSettings(setting.content, line: setting.line, problems: &problems)
+      lines[setting.name] = setting.line
       return
     }
     guard let option = table[setting.name] else {
@@ -90,6 +93,7 @@ struct SettingsFile {
       }
     }
     options.append((option.name, words))
+    lines[option.name] = setting.line
   }
 
   /// The bytes of a file of text.
