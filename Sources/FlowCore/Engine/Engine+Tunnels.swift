@@ -27,6 +27,7 @@ extension Engine {
         step &+= 1
       }
     }
+    // It has not ended, so the packet is counted in it.
     guard let record = unanswered else { return nil }
     tunnels(of: record).pointee.reverse = packet.pointee.tunnels
     return (record, 1)
@@ -52,7 +53,9 @@ extension Engine {
       if direction == 0 {
         if known.pointee.forward.difference(packet.pointee.tunnels) == 0 { return (record, 0) }
       } else if known.pointee.reverse.isEmpty {
-        if unanswered == nil, packet.pointee.tunnels.canBeReverse(of: known.pointee.forward) {
+        if unanswered == nil, packet.pointee.tunnels.canBeReverse(of: known.pointee.forward),
+          !timeouts.hasExpired(record.pointee, time: packet.pointee.time, clock: packet.pointee.clock)
+        {
           unanswered = record
         }
       } else if known.pointee.reverse.difference(packet.pointee.tunnels) == 0 {

@@ -235,6 +235,11 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       {
         counters.pointee.discarded[total: Int(reason.rawValue)] &+= 1
         if reason != .notIP { counters.pointee.ignored.count(octets: frame.wire, time: times[index]) }
+        if dissector.dissectOutside(ofDiscarded: &packet.pointee, reason) {
+          counters.pointee.tunnelsOutside &+= 1
+          table.bucket(table.bucketIndex(packet.pointee.hash)).prefetch()
+          packet += 1
+        }
       } else {
         table.bucket(table.bucketIndex(packet.pointee.hash)).prefetch()
         packet += 1

@@ -77,9 +77,8 @@ extension Dissector {
           if case .ethernet = inner, tunnels.areKeys { vlan = nil }
           layer = inner
         case .pppoe:
-          //  | version 4, type 4 | code 8 | session 16 | length 16 |: code 0 is session data
-          let versionAndCode = try cursor.unsigned16()
-          guard versionAndCode & 0xFF == 0, tunnels.kinds.has(.pppoe) else { return .notIP }
+          //  | version 4 = 1, type 4 = 1 | code 8 | session 16 | length 16 |: code 0 is session data
+          guard try cursor.unsigned16() == 0x1100, tunnels.kinds.has(.pppoe) else { return .notIP }
           let session = UInt32(try cursor.unsigned16())
           guard enter(.pppoe, session, &packet) else { return .tooManyHeaders }
           try cursor.skip(2)
@@ -120,13 +119,21 @@ extension Dissector {
           if packet.tunnelCount != way.closed, mayCarry(bytes, at: start, isVersion6: isVersion6) {
             switch openCarrier(bytes, at: start, isVersion6: isVersion6, vlan: vlan ?? 0, &packet) {
             case .plain: break
-            case .laterFragment:
-              fragmentCount &+= 1
+            case .laterFragment(let level):
+              guard !way.isOutside else {
+                // Of the flow that its first fragment made.
+                _ = enter(level, &packet)
+                break
+              }
+              if tunnels.records == .inner { fragmentCount &+= 1 }
               return .tunnelFragment
             case .carrier(let opened, let end, let isFragment):
               let depth = packet.tunnelCount
               guard enter(opened.kind, opened.identifier, &packet), !way.isOutside else { break }
               noteCarrier(bytes, at: start, isVersion6: isVersion6, into: &packet)
+              if isFragment, tunnels.records == .both, way.carrier == nil {
+                noteOutside(bytes, at: start, isVersion6: isVersion6, vlan: vlan ?? 0, packet)
+              }
               if tunnels.areKeys {
                 way.carrier = depth
                 way.hasOpenedFragment = way.hasOpenedFragment || isFragment

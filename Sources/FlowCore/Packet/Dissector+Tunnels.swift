@@ -9,8 +9,8 @@ extension Dissector {
     /// It carries another one, which begins at the tunnel's offset of the frame; the packet ends at `end`. Of a fragment this is the
     /// first.
     case carrier(OpenedTunnel, end: Int, isFragment: Bool)
-    /// A further fragment of a packet that was opened.
-    case laterFragment
+    /// A further fragment of a packet in which this tunnel was opened.
+    case laterFragment(TunnelLevel)
   }
 
   /// What the headers of an IP packet say about what it carries.
@@ -46,7 +46,7 @@ extension Dissector {
     if isFragment, !tunnels.areKeys { return .plain }
     if fragment.offset > 0 {
       let datagram = datagram(of: fragment, bytes, at: start, isVersion6: isVersion6, vlan: vlan, packet)
-      return fragments.isOpened(datagram, clock: packet.clock) ? .laterFragment : .plain
+      return fragments.opened(datagram, clock: packet.clock).map { .laterFragment($0) } ?? .plain
     }
     let payload = bytes.prefix(contents.end).dropFirst(contents.start)
     if isDatagram {
@@ -60,9 +60,24 @@ extension Dissector {
     if isFragment {
       let datagram = datagram(of: fragment, bytes, at: start, isVersion6: isVersion6, vlan: vlan, packet)
       let ports = isDatagram ? payload.load(UInt32.self, at: 0) : 0
-      fragments.note(datagram, ports: ports, clock: packet.clock, isOpened: true)
+      fragments.note(
+        datagram, ports: ports, clock: packet.clock,
+        opened: TunnelLevel(opened.kind, identifier: opened.identifier))
     }
-    return .carrier(opened.shifted(contents.start), end: contents.end, isFragment: isFragment)
+    let end = min(contents.end, opened.end.map { contents.start &+ $0 } ?? contents.end)
+    return .carrier(opened.shifted(contents.start), end: end, isFragment: isFragment)
+  }
+
+  /// Remembers the ports of a first fragment that makes a flow of its own besides the one inside: those behind it may come before
+  /// it is dissected for that.
+  func noteOutside(_ bytes: Bytes, at start: Int, isVersion6: Bool, vlan: UInt16, _ packet: borrowing Packet)
+  {
+    guard let contents = isVersion6 ? contents6(bytes, at: start) : contents4(bytes, at: start),
+      Dissector.hasPorts(contents.protocolNumber)
+    else { return }
+    let datagram = datagram(
+      of: contents.fragment, bytes, at: start, isVersion6: isVersion6, vlan: vlan, packet)
+    fragments.note(datagram, ports: bytes.load(UInt32.self, at: contents.start), clock: packet.clock)
   }
 
   /// The tunnel in an IP packet's payload.
@@ -147,6 +162,11 @@ extension Dissector {
 
   /// Notes a tunnel around `packet`; false, and counted, where it is in as many as are opened.
   mutating func enter(_ kind: TunnelKind, _ identifier: UInt32?, _ packet: inout Packet) -> Bool {
+    enter(TunnelLevel(kind, identifier: identifier), &packet)
+  }
+
+  /// The same for a tunnel that was found before.
+  mutating func enter(_ level: TunnelLevel, _ packet: inout Packet) -> Bool {
     if packet.tunnelCount == 0 {
       packet.tunnels = TunnelPath()
       packet.outerVersion = 0
@@ -160,7 +180,7 @@ extension Dissector {
       tunnelsTooDeep &+= 1
       return false
     }
-    packet.tunnels[Int(packet.tunnelCount)] = TunnelLevel(kind, identifier: identifier)
+    packet.tunnels[Int(packet.tunnelCount)] = level
     packet.tunnelCount &+= 1
     return true
   }

@@ -69,6 +69,19 @@ struct Dissector: ~Copyable {
     return dissectLayers(frame, into: &packet, isOutside: true) == nil
   }
 
+  /// Dissects the frame of `packet`, which the flow inside of its tunnels could not take, as its outermost IP packet, where each makes
+  /// a flow. False where that is no other.
+  @inline(never)
+  mutating func dissectOutside(ofDiscarded packet: inout Packet, _ reason: DiscardReason) -> Bool {
+    guard tunnels.records == .both else { return false }
+    // What is set of a carrier is this frame's only where a tunnel was entered.
+    let hasCarrier = packet.tunnelCount != 0 && packet.outerVersion != 0
+    guard hasCarrier || reason == .tunnelFragment else { return false }
+    packet.isLaterFragment = false
+    let frame = Frame(bytes: packet.frame, captured: packet.captured, wire: packet.wire)
+    return dissectLayers(frame, into: &packet, isOutside: true) == nil
+  }
+
   /// The common case; false when the frame is not of it, and `packet` is to be filled by the other path.
   ///
   ///      0               6               12      14      ihl 20                34

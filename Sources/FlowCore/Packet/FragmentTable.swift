@@ -52,8 +52,8 @@ struct FragmentTable: ~Copyable {
   private struct Entry: BitwiseCopyable {
     var check: UInt64
     var ports: UInt32
-    /// The first fragment is counted as the packet that it carries.
-    var isOpened: Bool
+    /// The tunnel that was opened in the first fragment; `.none` for a packet that carries none.
+    var opened: TunnelLevel
   }
 
   /// How long after its first fragment a later one still gets the ports.
@@ -63,7 +63,7 @@ struct FragmentTable: ~Copyable {
   /// Written before the head names them.
   private let entries: UnsafeMutableBufferPointer<Entry>
 
-  /// A table for `4 * sets` datagrams under way at once, 32 bytes each.
+  /// A table for `4 * sets` datagrams under way at once, 40 bytes each.
   init(sets: Int) {
     // Safe: what is bound here is given back as the same by `deinit`; heads begin cache lines.
     heads = UnsafeMutableRawBufferPointer.allocate(byteCount: sets * MemoryLayout<Head>.stride, alignment: 64)
@@ -77,14 +77,13 @@ struct FragmentTable: ~Copyable {
     entries.deallocate()
   }
 
-  /// Remembers the ports of a datagram's first fragment, received at `clock`, for the later ones, and whether it is counted as the
-  /// packet that it carries.
-  func note(_ datagram: Datagram, ports: UInt32, clock: UInt64, isOpened: Bool = false) {
+  /// Remembers the ports of a datagram's first fragment, received at `clock`, for the later ones, and the tunnel
+  /// that was opened in it.
+  func note(_ datagram: Datagram, ports: UInt32, clock: UInt64, opened: TunnelLevel = .none) {
     let set = set(of: datagram)
     // A datagram that is there already keeps its place: the newest is the one seen last, also where time goes back.
     let way = way(of: datagram, in: set) ?? oldest(in: set)
-    entries[set &* FragmentTable.ways &+ way] = Entry(
-      check: datagram.check, ports: ports, isOpened: isOpened)
+    entries[set &* FragmentTable.ways &+ way] = Entry(check: datagram.check, ports: ports, opened: opened)
     heads[set].hashes[way] = datagram.hash
     heads[set].times[way] = clock
   }
@@ -97,13 +96,13 @@ struct FragmentTable: ~Copyable {
     return entries[set &* FragmentTable.ways &+ way].ports
   }
 
-  /// Whether the last first fragment of a datagram, if seen in the three seconds before `clock`, is counted as the packet that it
-  /// carries.
-  func isOpened(_ datagram: Datagram, clock: UInt64) -> Bool {
+  /// The tunnel that was opened in the last first fragment of a datagram, if that was seen in the three seconds before `clock`.
+  func opened(_ datagram: Datagram, clock: UInt64) -> TunnelLevel? {
     let set = set(of: datagram)
     guard let way = way(of: datagram, in: set), clock <= heads[set].times[way] &+ FragmentTable.lifetime
-    else { return false }
-    return entries[set &* FragmentTable.ways &+ way].isOpened
+    else { return nil }
+    let level = entries[set &* FragmentTable.ways &+ way].opened
+    return level == .none ? nil : level
   }
 
   @inline(__always)

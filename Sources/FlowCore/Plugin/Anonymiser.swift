@@ -99,7 +99,25 @@ public final class Anonymiser {
   }
 
   private func compute(_ high: UInt64, _ low: UInt64) -> (high: UInt64, low: UInt64) {
-    cipher?.map(high: high, low: low) ?? (high & mask6.high, low & mask6.low)
+    cipher?.map(high: high, low: low) ?? truncated(high, low)
+  }
+
+  /// An IPv6 address without its last bits. One with a host's IPv4 address in it keeps of that what IPv4 addresses keep, too.
+  ///
+  ///     | 20 02 | IPv4 | …                                 6to4 (RFC 3056 section 2)
+  ///     | 20 01 00 00 | server's IPv4 | … | client's IPv4, inverted |    Teredo (RFC 4380 section 4)
+  ///     | 0 … FF FF | IPv4 |   or   | 00 64 FF 9B 0 … | IPv4 |           mapped (RFC 4291), translated (RFC 6052)
+  private func truncated(_ high: UInt64, _ low: UInt64) -> (high: UInt64, low: UInt64) {
+    let removed = UInt64(~mask4)
+    var (high, low) = (high & mask6.high, low & mask6.low)
+    if high &>> 48 == 0x2002 {
+      high &= ~(removed &<< 16)
+    } else if high &>> 32 == 0x2001_0000 {
+      (high, low) = (high & ~removed, low & ~removed)
+    } else if (high == 0 && low &>> 32 == 0xFFFF) || (high == 0x0064_FF9B_0000_0000 && low &>> 32 == 0) {
+      low &= ~removed
+    }
+    return (high, low)
   }
 }
 

@@ -108,6 +108,79 @@ private typealias Build = FrameBuilder
     #expect(outside == octets + 3 * 50)
   }
 
+  /// A datagram of VXLAN in three fragments, whose inner packet is in the first.
+  static let fragments: [[UInt8]] = {
+    let packet = Build.ipv4(17, Build.udp(1024, 53, [1]), total: 2950)
+    let header: [UInt8] = [8, 0, 0, 0, 0, 0, 7, 0]
+    let first = Build.udp(50_000, 4789, header + Build.ethernet(0x0800, packet), length: 2980)
+    return [(0, 0x2000, first), (100, 0x2000, [1, 2]), (200, 0, [3])].map { offset, more, payload in
+      Build.ethernet(
+        0x0800,
+        Build.ipv4(
+          17, payload, from: [10, 0, 0, 1], to: [10, 0, 0, 2], identification: 7, fragment: offset | more))
+    }
+  }()
+
+  /// Every fragment is in the flow between the tunnel's ends, which has the tunnel's number.
+  @Test(arguments: [1, 32])
+  func fragmentsOutside(burst: Int) throws {
+    let (records, counters) = try run(
+      Self.fragments, TunnelSettings(kinds: .all, records: .outer), burst: burst)
+    #expect(records.count == 1 && counters.endedPackets == 3)
+    let record = try #require(records.first)
+    #expect(record.number("iana:packetDeltaCount") == 3)
+    #expect(record.number("iana:destinationTransportPort") == 4789)
+    #expect(record.text("martlet:tunnelType") == "vxlan" && counters.fragments == 3)
+  }
+
+  @Test(arguments: [1, 32])
+  func fragmentsOfBoth(burst: Int) throws {
+    let (records, counters) = try run(
+      Self.fragments, TunnelSettings(kinds: .all, records: .both), burst: burst)
+    let packets = Dictionary(
+      uniqueKeysWithValues: records.map {
+        ($0.number("iana:destinationTransportPort"), $0.number("iana:packetDeltaCount"))
+      })
+    #expect(packets == [53: 1, 4789: 3])
+    #expect(counters.discarded[Int(DiscardReason.tunnelFragment.rawValue)] == 2)
+    #expect(counters.tunnelsOutside == 3 && counters.endedPackets == 4 && counters.fragments == 3)
+  }
+
+  /// A packet inside that no flow takes leaves the one around it.
+  @Test func bothWithoutTheInside() throws {
+    // A TCP header of 12 bytes, as its offset says.
+    let broken = Build.ipv4(
+      6, [0, 80, 0, 81] + [UInt8](repeating: 0, count: 8) + [0x30] + [0, 0, 0, 0, 0, 0, 0])
+    let frame = Build.ethernet(
+      0x0800, Build.ipv4(4, broken, from: [10, 0, 0, 1], to: [10, 0, 0, 2]))
+    let (records, counters) = try run(
+      [frame, Self.geneve(1)], TunnelSettings(kinds: .all, records: .both))
+    #expect(counters.discarded[Int(DiscardReason.tcpHeaderInvalid.rawValue)] == 1)
+    #expect(counters.tunnelsOutside == 2 && counters.endedPackets == 3 && records.count == 3)
+    #expect(records.contains { $0.text("martlet:tunnelType") == "ipip" })
+  }
+
+  /// A flow that has timed out takes no answer: the one that lives gets it.
+  @Test func answersAreOfLivingFlows() throws {
+    let frames = [
+      (0, Self.gtpu(1)), (90, Self.gtpu(3)), (91, Self.gtpu(4, byClient: false)),
+    ]
+    let capture = Capture(
+      frames: frames.map { second, frame in
+        CapturedFrame(
+          bytes: frame, wire: frame.count, time: (1_700_000_000 + UInt64(second)) * 1_000_000_000)
+      })
+    let (records, _) = try capture.run(
+      plugins: [], configuration: .small, burst: 1, tunnels: TunnelSettings(kinds: .all), isUniflow: false)
+    let seen = records.map {
+      [
+        $0.number("iana:gtpuTEid"), $0.number("iana@reverse:gtpuTEid"),
+        $0.number("iana@reverse:packetDeltaCount"),
+      ]
+    }.sorted { $0[0] < $1[0] }
+    #expect(seen == [[1, 0, 0], [3, 4, 1]])
+  }
+
   /// The most packets that a burst can have.
   @Test func aBurstOfTwiceAsMany() throws {
     let frames = (0..<64).map { Self.gtpu(UInt32($0), port: UInt16(2000 + $0)) }

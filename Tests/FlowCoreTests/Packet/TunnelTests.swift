@@ -234,6 +234,9 @@ private typealias Build = FrameBuilder
     try expectOutside(frame(0x50, Self.udp4))
     try expectOutside(frame(0x20, Self.udp4))
     try expectOutside(frame(0x34, [0, 0, 0, 0x85, 1, 0x10, 9, 0] + Self.udp4, length: 8))
+    // One that ends within the packet: what lies behind it is not read.
+    let cut = try packet(frame(0x30, Self.udp4, length: 30))
+    #expect(cut.payloadLength == 10 && cut.payload == Array(Self.payload.prefix(2)))
   }
 
   @Test func teredo() throws {
@@ -245,8 +248,11 @@ private typealias Build = FrameBuilder
     try expectInside(Self.datagram(40_000, Self.udp6, from: 3544), .teredo, nil, version6: true)
     try expectOutside(Self.datagram(3544, Self.udp4))
     try expectOutside(Self.datagram(3544, [0, 1, 255, 255] + Self.udp6))
-    // The datagram has more than its packet.
+    // A nonce trailer and one of random ports (RFC 6081 section 4); what is no trailer.
+    let trailers: [UInt8] = [1, 4, 9, 9, 9, 9] + [5, 2, 0, 1]
+    try expectInside(Self.datagram(3544, Self.udp6 + trailers), .teredo, nil, version6: true)
     try expectOutside(Self.datagram(3544, Self.udp6 + [1]))
+    try expectOutside(Self.datagram(3544, Self.udp6 + [1, 9, 0]))
   }
 
   @Test func l2tpv3() throws {

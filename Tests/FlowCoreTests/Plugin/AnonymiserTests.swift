@@ -120,6 +120,16 @@ import Wire
     #expect(halves(all, 5, low: 6) == [5, 6])
     #expect(try halves(anonymiser(24, 48), .max, low: .max) == [0xFFFF_FFFF_FFFF_0000, 0])
     #expect(try halves(anonymiser(24, 72), .max, low: .max) == [.max, 0xFF00_0000_0000_0000])
+    // 203.0.113.77 in 6to4 and as Teredo's server; mapped, translated, and as Teredo's client where the last bits stay.
+    #expect(halves(usual, 0x2002_CB00_714D_0001, low: 1) == [0x2002_CB00_7100_0001, 0])
+    #expect(halves(usual, 0x2001_0000_CB00_714D, low: .max) == [0x2001_0000_CB00_7100, 0])
+    let whole6 = try anonymiser(24, 128)
+    #expect(halves(whole6, 0, low: 0xFFFF_CB00_714D) == [0, 0xFFFF_CB00_7100])
+    #expect(
+      halves(whole6, 0x0064_FF9B_0000_0000, low: 0xCB00_714D) == [0x0064_FF9B_0000_0000, 0xCB00_7100])
+    #expect(
+      halves(whole6, 0x2001_0000_0102_0304, low: 0x34FF_8EB2) == [0x2001_0000_0102_0300, 0x34FF_8E00])
+    #expect(halves(whole6, 0x2001_0DB8_0102_0304, low: 5) == [0x2001_0DB8_0102_0304, 5])
   }
 
   @Test("a key has 32 octets")

@@ -47,7 +47,9 @@ enum DatagramTunnel {
     else { return nil }
     let length = Int(datagram.load(UInt16.self, at: 4))
     guard length > 8 else { return nil }
-    return open(datagram.prefix(length).dropFirst(8), as: kind)?.shifted(8)
+    guard var opened = open(datagram.prefix(length).dropFirst(8), as: kind)?.shifted(8) else { return nil }
+    opened.end = min(opened.end ?? length, length)
+    return opened
   }
 
   private static func open(_ payload: Bytes, as kind: TunnelKind) -> OpenedTunnel? {

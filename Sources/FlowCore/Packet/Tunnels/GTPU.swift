@@ -34,6 +34,6 @@ enum GTPU {
     }
     guard offset < bytes.count, offset < end else { return nil }
     return OpenedTunnel(
-      kind: .gtpu, identifier: bytes.load(UInt32.self, at: 4), layer: .ip, offset: offset)
+      kind: .gtpu, identifier: bytes.load(UInt32.self, at: 4), layer: .ip, offset: offset, end: end)
   }
 }

@@ -9,12 +9,15 @@ struct OpenedTunnel: BitwiseCopyable {
   let layer: Layer
   /// Where that begins, from the start of what the reader was given.
   var offset: Int
+  /// Where it ends by the tunnel's own lengths; nil where these say nothing.
+  var end: Int?
 
   /// The same, where what the reader was given begins at `start`.
   @inline(__always)
   func shifted(_ start: Int) -> OpenedTunnel {
     var moved = self
     moved.offset = offset &+ start
+    moved.end = end.map { $0 &+ start }
     return moved
   }
 }
