@@ -238,6 +238,10 @@ def test_a_probe_runs_from_a_file_and_takes_other_exports_with_sighup(tmp_path):
         settings(tmp_path, text("/nowhere/flows"))
         probe.process.send_signal(signal.SIGHUP)
         probe.wait_for("export stays as it was")
+        # As where an editor has begun to write it.
+        settings(tmp_path, "")
+        probe.process.send_signal(signal.SIGHUP)
+        probe.wait_for("no export is left")
         assert probe.stop() == 0
         counters = probe.counters
     lines = [len(file.read_bytes().splitlines()) for file in (first, second, third)]
