@@ -1,0 +1,149 @@
+"""Named features of flows as a matrix, for scikit-learn: numbers of a record, elements of its lists, functions of these.
+
+A feature's name says how it is made of a record, in the words in which a compiled model's manifest asks for it:
+``octetDeltaCount``, ``packetLength[3]``, ``log1p(octetDeltaCount)``, ``log1p(packetLength[3])``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._columns import Lists, as_table, column, floats, lists
+from ._errors import InvalidOption
+from ._require import require
+
+require("sklearn", "FlowFeatures")
+from sklearn.base import BaseEstimator, TransformerMixin  # noqa: E402
+from sklearn.utils.validation import check_is_fitted  # noqa: E402
+
+#: Functions of a value. Those that have no value below their domain give NaN there, which is what is missing.
+FUNCTIONS = {"log1p": np.log1p, "sqrt": np.sqrt, "abs": np.abs}
+
+_FEATURE = re.compile(
+    r"(?:(?P<function>\w+)\()?(?P<column>[\w:@]+)(?:\[(?P<first>\d+)(?::(?P<end>\d+))?\])?(?P<close>\))?$")
+
+
+class _Feature:
+    """One feature's parts."""
+
+    def __init__(self, function: str | None, name: str, place: int | None) -> None:
+        self.function, self.column, self.place = function, name, place
+
+    def __str__(self) -> str:
+        inner = self.column if self.place is None else f"{self.column}[{self.place}]"
+        return inner if self.function is None else f"{self.function}({inner})"
+
+
+def expand_features(names: Iterable[str]) -> list[_Feature]:
+    """Features by their names; ``packetLength[0:8]`` stands for eight of them. Raises InvalidOption for what is none."""
+    found = []
+    for name in names:
+        match = _FEATURE.match(name.replace(" ", ""))
+        if match is None or (match["function"] is None) != (match["close"] is None):
+            raise InvalidOption(f"{name!r} is no feature: octetDeltaCount, packetLength[3], packetLength[0:8] or log1p(…) are")
+        function = match["function"]
+        if function is not None and function not in FUNCTIONS:
+            raise InvalidOption(f"{name!r}: there is no function {function}; there are: {', '.join(FUNCTIONS)}")
+        if match["first"] is None:
+            found.append(_Feature(function, match["column"], None))
+            continue
+        first = int(match["first"])
+        end = int(match["end"]) if match["end"] else first + 1
+        if end <= first:
+            raise InvalidOption(f"{name!r} has no element")
+        found += [_Feature(function, match["column"], place) for place in range(first, end)]
+    return found
+
+
+class FlowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A scikit-learn transformer that makes a matrix of flows' features.
+
+    It takes what has the records' columns: flows, a table of pyarrow, pandas or polars. ``set_output(transform="pandas")``
+    and ``"polars"`` work, with the features' names as columns.
+
+    :param features: names of features; where there are none, all columns of numbers but addresses, ports, times and
+        others that say which flow it is rather than what it is like (see ``IDENTITIES``)
+    :param missing: what stands where a flow does not have the field: 0, or ``float("nan")`` for models that know NaN
+    """
+
+    #: Columns of numbers that are not taken by themselves: a model would learn hosts and services by heart.
+    IDENTITIES = frozenset({
+        "sourceTransportPort", "destinationTransportPort", "ingressInterface", "flowId", "vlanId", "quicServerPort",
+        "DNSTransactionID", "WGSrcPeer", "WGDstPeer", "protocolIdentifier", "ipVersion",
+        "flowLabelIPv6", "reverseFlowLabelIPv6",
+    })
+
+    def __init__(self, features: Iterable[str] | None = None, missing: float = 0.0) -> None:
+        self.features = features
+        self.missing = missing
+
+    def fit(self, X: Any, y: object = None) -> FlowFeatures:
+        """Finds out which features there are; learns nothing."""
+        names = list(self.features) if self.features is not None else self._numbers(as_table(X))
+        self.features_ = expand_features(names)
+        if not self.features_:
+            raise InvalidOption("no features: name some, or give columns of numbers")
+        return self
+
+    def transform(self, X: Any) -> npt.NDArray[np.float64]:
+        """The features of each row, (flows, features). Raises InvalidOption where a column is not there."""
+        check_is_fitted(self, "features_")
+        table = as_table(X)
+        made = np.full((table.num_rows, len(self.features_)), self.missing, np.float64)
+        read: dict[tuple[str, bool], Any] = {}
+        for place, feature in enumerate(self.features_):
+            key = (feature.column, feature.place is not None)
+            if key not in read:
+                read[key] = self._read(table, feature)
+            if feature.place is None:
+                values = read[key]
+            else:
+                values = _elements(read[key], feature.place, table.num_rows)
+            if feature.function is not None:
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    values = FUNCTIONS[feature.function](values)
+            made[:, place] = np.where(np.isfinite(values), values, self.missing)
+        return made
+
+    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
+        """The columns' names."""
+        check_is_fitted(self, "features_")
+        return np.array([str(feature) for feature in self.features_], dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _numbers(self, table: Any) -> list[str]:
+        import pyarrow as pa
+
+        return [
+            field.name for field in table.schema
+            if field.name.partition(":")[2] not in self.IDENTITIES and field.name not in self.IDENTITIES
+            and (pa.types.is_integer(field.type) or pa.types.is_floating(field.type))
+        ]
+
+    def _read(self, table: Any, feature: _Feature) -> Any:
+        array = column(table, feature.column)
+        if array is None:
+            raise InvalidOption(f"feature {feature} needs column {feature.column}, which is not there: choose its plugin")
+        import pyarrow as pa
+
+        is_list = hasattr(array.type, "value_field") and not pa.types.is_dictionary(array.type)
+        if is_list != (feature.place is not None):
+            wanted = f"{feature.column}[0]" if is_list else feature.column
+            raise InvalidOption(f"feature {feature}: the column's type is {array.type}; say {wanted}")
+        return lists(array) if is_list else floats(array)
+
+
+def _elements(found: Lists, place: int, count: int) -> npt.NDArray[np.float64]:
+    values = np.full(count, np.nan)
+    chosen = found.places == place
+    values[found.rows[chosen]] = found.values[chosen]
+    return values
