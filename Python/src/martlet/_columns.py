@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from ._require import require
+
+require("numpy", "what makes arrays")
+import numpy as np  # noqa: E402
+import numpy.typing as npt  # noqa: E402
 
 if TYPE_CHECKING:
     import pyarrow as pa

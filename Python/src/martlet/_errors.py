@@ -52,4 +52,4 @@ class Problem:
     packets: int
 
     def __str__(self) -> str:
-        return f"{self.capture}: {self.message}"
+        return self.message if self.capture in self.message else f"{self.capture}: {self.message}"

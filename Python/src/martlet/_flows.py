@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +33,13 @@ def _text(value: OptionValue) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def _seconds(name: str, seconds: float) -> str:
+    if not isinstance(seconds, (int, float)) or not math.isfinite(seconds) or seconds < 0:
+        raise InvalidOption(f"{name} is a number of seconds, not {seconds!r}")
+    # Without an exponent, which the engine does not take.
+    return f"{seconds:.9f}".rstrip("0").rstrip(".")
 
 
 def _cpus() -> int:
@@ -335,7 +343,7 @@ def flows(
     named: list[tuple[str, str]] = [("threads", str(min(threads or _cpus(), count)))]
     for name, seconds in (("active-timeout", active_timeout), ("inactive-timeout", inactive_timeout)):
         if seconds is not None:
-            named.append((name, str(int(seconds)) if seconds == int(seconds) else repr(float(seconds))))
+            named.append((name, _seconds(name, seconds)))
     for one in [preset] if isinstance(preset, str) else preset or ():
         named.append(("preset", one))
     for key, value in options.items():

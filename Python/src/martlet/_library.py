@@ -11,10 +11,11 @@ import json
 import os
 import platform
 import struct
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Literal
 
 from ._errors import InvalidOption, MartletError, Problem
 
@@ -72,26 +73,47 @@ def library_path() -> Path:
 
 
 def _check_machine(path: Path) -> None:
-    """Raises ImportError where the file is no shared library for this machine, and says what it is."""
+    """Raises ImportError where the file is no whole shared library for this machine, and says what it is."""
     try:
         with path.open("rb") as file:
-            head = file.read(20)
+            head = file.read(64)
+            size = os.fstat(file.fileno()).st_size
+            if len(head) < 64 or head[:4] != b"\x7fELF":
+                raise ImportError(
+                    f"martlet: {path} is no shared library of Linux: the wheel is damaged, or for another system")
+            bits = {1: 32, 2: 64}.get(head[4], 0)
+            order: Literal["<", ">"] = ">" if head[5] == 2 else "<"
+            (machine,) = struct.unpack(f"{order}H", head[18:20])
+            name = _MACHINES.get(machine, f"ELF machine {machine}")
+            here, here_bits = platform.machine(), struct.calcsize("P") * 8
+            if name != here or bits != here_bits:
+                raise ImportError(
+                    f"martlet: this wheel is for {name} ({bits} bits), and this Python runs on {here} ({here_bits} bits): "
+                    "install the wheel for this machine"
+                )
+            if bits == 64 and size < _end_of_segments(file, head, order):
+                raise ImportError(f"martlet: {path} is cut: install the wheel again")
     except OSError as error:
         raise ImportError(
             f"martlet: no library at {path} ({error.strerror}): install a wheel of martlet, or make one with "
             "Python/build-wheel.sh; MARTLET_LIBRARY names another library"
         ) from error
-    if len(head) < 20 or head[:4] != b"\x7fELF":
-        raise ImportError(f"martlet: {path} is no shared library of Linux: the wheel is damaged, or for another system")
-    bits = {1: 32, 2: 64}.get(head[4], 0)
-    (machine,) = struct.unpack(">H" if head[5] == 2 else "<H", head[18:20])
-    name = _MACHINES.get(machine, f"ELF machine {machine}")
-    here, here_bits = platform.machine(), struct.calcsize("P") * 8
-    if name != here or bits != here_bits:
-        raise ImportError(
-            f"martlet: this wheel is for {name} ({bits} bits), and this Python runs on {here} ({here_bits} bits): "
-            "install the wheel for this machine"
-        )
+
+
+def _end_of_segments(file: BinaryIO, head: bytes, order: Literal["<", ">"]) -> int:
+    """How long an ELF file must be at least: the loader of a shorter one ends the process by SIGBUS."""
+    (table,) = struct.unpack(f"{order}Q", head[32:40])
+    width, count = struct.unpack(f"{order}HH", head[54:58])
+    file.seek(table)
+    headers = file.read(width * count)
+    if width < 56 or len(headers) < width * count:
+        return sys.maxsize
+    ends = [table + width * count]
+    for place in range(0, width * count, width):
+        (offset,) = struct.unpack_from(f"{order}Q", headers, place + 8)
+        (length,) = struct.unpack_from(f"{order}Q", headers, place + 32)
+        ends.append(offset + length)
+    return max(ends)
 
 
 @functools.lru_cache(maxsize=1)

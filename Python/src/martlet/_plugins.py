@@ -33,7 +33,7 @@ class Field:
 
     #: The column's name.
     name: str
-    #: The information element's name everywhere, as in JSON: ``iana@reverse:octetDeltaCount``.
+    #: The information element's name everywhere, as in JSON: ``iana@reverse:octetDeltaCount``; empty where it is none.
     element: str
     #: The type of its values in Arrow's words.
     type: str
@@ -66,7 +66,7 @@ def plugins() -> dict[str, Plugin]:
                 for option in one.get("options", ())
             ),
             tuple(
-                Field(field["name"], field["element"], field["type"], field.get("description", ""))
+                Field(field["name"], field["element"] or "", field["type"], field.get("description", ""))
                 for field in one["fields"]
             ),
         )
