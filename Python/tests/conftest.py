@@ -22,9 +22,9 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--long") or os.environ.get("MARTLET_LONG"):
         return
-    for item in items:
-        if "long" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="long: ./test.sh --long runs it"))
+    long = [item for item in items if "long" in item.keywords]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if "long" not in item.keywords]
 
 
 def pytest_report_header():

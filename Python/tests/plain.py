@@ -8,6 +8,7 @@ import statistics
 from dataclasses import dataclass, field
 
 import dpkt
+import itertools
 
 
 @dataclass
@@ -125,7 +126,7 @@ def histograms(flow):
         packets = [packet for packet in flow.of(direction) if packet.payload > 0]
         times = [packet.time // 1_000_000 for packet in packets]
         sizes.append(bins([packet.payload for packet in packets]))
-        gaps.append(bins([max(0, later - earlier) for earlier, later in zip(times, times[1:])]))
+        gaps.append(bins([max(0, later - earlier) for earlier, later in itertools.pairwise(times)]))
     return [*sizes, *gaps]
 
 
@@ -138,4 +139,4 @@ def summary(values):
 
 
 def microsecond_gaps(packets):
-    return [(later.time - earlier.time) // 1000 for earlier, later in zip(packets, packets[1:])]
+    return [(later.time - earlier.time) // 1000 for earlier, later in itertools.pairwise(packets)]

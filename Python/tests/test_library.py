@@ -39,7 +39,8 @@ def test_another_architecture(own, machine, name, tmp_path):
 def test_a_library_that_is_cut(own, tmp_path):
     for length in (100, len(own) // 2):
         (tmp_path / "lib.so").write_bytes(own[:length])
-        assert error_with(tmp_path / "lib.so", tmp_path) == f"ImportError: martlet: {tmp_path}/lib.so is cut: install the wheel again"
+        line = error_with(tmp_path / "lib.so", tmp_path)
+        assert line == f"ImportError: martlet: {tmp_path}/lib.so is cut: install the wheel again"
 
 
 def test_no_library_and_none_at_all(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 import plain
 from conftest import CAPTURES, json_records
+import itertools
 
 martlet = pytest.importorskip("martlet")
 pytest.importorskip("dpkt")
@@ -13,6 +14,8 @@ pytest.importorskip("dpkt")
 #: Captures without tunnels, fragments and timeouts, and without QUIC, whose plugin ends flows: plain.py's flows are martlet's.
 NAMES = ["tls13", "tls12", "tls-legacy", "http", "tcp", "udp", "dns", "ipv6", "smtp", "mqtt", "starttls", "retransmit",
          "wireguard", "openvpn", "openvpn-tcp", "vlan"]
+#: TCP's flags with their bits (RFC 9293, section 3.1).
+FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128}
 
 
 def key(row, names):
@@ -43,7 +46,7 @@ def test_datazoo(name):
     for row, flow in pairs(name, "datazoo", DATAZOO_KEY):
         packets = plain.sequence(flow, skip_repeated=True)
         times = [packet.time // 1_000_000 for packet in packets]
-        gaps = [0] * bool(times) + [later - earlier for earlier, later in zip(times, times[1:])]
+        gaps = [0] * bool(times) + [later - earlier for earlier, later in itertools.pairwise(times)]
         directions = [packet.direction for packet in packets]
         assert row["PPI"] == [
             gaps, directions, [packet.payload for packet in packets], [packet.flags >> 3 & 1 for packet in packets]]
@@ -59,7 +62,7 @@ def test_datazoo(name):
         for suffix, direction in (("", 1), ("_REV", -1)):
             assert row[f"PACKETS{suffix}"] == len(flow.of(direction))
             assert row[f"BYTES{suffix}"] == sum(packet.octets for packet in flow.of(direction))
-            for flag, bit in (("FIN", 1), ("SYN", 2), ("RST", 4), ("PSH", 8), ("ACK", 16), ("URG", 32), ("ECE", 64), ("CWR", 128)):
+            for flag, bit in FLAGS.items():
                 assert row[f"FLAG_{flag}{suffix}"] == bool(flow.bits(direction) & bit), flag
         histograms = plain.histograms(flow)
         found = [row[f"PHIST_{side}_{what}"] for what in ("SIZES", "IPT") for side in ("SRC", "DST")]
@@ -72,16 +75,15 @@ def test_datazoo(name):
 def test_datazoo_names():
     path = CAPTURES / "tls13.pcap"
     rows = martlet.flows(path, schema="datazoo").to_arrow().to_pylist()
-    records = {
-        record["iana:sourceTransportPort"]: record for record in json_records(path, "--plugins", "pstats:skipdup,phists,tls,quic")}
+    records = {record["iana:sourceTransportPort"]: record for record in json_records(path, "--plugins", "tls")}
     assert len(rows) == len(records) == 8
     for row in rows:
         record = records[row["SRC_PORT"]]
         assert row["TLS_SNI"] == (record["cesnet:TLSSNI"] or None)
         assert "0x" + row["TLS_JA3"] == record["flowmon:tlsJa3Fingerprint"]
     rows = martlet.flows(CAPTURES / "quic.pcap", schema="datazoo").to_arrow().to_pylist()
-    assert {row["QUIC_SNI"] for row in rows} >= {
-        record["cesnet:quicSNI"] for record in json_records(CAPTURES / "quic.pcap", "--plugins", "quic") if record.get("cesnet:quicSNI")}
+    names = [record.get("cesnet:quicSNI") or None for record in json_records(CAPTURES / "quic.pcap", "--plugins", "quic")]
+    assert sorted(map(str, (row["QUIC_SNI"] for row in rows))) == sorted(map(str, names)) and any(names)
 
 
 # nfstream
@@ -102,8 +104,8 @@ def test_nfstream(name):
             _, _, *gaps = plain.summary([gap / 1000 for gap in plain.microsecond_gaps(packets)])
             shown = [row[f"{way}_{part}_piat_ms"] for part in ("min", "max", "mean", "stddev")]
             assert shown == pytest.approx(gaps, rel=1e-5, abs=1e-6), way
-            for flag, bit in (("fin", 1), ("syn", 2), ("rst", 4), ("psh", 8), ("ack", 16), ("urg", 32), ("ece", 64), ("cwr", 128)):
-                assert row[f"{way}_{flag}_packets"] == sum(bool(packet.flags & bit) for packet in packets)
+            for flag, bit in FLAGS.items():
+                assert row[f"{way}_{flag.lower()}_packets"] == sum(bool(packet.flags & bit) for packet in packets)
             noted = plain.sequence(flow, zeros=True)
             if way == "dst2src" and not any(packet.direction < 0 for packet in noted):
                 assert row["dst2src_first_seen_ms"] is None and row["dst2src_last_seen_ms"] is None
@@ -173,7 +175,7 @@ def test_cicflowmeter(name):
             assert shown == pytest.approx([minimum, maximum, mean, deviation], rel=1e-5, abs=1e-3)
             if way != "Flow":
                 assert row[f"{way} IAT Total"] == pytest.approx(total, rel=1e-6, abs=1)
-        for flag, bit in (("FIN", 1), ("SYN", 2), ("RST", 4), ("PSH", 8), ("ACK", 16), ("URG", 32), ("ECE", 64), ("CWR", 128)):
+        for flag, bit in FLAGS.items():
             assert row[f"{flag} Flag Count"] == sum(bool(packet.flags & bit) for packet in flow.packets)
         for way, packets in ways.items():
             for flag, bit in (("PSH", 8), ("URG", 32)):

@@ -16,8 +16,9 @@ ALL = [name for name in martlet.plugins() if name not in ("", "osquery")]
 VARIANTS = {
     "every plugin": ([("--plugins", ",".join(ALL))], {"plugins": ALL}),
     "options": (
-        [("--plugin", "pstats:includezeroes,packets=255,time=us"), ("--plugin", "tls:certificates"), ("--plugin", "mqtt:topiccount=5"),
-         ("--plugin", "idpcontent:length=300"), ("--plugin", "dns:anyport"), ("--tunnels", "all")],
+        [("--plugin", "pstats:includezeroes,packets=255,time=us"), ("--plugin", "tls:certificates"),
+         ("--plugin", "mqtt:topiccount=5"), ("--plugin", "idpcontent:length=300"), ("--plugin", "dns:anyport"),
+         ("--tunnels", "all")],
         {"plugins": {"pstats": {"includezeroes": True, "packets": 255, "time": "us"}, "tls": {"certificates": True},
                      "mqtt": {"topiccount": 5}, "idpcontent": {"length": 300}, "dns": {"anyport": True}}, "tunnels": "all"}),
     "one direction, short timeouts": (
@@ -78,7 +79,7 @@ def cases():
             yield pytest.param(path, variant, id=f"{path.name}, {variant}", marks=marks)
 
 
-@pytest.mark.parametrize(("capture", "variant"), cases())
+@pytest.mark.parametrize(("capture", "variant"), list(cases()))
 def test_columns_are_the_json_values(capture, variant):
     options, named = VARIANTS[variant]
     records = json_records(capture, *[word for option in options for word in option])
@@ -131,9 +132,13 @@ def test_binary_addresses():
 def test_plugins_have_the_types_of_the_columns():
     """What plugins() says is what flows() gives, for every field."""
     table = martlet.flows(CAPTURES / "dns.pcap", plugins=[*ALL, "pstats:time=us", "tls:certificates"]).to_arrow()
-    declared = {field.element: field.type for plugin in martlet.plugins().values() for field in plugin.fields}
+    declared = {}
+    # Two plugins may have the same element.
+    for plugin in martlet.plugins().values():
+        for field in plugin.fields:
+            declared.setdefault(field.element, set()).add(field.type)
     for field in table.schema:
         if field.name in ("source_file", "duration"):
             continue
         words = str(field.type).replace("item: ", "").replace(" not null", "")
-        assert words == declared[field.metadata[b"element"].decode()], field.name
+        assert words in declared[field.metadata[b"element"].decode()], field.name

@@ -21,6 +21,7 @@ from ._errors import InvalidOption, MartletError, MartletWarning, Problem
 from ._flows import Flows, flows
 from ._library import Progress
 from ._plugins import Field, Plugin, PluginOption, plugins
+from ._require import require
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
     from .features import FlowFeatures
     from .scale import capture_batches, capture_frame, capture_table, spark_flows
 
-#: What is imported when it is asked for, because it needs packages that not everybody has, by module.
+#: What is imported when it is asked for, by module, because it needs a package that not everybody has.
 _LATER = {
-    "arrays": ("Sequences", "sequences", "histograms"),
-    "features": ("FlowFeatures",),
-    "datasets": ("FlowDataset",),
-    "scale": ("capture_batches", "capture_frame", "capture_table", "spark_flows"),
+    "arrays": ("numpy", ("Sequences", "sequences", "histograms")),
+    "features": ("sklearn", ("FlowFeatures",)),
+    "datasets": ("torch", ("FlowDataset",)),
+    "scale": ("pyarrow", ("capture_batches", "capture_frame", "capture_table", "spark_flows")),
 }
-_MODULES = {name: module for module, names in _LATER.items() for name in names}
+_MODULES = {name: (module, package) for module, (package, names) in _LATER.items() for name in names}
 #: Modules whose ``__all__`` says what else there is.
 _MORE = ("collect", "labels", "models", "report")
 
@@ -66,7 +67,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if module := _MODULES.get(name):
+    if place := _MODULES.get(name):
+        module, package = place
+        require(package, f"martlet.{name}")
         value = getattr(_module(module), name)
     else:
         for module in _MORE:

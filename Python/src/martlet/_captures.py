@@ -43,10 +43,7 @@ def expand(captures: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
     Raises FileNotFoundError where a folder or a pattern has none, or none of the named ones is there. One that is missing
     among others is a problem of the run.
     """
-    if isinstance(captures, (str, os.PathLike)):
-        names = [os.fspath(captures)]
-    else:
-        names = [os.fspath(one) for one in captures]
+    names = [os.fspath(captures)] if isinstance(captures, (str, os.PathLike)) else [os.fspath(one) for one in captures]
     if not names:
         raise ValueError("no captures: give a path, a list of paths, a folder or a pattern")
     found = [path for name in names for path in _expand_one(name)]

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ._require import require
+import numpy as np
+import numpy.typing as npt
 
-require("numpy", "what makes arrays")
-import numpy as np  # noqa: E402
-import numpy.typing as npt  # noqa: E402
+from ._require import require
 
 if TYPE_CHECKING:
     import pyarrow as pa

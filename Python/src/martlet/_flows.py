@@ -177,6 +177,7 @@ class Flows:
 
         Raises FileExistsError where the folder has Parquet files already, unless ``overwrite`` says that they go.
         """
+        require("pyarrow", "Flows.to_parquet")
         from ._parquet import write
 
         return write(self, os.fspath(directory), partition_by, rows_per_file, compression, overwrite)
@@ -184,12 +185,13 @@ class Flows:
     # Arrays.
 
     def sequences(self, length: int = 30) -> Sequences:
-        """Sizes, gaps, directions and flags of each flow's first packets, as float32 of the shape (flows, 4, length), with a mask.
+        """Sizes, gaps, directions and flags of each flow's first packets: float32, (flows, 4, length), with a mask.
 
         Needs plugin pstats: where it was not chosen it is added, with ``length`` packets and times in microseconds. The rows
         are in the order of ``to_arrow()`` where one capture is read or ``threads=1``; else take both from one table:
         ``martlet.sequences(flows.to_arrow(), 30)``.
         """
+        require("pyarrow", "Flows.sequences")
         from .arrays import concatenate_sequences, sequences
 
         chosen = self._with_packets(length)
@@ -201,6 +203,7 @@ class Flows:
 
         Needs plugin phists, which is added where it was not chosen. See ``sequences`` for the order of rows.
         """
+        require("pyarrow", "Flows.histograms")
         from .arrays import concatenate_histograms, histograms
 
         chosen = _plugins.require(self._chosen, {"phists": {}}, "histograms()")
@@ -227,7 +230,6 @@ class Flows:
 
     def _parts(self, chosen: Chosen, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Batches of a run without a schema, with those columns of ``names`` that there are."""
-        require("pyarrow", "arrays")
         for batch in self._batches(chosen, None):
             there = [name for name in batch.schema.names if name.partition(":")[2] in names or name in names]
             yield batch.select(there)
@@ -333,10 +335,7 @@ def flows(
             if key in options:
                 raise InvalidOption(f"{key}= does not go with schema=")
     source: Sequence[str] | tuple[bytes, str]
-    if isinstance(captures, (bytes, bytearray, memoryview)):
-        source = (bytes(captures), "bytes")
-    else:
-        source = expand(captures)
+    source = (bytes(captures), "bytes") if isinstance(captures, (bytes, bytearray, memoryview)) else expand(captures)
     if threads is not None and threads < 1:
         raise InvalidOption(f"threads is 1 or more, not {threads}")
     count = 1 if isinstance(source, tuple) else len(source)

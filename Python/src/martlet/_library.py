@@ -113,7 +113,7 @@ def _end_of_segments(file: BinaryIO, head: bytes, order: Literal["<", ">"]) -> i
         (offset,) = struct.unpack_from(f"{order}Q", headers, place + 8)
         (length,) = struct.unpack_from(f"{order}Q", headers, place + 32)
         ends.append(offset + length)
-    return max(ends)
+    return int(max(ends))
 
 
 @functools.lru_cache(maxsize=1)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._columns import find
 from ._errors import InvalidOption
-from ._require import require
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,7 +44,6 @@ def write(
     overwrite: bool,
 ) -> list[str]:
     """What Flows.to_parquet does."""
-    require("pyarrow.parquet", "Flows.to_parquet")
     if rows_per_file < 1:
         raise InvalidOption(f"a file has 1 row or more, not {rows_per_file}")
     keys = [partition_by] if isinstance(partition_by, str) else list(partition_by or ())

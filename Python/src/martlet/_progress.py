@@ -10,7 +10,7 @@ from ._library import Progress
 from ._require import available
 
 #: None: a bar where standard error is a terminal; True, False: a bar or none; a function is called with each Progress.
-ProgressChoice: TypeAlias = "bool | None | Callable[[Progress], object]"
+ProgressChoice: TypeAlias = "bool | Callable[[Progress], object] | None"
 
 #: Seconds that work takes before a bar appears.
 DELAY = 1.0

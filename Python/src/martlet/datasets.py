@@ -6,23 +6,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
 
 from ._captures import Captures, expand
 from ._columns import Booleans
 from ._errors import InvalidOption
 from ._flows import flows
-from ._require import require
 from .arrays import sequences
-
-require("torch", "FlowDataset")
-import torch  # noqa: E402
-from torch.utils.data import IterableDataset, get_worker_info  # noqa: E402
 
 
 class FlowDataset(IterableDataset):  # type: ignore[misc]
     """A ``torch.utils.data.IterableDataset`` of flows' first packets.
 
-    Each item is a dictionary: ``values`` (float32, 4 × length: sizes, gaps in milliseconds, directions, flags), ``mask``
+    Each item is a dictionary: ``values`` (float32, 4 by length: sizes, gaps in milliseconds, directions, flags), ``mask``
     (bool, length), and ``label`` where there is one. Workers of a ``DataLoader`` share the captures among them.
 
     :param captures: as in ``martlet.flows``, but no octets

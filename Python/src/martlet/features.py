@@ -6,23 +6,30 @@ A feature's name says how it is made of a record, in the words in which a compil
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
 from ._columns import Lists, as_table, column, floats, lists
 from ._errors import InvalidOption
-from ._require import require
 
-require("sklearn", "FlowFeatures")
-from sklearn.base import BaseEstimator, TransformerMixin  # noqa: E402
-from sklearn.utils.validation import check_is_fitted  # noqa: E402
 
-#: Functions of a value. Those that have no value below their domain give NaN there, which is what is missing.
-FUNCTIONS = {"log1p": np.log1p, "sqrt": np.sqrt, "abs": np.abs}
+def _log1p(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """That of the C library, as the exporter has it: NumPy's own differs in the last bit of some."""
+    some, where = np.unique(values, return_inverse=True)
+    made = np.array([math.log1p(one) if one > -1 else math.nan for one in some.tolist()], np.float64)
+    return made[where.reshape(-1)] if len(values) else values
+
+
+#: Functions of a value. Outside of their domain they give NaN, which counts as missing.
+FUNCTIONS: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]] = {
+    "log1p": _log1p, "sqrt": np.sqrt, "abs": np.abs}
 
 _FEATURE = re.compile(
     r"(?:(?P<function>\w+)\()?(?P<column>[\w:@]+)(?:\[(?P<first>\d+)(?::(?P<end>\d+))?\])?(?P<close>\))?$")
@@ -100,12 +107,9 @@ class FlowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             key = (feature.column, feature.place is not None)
             if key not in read:
                 read[key] = self._read(table, feature)
-            if feature.place is None:
-                values = read[key]
-            else:
-                values = _elements(read[key], feature.place, table.num_rows)
+            values = read[key] if feature.place is None else _elements(read[key], feature.place, table.num_rows)
             if feature.function is not None:
-                with np.errstate(invalid="ignore", divide="ignore"):
+                with np.errstate(invalid="ignore"):
                     values = FUNCTIONS[feature.function](values)
             made[:, place] = np.where(np.isfinite(values), values, self.missing)
         return made
@@ -139,6 +143,10 @@ class FlowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if is_list != (feature.place is not None):
             wanted = f"{feature.column}[0]" if is_list else feature.column
             raise InvalidOption(f"feature {feature}: the column's type is {array.type}; say {wanted}")
+        kind = array.type.value_type if is_list else array.type
+        tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_timestamp)
+        if not any(test(kind) for test in tests):
+            raise InvalidOption(f"feature {feature} is no number: the column's type is {array.type}")
         return lists(array) if is_list else floats(array)
 
 
