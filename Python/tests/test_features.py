@@ -1,5 +1,6 @@
 """The transformer of scikit-learn."""
 
+import datetime
 import math
 
 import numpy as np
@@ -16,7 +17,12 @@ from conftest import CAPTURES, json_records
 
 
 DEMO = CAPTURES / "demo.pcap"
-NAMES = ["octetDeltaCount", "log1p(reverseOctetDeltaCount)", "packetLength[0:3]", "log1p(packetLength[1])", "tlsCipherSuite"]
+NAMES = ["octetDeltaCount", "log1p(reverseOctetDeltaCount)", "packetLength[0:3]", "log1p(packetLength[1])", "tlsCipherSuite",
+         "count(packetLength)", "packetTime[1]", "flowEndMicroseconds"]
+
+
+def microseconds(text):
+    return round(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1e6)
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +34,13 @@ def expected(record, missing):
     lengths = record.get("cesnet:packetLength", [])
     first = [lengths[place] if place < len(lengths) else missing for place in range(3)]
     second = math.log1p(lengths[1]) if len(lengths) > 1 else missing
+    start = microseconds(record["iana:flowStartMicroseconds"])
+    times = [microseconds(text) - start for text in record.get("cesnet:packetTime", [])]
     return [
         record["iana:octetDeltaCount"], math.log1p(record["iana@reverse:octetDeltaCount"]), *first, second,
-        record.get("martlet:tlsCipherSuite", missing)]
+        record.get("martlet:tlsCipherSuite", missing),
+        len(lengths) if "cesnet:packetLength" in record else missing, times[1] if len(times) > 1 else missing,
+        microseconds(record["iana:flowEndMicroseconds"]) - start]
 
 
 @pytest.mark.parametrize("missing", [0.0, -1.0, float("nan")])
@@ -46,7 +56,7 @@ def test_names_and_output():
     frame = transformer.set_output(transform="pandas").fit_transform(flows.to_pandas())
     assert isinstance(frame, pandas.DataFrame)
     names = ["octetDeltaCount", "log1p(reverseOctetDeltaCount)", "packetLength[0]", "packetLength[1]", "packetLength[2]",
-             "log1p(packetLength[1])", "tlsCipherSuite"]
+             "log1p(packetLength[1])", "tlsCipherSuite", "count(packetLength)", "packetTime[1]", "flowEndMicroseconds"]
     assert frame.columns.tolist() == names == transformer.get_feature_names_out().tolist()
     other = transformer.set_output(transform="polars").fit_transform(flows.to_polars())
     assert isinstance(other, polars.DataFrame) and other.columns == names
@@ -81,7 +91,7 @@ def test_in_a_pipeline():
     ("packetLength", r"say packetLength\[0\]"), ("octetDeltaCount[0]", "say octetDeltaCount"), ("nix", "needs column nix"),
     ("exp(octetDeltaCount)", "no function exp; there are: log1p"), ("log1p(octetDeltaCount", "is no feature"),
     ("packetLength[3:3]", "has no element"), ("packetLength[-1]", "is no feature"), ("", "is no feature"),
-    ("sourceIPv4Address", "is no number"),
+    ("sourceIPv4Address", "is no number"), ("count(octetDeltaCount)", "say octetDeltaCount"),
 ])
 def test_what_is_no_feature(name, words):
     with pytest.raises(ValueError, match=words):

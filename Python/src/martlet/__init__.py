@@ -27,13 +27,13 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .arrays import Sequences, histograms, sequences
     from .datasets import FlowDataset
-    from .features import FlowFeatures
     from .scale import capture_batches, capture_frame, capture_table, spark_flows
+    from .transformer import FlowFeatures
 
 #: What is imported when it is asked for, by module, because it needs a package that not everybody has.
 _LATER = {
     "arrays": ("numpy", ("Sequences", "sequences", "histograms")),
-    "features": ("sklearn", ("FlowFeatures",)),
+    "transformer": ("sklearn", ("FlowFeatures",)),
     "datasets": ("torch", ("FlowDataset",)),
     "scale": ("pyarrow", ("capture_batches", "capture_frame", "capture_table", "spark_flows")),
 }

@@ -100,6 +100,8 @@ class Lists:
     rows: Integers
     places: Integers
     counts: Integers
+    #: Where there is a list, be it empty.
+    there: Booleans
     values: Any
 
     @property
@@ -123,7 +125,8 @@ def lists(array: pa.Array) -> Lists:
     rows = np.repeat(np.arange(len(counts)), counts)
     starts = np.cumsum(counts) - counts
     places = np.arange(total) - np.repeat(starts, counts)
-    return Lists(rows, places, counts, integers(values))
+    there = np.asarray(array.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
+    return Lists(rows, places, counts, there, integers(values))
 
 
 @dataclass(frozen=True)

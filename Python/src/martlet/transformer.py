@@ -1,7 +1,8 @@
 """Named features of flows as a matrix, for scikit-learn: numbers of a record, elements of its lists, functions of these.
 
 A feature's name says how it is made of a record, in the words in which a compiled model's manifest asks for it:
-``octetDeltaCount``, ``packetLength[3]``, ``log1p(octetDeltaCount)``, ``log1p(packetLength[3])``.
+``octetDeltaCount``, ``packetLength[3]``, ``log1p(octetDeltaCount)``, ``log1p(packetLength[3])``, ``count(packetLength)``. Times
+are microseconds since the flow's first packet.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._columns import Lists, as_table, column, floats, lists
+from ._columns import Lists, as_table, column, floats, integers, lists
 from ._errors import InvalidOption
 
 
@@ -41,6 +43,11 @@ class _Feature:
     def __init__(self, function: str | None, name: str, place: int | None) -> None:
         self.function, self.column, self.place = function, name, place
 
+    @property
+    def is_list(self) -> bool:
+        """Whether the column must be one of lists."""
+        return self.place is not None or self.function == "count"
+
     def __str__(self) -> str:
         inner = self.column if self.place is None else f"{self.column}[{self.place}]"
         return inner if self.function is None else f"{self.function}({inner})"
@@ -54,8 +61,8 @@ def expand_features(names: Iterable[str]) -> list[_Feature]:
         if match is None or (match["function"] is None) != (match["close"] is None):
             raise InvalidOption(f"{name!r} is no feature: octetDeltaCount, packetLength[3], packetLength[0:8] or log1p(…) are")
         function = match["function"]
-        if function is not None and function not in FUNCTIONS:
-            raise InvalidOption(f"{name!r}: there is no function {function}; there are: {', '.join(FUNCTIONS)}")
+        if function is not None and function not in FUNCTIONS and function != "count":
+            raise InvalidOption(f"{name!r}: there is no function {function}; there are: {', '.join(FUNCTIONS)}, count")
         if match["first"] is None:
             found.append(_Feature(function, match["column"], None))
             continue
@@ -104,9 +111,12 @@ class FlowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         made = np.full((table.num_rows, len(self.features_)), self.missing, np.float64)
         read: dict[tuple[str, bool], Any] = {}
         for place, feature in enumerate(self.features_):
-            key = (feature.column, feature.place is not None)
+            key = (feature.column, feature.is_list)
             if key not in read:
                 read[key] = self._read(table, feature)
+            if feature.function == "count":
+                made[:, place] = np.where(read[key].there, read[key].counts, self.missing)
+                continue
             values = read[key] if feature.place is None else _elements(read[key], feature.place, table.num_rows)
             if feature.function is not None:
                 with np.errstate(invalid="ignore"):
@@ -140,14 +150,28 @@ class FlowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         import pyarrow as pa
 
         is_list = hasattr(array.type, "value_field") and not pa.types.is_dictionary(array.type)
-        if is_list != (feature.place is not None):
+        if is_list != feature.is_list:
             wanted = f"{feature.column}[0]" if is_list else feature.column
             raise InvalidOption(f"feature {feature}: the column's type is {array.type}; say {wanted}")
         kind = array.type.value_type if is_list else array.type
         tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_timestamp)
         if not any(test(kind) for test in tests):
             raise InvalidOption(f"feature {feature} is no number: the column's type is {array.type}")
-        return lists(array) if is_list else floats(array)
+        is_time = pa.types.is_timestamp(kind)
+        start = self._start(table, feature) if is_time else np.zeros(0, np.int64)
+        if is_list:
+            found = lists(array)
+            return replace(found, values=found.values // 1000 - start[found.rows]) if is_time else found
+        if is_time:
+            return np.where(array.is_valid().to_numpy(zero_copy_only=False), integers(array) // 1000 - start, np.nan)
+        return floats(array)
+
+    def _start(self, table: Any, feature: _Feature) -> npt.NDArray[np.int64]:
+        """Each flow's beginning in microseconds."""
+        array = column(table, "flowStartMicroseconds")
+        if array is None:
+            raise InvalidOption(f"feature {feature} is a time, which needs column flowStartMicroseconds")
+        return integers(array) // 1000
 
 
 def _elements(found: Lists, place: int, count: int) -> npt.NDArray[np.float64]:
