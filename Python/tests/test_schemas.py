@@ -250,6 +250,12 @@ def test_a_schema_needs_its_plugins_options():
         martlet.flows(CAPTURES / "dns.pcap", plugins="pstats:packets=10", schema="cicflowmeter")
 
 
+@pytest.mark.parametrize("option", [{"names": "full"}, {"addresses": "binary"}, {"uniflow": True}])
+def test_options_that_do_not_go_with_a_schema(option):
+    with pytest.raises(martlet.InvalidOption, match="does not go with schema="):
+        martlet.flows(CAPTURES / "dns.pcap", schema="datazoo", **option)
+
+
 @pytest.mark.parametrize("schema", ["datazoo", "nfstream", "cicflowmeter"])
 def test_the_columns_of_no_flow(schema, tmp_path):
     """A capture without a packet has the same columns with the same types."""

@@ -331,7 +331,7 @@ def flows(
     shape = by_name(schema) if isinstance(schema, str) else schema
     if shape is not None:
         chosen = _plugins.require(chosen, shape.plugins, f"schema {shape.name}")
-        for key in ("names", "addresses"):
+        for key in ("names", "addresses", "uniflow"):
             if key in options:
                 raise InvalidOption(f"{key}= does not go with schema=")
     source: Sequence[str] | tuple[bytes, str]

@@ -31,10 +31,20 @@ def capture_table(path: str, **options: Any) -> pa.Table:
 
 
 def capture_frame(path: str, **options: Any) -> pandas.DataFrame:
-    """The flows of one capture as a ``pandas.DataFrame``, for ``dask.dataframe.from_map(martlet.capture_frame, paths)``."""
-    options.setdefault("threads", 1)
-    options.setdefault("progress", False)
-    return flows(path, **options).to_pandas()
+    """The flows of one capture as a ``pandas.DataFrame``, for ``dask.dataframe.from_map(martlet.capture_frame, paths)``.
+
+    Every capture's frame has the same types: names that repeat are text, not categories, which would differ.
+    """
+    import pyarrow as pa
+
+    require("pandas", "capture_frame")
+    table = capture_table(path, **options)
+    plain = [
+        pa.field(field.name, field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in table.schema
+    ]
+    frame: pandas.DataFrame = table.cast(pa.schema(plain)).to_pandas()
+    return frame
 
 
 def capture_batches(paths: Iterable[str], **options: Any) -> Iterator[pa.RecordBatch]:
