@@ -23,5 +23,5 @@ scripts+=(packaging/debian/{postinst,prerm,postrm})
 lint swift format lint --strict --recursive Sources Tests Benchmarks Package.swift
 lint clang-format --dry-run --Werror "${c_files[@]}"
 lint shellcheck --external-sources .ci/run "${scripts[@]}"
-lint ruff check --quiet --no-cache Tests Benchmarks docs packaging
+lint ruff check --quiet --no-cache Tests Benchmarks docs packaging Python
 exit "$FAILED"

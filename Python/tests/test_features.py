@@ -1,0 +1,103 @@
+"""The transformer of scikit-learn."""
+
+import datetime
+import math
+
+import numpy as np
+import pandas
+import polars
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+
+import martlet
+from conftest import CAPTURES, json_records
+
+
+DEMO = CAPTURES / "demo.pcap"
+NAMES = ["octetDeltaCount", "log1p(reverseOctetDeltaCount)", "packetLength[0:3]", "log1p(packetLength[1])", "tlsCipherSuite",
+         "count(packetLength)", "packetTime[1]", "flowEndMicroseconds"]
+
+
+def microseconds(text):
+    return round(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1e6)
+
+
+@pytest.fixture(scope="module")
+def records():
+    return json_records(DEMO, "--plugins", "pstats,tls")
+
+
+def expected(record, missing):
+    lengths = record.get("cesnet:packetLength", [])
+    first = [lengths[place] if place < len(lengths) else missing for place in range(3)]
+    second = math.log1p(lengths[1]) if len(lengths) > 1 else missing
+    start = microseconds(record["iana:flowStartMicroseconds"])
+    times = [microseconds(text) - start for text in record.get("cesnet:packetTime", [])]
+    return [
+        record["iana:octetDeltaCount"], math.log1p(record["iana@reverse:octetDeltaCount"]), *first, second,
+        record.get("martlet:tlsCipherSuite", missing),
+        len(lengths) if "cesnet:packetLength" in record else missing, times[1] if len(times) > 1 else missing,
+        microseconds(record["iana:flowEndMicroseconds"]) - start]
+
+
+@pytest.mark.parametrize("missing", [0.0, -1.0, float("nan")])
+def test_values(records, missing):
+    made = martlet.FlowFeatures(NAMES, missing).fit_transform(martlet.flows(DEMO, plugins="pstats,tls"))
+    assert made.dtype == np.float64
+    np.testing.assert_array_equal(made, np.array([expected(record, missing) for record in records], dtype=np.float64))
+
+
+def test_names_and_output():
+    flows = martlet.flows(DEMO, plugins="pstats,tls")
+    transformer = martlet.FlowFeatures(NAMES)
+    frame = transformer.set_output(transform="pandas").fit_transform(flows.to_pandas())
+    assert isinstance(frame, pandas.DataFrame)
+    names = ["octetDeltaCount", "log1p(reverseOctetDeltaCount)", "packetLength[0]", "packetLength[1]", "packetLength[2]",
+             "log1p(packetLength[1])", "tlsCipherSuite", "count(packetLength)", "packetTime[1]", "flowEndMicroseconds"]
+    assert frame.columns.tolist() == names == transformer.get_feature_names_out().tolist()
+    other = transformer.set_output(transform="polars").fit_transform(flows.to_polars())
+    assert isinstance(other, polars.DataFrame) and other.columns == names
+    np.testing.assert_array_equal(frame.to_numpy(), other.to_numpy())
+
+
+def test_a_frame_keeps_its_index():
+    frame = martlet.flows(DEMO, plugins="pstats").to_pandas().sample(20, random_state=1)
+    made = martlet.FlowFeatures(["octetDeltaCount"]).set_output(transform="pandas").fit_transform(frame)
+    assert made.index.tolist() == frame.index.tolist()
+    assert made.octetDeltaCount.tolist() == frame.octetDeltaCount.tolist()
+
+
+def test_without_names_identities_are_left_out():
+    transformer = martlet.FlowFeatures().fit(martlet.flows(DEMO, plugins="nettisa,flowhash,vlan"))
+    names = set(transformer.get_feature_names_out())
+    assert {"octetDeltaCount", "duration", "ntsMeanPacketPayload"} <= names
+    assert not names & {"sourceTransportPort", "destinationTransportPort", "flowId", "vlanId", "protocolIdentifier",
+                        "flowStartMicroseconds", "sourceIPv4Address", "ingressInterface"}
+
+
+def test_in_a_pipeline():
+    frame = martlet.flows(DEMO, plugins="pstats,nettisa").to_pandas()
+    labels = frame.protocolIdentifier == 6
+    pipeline = make_pipeline(
+        martlet.FlowFeatures(["packetLength[0:8]", "ntsMeanPacketPayload"]), RandomForestClassifier(random_state=0))
+    assert clone(pipeline).fit(frame, labels).score(frame, labels) > 0.9
+    assert pipeline.set_params(flowfeatures__missing=-1.0)[0].missing == -1.0
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("packetLength", r"say packetLength\[0\]"), ("octetDeltaCount[0]", "say octetDeltaCount"), ("nix", "needs column nix"),
+    ("exp(octetDeltaCount)", "no function exp; there are: log1p"), ("log1p(octetDeltaCount", "is no feature"),
+    ("packetLength[3:3]", "has no element"), ("packetLength[-1]", "is no feature"), ("", "is no feature"),
+    ("sourceIPv4Address", "is no number"), ("count(octetDeltaCount)", "say octetDeltaCount"),
+])
+def test_what_is_no_feature(name, words):
+    with pytest.raises(ValueError, match=words):
+        martlet.FlowFeatures([name]).fit_transform(martlet.flows(CAPTURES / "dns.pcap", plugins="pstats"))
+
+
+def test_before_fit():
+    with pytest.raises(NotFittedError):
+        martlet.FlowFeatures(NAMES).transform(martlet.flows(DEMO))
