@@ -419,7 +419,8 @@ def test_what_a_session_may_keep_has_bounds(tmp_path):
 
 def test_random_damage_is_survived():
     """Messages of martlet with octets turned, cut and repeated: none raises, and whole ones still come through."""
-    base = [message(TYPES, set_of(400, type_record(4242, 7, 2, "fooCount"))), message(RFC_TEMPLATE, RFC_DATA, sequence=1), message(
+    types = message(TYPES, set_of(400, type_record(4242, 7, 2, "fooCount")))
+    base = [types, message(RFC_TEMPLATE, RFC_DATA, sequence=1), message(
         template(300, (0, 291, 0xFFFF), (0, 82, 0xFFFF), (4242, 7, 2)),
         set_of(300, b"\x09\xff\x00\x02\x00\x02\0\1\0\2\x03abc\0\1", b"\x07\xff\x00\x52\xff\xff\x01a\x00\0\2"), sequence=4)]
     chance = random.Random(7011)
