@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 #: Exit statuses, as `martlet` has them: 2 where something was lost on the way.
 DONE, LOST, USAGE = 0, 2, 64
@@ -44,16 +43,12 @@ def _collect(options: argparse.Namespace) -> int:
     return LOST if losses else DONE
 
 
-def _plugin_options(text: str) -> dict[str, Any]:
-    return {"plugins": text} if text else {}
-
-
 def _flows(options: argparse.Namespace) -> int:
     import pyarrow.parquet as pq
 
     import martlet
 
-    table = martlet.flows(*options.captures, **_plugin_options(options.plugins)).to_arrow()
+    table = martlet.flows(options.captures, options.plugins or None).to_arrow()
     hidden = options.output.with_name(f".{options.output.name}.part")
     try:
         pq.write_table(table, hidden, compression="zstd")
@@ -69,7 +64,7 @@ def _report(options: argparse.Namespace) -> int:
 
     from .report import report
 
-    table = martlet.flows(*options.captures, **_plugin_options(options.plugins)).to_arrow()
+    table = martlet.flows(options.captures, options.plugins or None).to_arrow()
     title = ", ".join(Path(capture).name for capture in options.captures)
     hidden = options.output.with_name(f".{options.output.name}.part")
     try:
@@ -82,18 +77,19 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _plugins(options: argparse.Namespace) -> int:
+    import dataclasses
     import json
 
     import martlet
 
-    plugins = martlet.plugins()
+    plugins = martlet.plugins().values()
     if options.json:
-        print(json.dumps(plugins, indent=2))
+        print(json.dumps([dataclasses.asdict(plugin) for plugin in plugins], indent=2))
         return DONE
     for plugin in plugins:
-        print(f"{plugin['name'] or 'basic fields'}: {plugin.get('summary', '')}")
-        for field in plugin["fields"]:
-            print(f"  {field['name']:34} {field['type']:28} {field.get('description', '')}")
+        print(": ".join(filter(None, (plugin.name or "every record", plugin.summary))))
+        for field in plugin.fields:
+            print(f"  {field.name:34} {field.type:28} {field.description}".rstrip())
     return DONE
 
 

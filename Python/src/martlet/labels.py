@@ -23,6 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from ._tables import as_table, find, plain
+
 __all__ = ["Labelled", "join_labels", "ndpi_labels", "sni_labels"]
 
 Numbers = npt.NDArray[np.int64]
@@ -52,28 +54,6 @@ class Labelled:
     labels_left_out: int
 
 
-def _table(source: Any, delimiter: str = ",") -> pa.Table:
-    """An Arrow table of a file of CSV, a data frame, or whatever Arrow takes."""
-    if isinstance(source, (str, os.PathLike)):
-        return pa.csv.read_csv(source, parse_options=pa.csv.ParseOptions(delimiter=delimiter))
-    if isinstance(source, pa.Table):
-        return source
-    if isinstance(source, pa.RecordBatch):
-        return pa.Table.from_batches([source])
-    if hasattr(source, "__arrow_c_stream__"):
-        return pa.table(source)
-    return pa.Table.from_pandas(source, preserve_index=False)
-
-
-def _find(table: pa.Table, *names: str) -> pa.ChunkedArray | None:
-    """The first of these columns, by its short or full name."""
-    for name in names:
-        for tried in (name, f"iana:{name}", f"cesnet:{name}"):
-            if tried in table.column_names:
-                return table[tried]
-    return None
-
-
 def _need(table: pa.Table, name: str) -> pa.ChunkedArray:
     if name not in table.column_names:
         raise ValueError(f"there is no column {name}; there are: {', '.join(table.column_names)}")
@@ -89,13 +69,6 @@ def _address(value: Any) -> bytes | None:
     return address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
 
 
-def _plain(column: pa.ChunkedArray) -> pa.Array:
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = array.chunk(0) if array.num_chunks else pa.array([], array.type)
-    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
-
-
 def _numpy(array: pa.Array, null: int) -> Numbers:
     """Integers, with `null` for what is not there."""
     return np.asarray(pc.fill_null(array, null).to_numpy(zero_copy_only=False)).astype(np.int64)
@@ -108,7 +81,7 @@ class _Addresses:
         self.numbers: dict[bytes, int] = {}
 
     def of(self, column: pa.ChunkedArray) -> Numbers:
-        found = _plain(column).dictionary_encode()
+        found = plain(column).dictionary_encode()
         words = [_address(value) for value in found.dictionary.to_pylist()]
         numbers = np.array([-1 if one is None else self.numbers.setdefault(one, len(self.numbers)) for one in words] + [-1])
         return numbers[_numpy(found.indices, len(words))]
@@ -118,7 +91,7 @@ def _integers(column: pa.ChunkedArray | None, rows: int, names: Mapping[str, int
     """Integers; -1 for null, and for what is none. Without a column zeros."""
     if column is None:
         return np.zeros(rows, np.int64)
-    array = _plain(column)
+    array = plain(column)
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         def number(text: str | None) -> int:
             text = (text or "").strip().lower()
@@ -131,7 +104,7 @@ def _integers(column: pa.ChunkedArray | None, rows: int, names: Mapping[str, int
 
 def _nanoseconds(column: pa.ChunkedArray, unit: str) -> tuple[Numbers, npt.NDArray[np.bool_]]:
     """(times in nanoseconds since 1970, which are none); numbers are in `unit`."""
-    array = _plain(column)
+    array = plain(column)
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         array = _times_of(array)
     missing = np.asarray(array.is_null().to_numpy(zero_copy_only=False), bool)
@@ -159,7 +132,7 @@ def _times_of(texts: pa.Array) -> pa.Array:
 
 def _flow_times(flows: pa.Table) -> tuple[Numbers, Numbers]:
     units = ("Nanoseconds", "Microseconds", "Milliseconds", "Seconds")
-    starts, ends = (_find(flows, *(f"flow{which}{unit}" for unit in units)) for which in ("Start", "End"))
+    starts, ends = (find(flows, *(f"flow{which}{unit}" for unit in units)) for which in ("Start", "End"))
     if starts is None or ends is None:
         raise ValueError("the flows have no flowStart… and flowEnd…")
     return np.clip(_nanoseconds(starts, "ns")[0], 0, FOREVER), np.clip(_nanoseconds(ends, "ns")[0], 0, FOREVER)
@@ -168,7 +141,7 @@ def _flow_times(flows: pa.Table) -> tuple[Numbers, Numbers]:
 def _flow_addresses(flows: pa.Table, side: str, addresses: _Addresses) -> Numbers:
     found = np.full(flows.num_rows, -1, np.int64)
     for version in (4, 6):
-        if (column := _find(flows, f"{side}IPv{version}Address")) is not None:
+        if (column := find(flows, f"{side}IPv{version}Address")) is not None:
             found = np.where(found < 0, addresses.of(column), found)
     return found
 
@@ -201,7 +174,7 @@ def join_labels(
         raise ValueError(f"unit is one of {', '.join(UNITS)}")
     if not 0 <= tolerance <= 10**9:
         raise ValueError("tolerance is 0 to 1e9 seconds")
-    table, truth = _table(flows), _table(labels, delimiter)
+    table, truth = as_table(flows), as_table(labels, delimiter)
     addresses, rows = _Addresses(), truth.num_rows
 
     def optional(name: str | None) -> pa.ChunkedArray | None:
@@ -213,11 +186,11 @@ def join_labels(
         _integers(optional(protocol), rows, PROTOCOLS))
     flow_parts = (
         _flow_addresses(table, "source", addresses),
-        _integers(_find(table, "sourceTransportPort") if source_port else None, table.num_rows),
+        _integers(find(table, "sourceTransportPort") if source_port else None, table.num_rows),
         _flow_addresses(table, "destination", addresses),
-        _integers(_find(table, "destinationTransportPort") if destination_port else None, table.num_rows),
-        _integers(_find(table, "protocolIdentifier") if protocol else None, table.num_rows))
-    words = _plain(_need(truth, label)).dictionary_encode()
+        _integers(find(table, "destinationTransportPort") if destination_port else None, table.num_rows),
+        _integers(find(table, "protocolIdentifier") if protocol else None, table.num_rows))
+    words = plain(_need(truth, label)).dictionary_encode()
     codes = _numpy(words.indices, -1)
 
     fine = (codes >= 0) & np.all([part >= 0 for part in label_parts], axis=0)
@@ -373,11 +346,11 @@ def sni_labels(
     Raises ValueError where one suffix has two labels, or the table has none of the columns.
     """
     labels = _suffixes(suffixes)
-    flows = _table(table)
+    flows = as_table(table)
     names: pa.Array | None = None
     for column in (columns,) if isinstance(columns, str) else columns:
-        if (values := _find(flows, column)) is not None:
-            array = _plain(values).cast(pa.string())
+        if (values := find(flows, column)) is not None:
+            array = plain(values).cast(pa.string())
             array = pc.if_else(pc.equal(array, ""), None, array)
             names = array if names is None else pc.coalesce(names, array)
     if names is None:
@@ -398,7 +371,7 @@ def _suffixes(source: Any) -> dict[str, str]:
     if isinstance(source, Mapping):
         pairs = list(source.items())
     else:
-        table = _table(source)
+        table = as_table(source)
         if table.num_columns < 2:
             raise ValueError("suffixes are a column of suffixes and one of labels")
         pairs = list(zip(table[0].to_pylist(), table[1].to_pylist(), strict=True))
