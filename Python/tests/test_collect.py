@@ -162,7 +162,7 @@ def test_lists(tmp_path):
     """RFC 6313 section 4.5.1: of fixed and of variable length, of an enterprise's element, empty, absent."""
     fixed = b"\x03" + struct.pack("!HH", 2, 2) + b"\x00\x01\x00\x02"
     texts = b"\x03" + struct.pack("!HH", 82, 0xFFFF) + b"\x01a\x00\xff\x00\x02bc"
-    enterprise = b"\x03" + struct.pack("!HHI", 0x8000 | 1013, 2, 8057) + b"\xff\xfe\x00\x05"
+    enterprise = b"\x03" + struct.pack("!HHI", 0x8000 | 1016, 1, 8057) + b"\xff\x01"
     empty = b"\x03" + struct.pack("!HH", 2, 2)
 
     def var(data):
@@ -172,7 +172,7 @@ def test_lists(tmp_path):
         set_of(256, *(var(one) + b"\x06" for one in (fixed, texts, enterprise, empty)))))
     assert values(rows) == [
         {"packetDeltaCount": [1, 2], "protocolIdentifier": 6}, {"interfaceName": ["a", "", "bc"], "protocolIdentifier": 6},
-        {"packetLength": [-2, 5], "protocolIdentifier": 6}, {"packetDeltaCount": [], "protocolIdentifier": 6}]
+        {"packetDirection": [-1, 1], "protocolIdentifier": 6}, {"packetDeltaCount": [], "protocolIdentifier": 6}]
     assert collector.counters.losses() == {}
 
 
@@ -509,6 +509,32 @@ def test_values_are_those_of_json(tmp_path, capture):
     for record, wanted in zip(found, sorted(expected, key=key), strict=True):
         assert {name: comparable(name, record.get(name)) for name in wanted} == {
             name: comparable(name, value) for name, value in wanted.items()}
+
+
+@needs_martlet
+def test_columns_are_those_of_captures(tmp_path):
+    """Short names give what martlet.flows gives of the same capture: names, values, and types but for dictionaries."""
+    martlet = pytest.importorskip("martlet")
+    if not hasattr(martlet, "flows"):
+        pytest.skip("the package is not whole")
+    path, capture = tmp_path / "flows.ipfix", CAPTURES / "tls13.pcap"
+    subprocess.run(
+        [MARTLET, "--plugins", "pstats,tls,phists", "--export", f"ipfix:{path}", "--timestamps", "us", capture], check=True,
+        capture_output=True, timeout=120)
+    expected = martlet.flows(str(capture), plugins="pstats,tls,phists", progress=False).to_arrow().drop_columns(
+        ["source_file", "duration"])
+    with collect(path) as collector:
+        found = pa.Table.from_batches(list(collector)).drop_columns(["exporter", "observationDomainId", "exportTime"])
+    absent = [name for name in expected.column_names if name not in found.column_names]
+    assert all(expected[name].null_count == len(expected) for name in absent)
+    assert set(found.column_names) <= set(expected.column_names)
+    keys = [(name, "ascending") for name in ("flowStartMicroseconds", "sourceTransportPort", "octetDeltaCount")]
+    expected, found = expected.sort_by(keys), found.sort_by(keys)
+    for name in found.column_names:
+        ours, theirs = found[name].to_pylist(), expected[name].to_pylist()
+        if name == "packetTime":  # milliseconds on the wire
+            ours, theirs = ([[one.value // 10**6 for one in row] for row in rows] for rows in (ours, theirs))
+        assert ours == theirs, name
 
 
 @needs_martlet

@@ -276,7 +276,8 @@ def _sequences(flows: Flows, names: list[str], services: npt.NDArray[np.int64], 
                   + (f", {seconds(moment)} after the first" if moment else "")
                   for place, (size, way, moment) in enumerate(zip(sizes, ways, moments, strict=True))]
         title, most = flows.name[row].as_py() or names[services[row]], max(1, *sizes)
-        said = f"{names[services[row]]} · {octets(float(flows.octets[row]))} in {number(float(flows.packets[row]))} packets · up to {most} octets"
+        said = (f"{names[services[row]]} · {octets(float(flows.octets[row]))} in {number(float(flows.packets[row]))} packets"
+                f" · up to {most} octets")
         cards.append(
             f'<div class="stem"><h3 title="{text(title, 300)}">{text(title)}</h3><p>{text(said)}</p>'
             f'{_svg.stems(sizes, ways, titles, most, f"Packet lengths of {title}")}'

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from .counters import Counters
-from .elements import Element
+from .columns import hexadecimal
+from .elements import DIGESTS, Element
 from .session import Table
 
 #: Cells of a batch, so that many columns of nulls do not make few octets of a stream into much memory.
@@ -45,6 +46,8 @@ class Assembly:
             "exportTime": pa.array(table.exported * 10**9).cast(pa.timestamp("ns", "UTC")),
         }
         for element, which, array in table.columns:
+            if self.names == "short" and (element.enterprise, element.number) in DIGESTS:
+                array = hexadecimal(array)
             name = self._name(element, which, array.type)
             if name is None or name in arrays:
                 self.counters.values_left_out += rows - array.null_count

@@ -121,6 +121,12 @@ def text(array: pa.Array, padded: bool) -> pa.Array:
     return pc.utf8_rtrim(found, characters="\0") if padded else found
 
 
+def hexadecimal(array: pa.Array) -> pa.Array:
+    """Octets as text; each different value is brought into words once."""
+    found = array.dictionary_encode()
+    return pa.array([None if one is None else one.hex() for one in found.dictionary.to_pylist()], pa.string()).take(found.indices)
+
+
 class Decoder:
     """Makes columns of elements; `addresses` is `text` or `binary`."""
 

@@ -34,8 +34,13 @@ ARROW: dict[str, pa.DataType] = {
     **{f"dateTime{unit}": pa.timestamp("ns", "UTC") for unit in ("Seconds", "Milliseconds", "Microseconds", "Nanoseconds")},
 }
 
-#: Elements whose values are octets of any kind, whatever type they are registered with: CESNET's DNSRData has addresses, too.
-OCTETS = {(8057, 7)}
+#: Elements whose values have another type than they are registered with: CESNET's DNSRData is octets, of addresses too, and its
+#: packetLength is never negative.
+REALLY = {(8057, 7): "octetArray", (8057, 1013): "unsigned16"}
+
+#: Digests that others write as hexadecimal text: JA3's and JA3S's MD5. With short names they are that here, too, as in the
+#: columns of captures.
+DIGESTS = {(39499, 357), (32473, 13)}
 
 #: Octets on the wire of types that have one length only.
 EXACT = {
@@ -104,7 +109,7 @@ class Model:
         """The element of a field specifier; one that nobody names is called by its numbers, and is octets."""
         key = enterprise, number
         if found := self.learned.get(key) or _table().get(key):
-            return replace(found, type="octetArray") if key in OCTETS else found
+            return replace(found, type=REALLY[key]) if key in REALLY else found
         scope = {0: "iana", REVERSE: "iana@reverse"}.get(enterprise, f"en{enterprise}")
         name = f"id{number}" if enterprise in (0, REVERSE) else f"en{enterprise}id{number}"
         return Element(enterprise, number, name, "octetArray", scope)

@@ -265,6 +265,8 @@ class Sockets:
             peer.close()
             return
         peer.setblocking(False)
+        # Who goes away without a word gives its place back.
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._context:
             peer = self._context.wrap_socket(peer, server_side=True, do_handshake_on_connect=False)
         session = self._make(f"{address[0]}:{address[1]}", True, False)

@@ -35,6 +35,8 @@ class Limits:
     """What a session may make a collector keep."""
 
     templates: int = 4096
+    #: Fields of one template: more of them would be more columns than a table has.
+    template_fields: int = 1024
     #: Fields of all templates.
     fields: int = 65536
     #: Elements whose types are learned (RFC 5610).
@@ -215,7 +217,8 @@ class Session:
             raise Malformed(f"template {key[1]} changed without being withdrawn")
         new = [one for one in changes.values() if one]
         fields = self.fields + sum(len(one.fields) for one in new) + len(template.fields)
-        if len(self.templates) + len(new) >= self.limits.templates or fields > self.limits.fields:
+        if len(self.templates) + len(new) >= self.limits.templates or fields > self.limits.fields \
+                or len(template.fields) > self.limits.template_fields:
             self.counters.templates_refused += 1
             # What the number meant before it does not mean any more.
             changes[key] = None
