@@ -24,8 +24,9 @@ from ._ipfix.columns import Decoder
 from ._ipfix.counters import Counters
 from ._ipfix.receiving import Files, Receiver, Sockets
 from ._ipfix.session import Limits, Session
+from .rotation import write_parquet
 
-__all__ = ["Collector", "Counters", "Limits", "collect"]
+__all__ = ["Collector", "Counters", "Limits", "collect", "write_parquet"]
 
 #: Octets of messages that wait in all sessions together; beyond that they are decoded at once.
 MOST_WAITING = 64 << 20
