@@ -713,6 +713,31 @@ def test_packed_files(tmp_path):
         assert sum(batch.num_rows for batch in collector) == 3
 
 
+def test_a_pipe(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    def write():
+        with open(pipe, "wb") as file:
+            file.write(message(RFC_TEMPLATE, RFC_DATA))
+            file.flush()
+            told.wait(20)
+    told = threading.Event()
+    threading.Thread(target=write, daemon=True).start()
+    with collect(pipe, latency=0.05) as collector:
+        # What has come is there while the pipe is open, and whoever waits for more can be told to stop.
+        assert next(collector).num_rows == 3
+        threading.Timer(0.1, collector.stop).start()
+        assert list(collector) == []
+    told.set()
+
+
+def test_addresses_of_ipv6_senders():
+    with collect("udp://[::1]:0", latency=0.05) as collector, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+        sender.bind(("::1", 0))
+        sender.sendto(message(RFC_TEMPLATE, RFC_DATA), collector.address)
+        assert {row["exporter"] for row in take(collector, 3)} == {f"[::1]:{sender.getsockname()[1]}"}
+
+
 @pytest.mark.parametrize("source", ["http://127.0.0.1:1", "tcp://", "tls://127.0.0.1:0", "udp://127.0.0.1:0/path"])
 def test_a_source_that_is_none(source):
     with pytest.raises(ValueError):

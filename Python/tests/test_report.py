@@ -303,7 +303,14 @@ def test_the_command(tmp_path):
     listed = json.loads(run("plugins", "--json").stdout)
     assert {"pstats", "tls"} <= {plugin["name"] for plugin in listed}
 
-    assert run("flows", "absent.pcap", "-o", "absent.parquet").returncode not in (0, 64)
+    done = run("flows", "absent.pcap", "-o", "absent.parquet")
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "absent.pcap" in done.stderr
     assert not list(tmp_path.glob("*absent*"))
+
+    # A capture that is cut: what is before the cut is there, and the status says so.
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes((ROOT / "Tests/Captures/dns.pcap").read_bytes()[:-5])
+    done = run("report", "cut.pcap", "-o", "cut.html")
+    assert done.returncode == 2 and "martlet: warning: " in done.stderr and (tmp_path / "cut.html").exists()
     assert run("flows", *captures, "-o", "x.parquet", "--plugins", "nonsense").returncode == 64
     assert run("nonsense").returncode == 64

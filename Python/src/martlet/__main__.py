@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-#: Exit statuses, as `martlet` has them: 2 where something was lost on the way.
+#: Exit statuses, as `martlet` has them: 2 where something was lost on the way, or a capture is damaged.
 DONE, LOST, USAGE = 0, 2, 64
 
 
@@ -43,20 +45,29 @@ def _collect(options: argparse.Namespace) -> int:
     return LOST if losses else DONE
 
 
+@contextlib.contextmanager
+def _complete(path: Path) -> Iterator[Path]:
+    """A hidden file to write, which gets the name `path` when all is in it, and is gone otherwise."""
+    hidden = path.with_name(f".{path.name}.part")
+    try:
+        yield hidden
+        hidden.replace(path)
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
 def _flows(options: argparse.Namespace) -> int:
     import pyarrow.parquet as pq
 
     import martlet
 
-    table = martlet.flows(options.captures, options.plugins or None).to_arrow()
-    hidden = options.output.with_name(f".{options.output.name}.part")
-    try:
-        pq.write_table(table, hidden, compression="zstd")
-        hidden.replace(options.output)
-    finally:
-        hidden.unlink(missing_ok=True)
-    print(f"martlet: {table.num_rows} flows in {options.output}", file=sys.stderr)
-    return DONE
+    flows, rows = martlet.flows(options.captures, options.plugins or None), 0
+    with _complete(options.output) as hidden, pq.ParquetWriter(hidden, flows.schema, compression="zstd") as writer:
+        for batch in flows:
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    print(f"martlet: {rows} flows in {options.output}", file=sys.stderr)
+    return LOST if flows.problems else DONE
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -64,16 +75,13 @@ def _report(options: argparse.Namespace) -> int:
 
     from .report import report
 
-    table = martlet.flows(options.captures, options.plugins or None).to_arrow()
+    flows = martlet.flows(options.captures, options.plugins or None)
+    table = flows.to_arrow()
     title = ", ".join(Path(capture).name for capture in options.captures)
-    hidden = options.output.with_name(f".{options.output.name}.part")
-    try:
+    with _complete(options.output) as hidden:
         hidden.write_text(report(table, title=title), encoding="utf-8")
-        hidden.replace(options.output)
-    finally:
-        hidden.unlink(missing_ok=True)
     print(f"martlet: {table.num_rows} flows in {options.output}", file=sys.stderr)
-    return DONE
+    return LOST if flows.problems else DONE
 
 
 def _plugins(options: argparse.Namespace) -> int:
@@ -133,15 +141,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser.parse_args(arguments)
     except SystemExit as end:
         return DONE if end.code in (0, None) else USAGE
+    warnings.showwarning = lambda message, *_: print(f"martlet: warning: {message}", file=sys.stderr)
+    # So that what is half written goes away, as with SIGINT.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         result: int = options.run(options)
     except ValueError as error:
         print(f"martlet: {error}", file=sys.stderr)
         return USAGE
-    except OSError as error:
+    except (OSError, RuntimeError, _errors()) as error:
         print(f"martlet: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return result
+
+
+def _errors() -> type[Exception]:
+    """What the engine says in place of results."""
+    import martlet
+
+    return martlet.MartletError
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pyarrow as pa
 from .counters import Counters
 from .columns import hexadecimal
 from .elements import DIGESTS, Element
-from .session import Table
+from .records import Table
 
 #: Cells of a batch, so that many columns of nulls do not make few octets of a stream into much memory.
 MOST_CELLS = 1 << 24

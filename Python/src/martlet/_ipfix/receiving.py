@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -78,23 +79,34 @@ def split(buffer: bytearray, session: Session, counters: Counters, now: float) -
     return going
 
 
+def end_point(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Files:
-    """A file of IPFIX messages (RFC 5655), one behind the other."""
+    """A file of IPFIX messages (RFC 5655), one behind the other, or a pipe that they come through."""
 
     def __init__(self, path: Path, make: MakeSession, counters: Counters) -> None:
         self.address = (str(path), 0)
-        with open(path, "rb") as file:
-            compression = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}.get(file.read(2))
-        self._file = pa.input_stream(str(path), compression=compression, buffer_size=READ)
+        self._is_pipe = not path.is_file()
+        # Without a buffer a pipe gives what there is.
+        self._file = open(path, "rb", buffering=0)
+        self._unpacked: Any = self._file
+        if not self._is_pipe:
+            compression = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}.get(self._file.read(2))
+            self._file.seek(0)
+            if compression:
+                self._unpacked = pa.CompressedInputStream(self._file, compression)
         self._session = make(str(path), True, True)
         self._counters, self._buffer, self._open = counters, bytearray(), True
 
     def receive(self, wait: float) -> bool:
-        del wait  # a file does not wait
         if not self._open:
             return False
+        if self._is_pipe and not select.select([self._file], [], [], wait)[0]:
+            return True
         try:
-            data = self._file.read(READ)
+            data = self._unpacked.read(READ)
         except OSError:  # packed octets that are damaged
             data = b""
             self._counters.truncated += 1
@@ -239,7 +251,7 @@ class Sockets:
             return
         known = self._datagrams.pop(sender, None)
         # Only what is a message makes a session, so that noise forgets none.
-        session = known[0] if known else self._make(f"{sender[0]}:{sender[1]}", False, False)
+        session = known[0] if known else self._make(end_point(*sender), False, False)
         try:
             session.take(data, now)
         except Malformed:
@@ -269,7 +281,7 @@ class Sockets:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._context:
             peer = self._context.wrap_socket(peer, server_side=True, do_handshake_on_connect=False)
-        session = self._make(f"{address[0]}:{address[1]}", True, False)
+        session = self._make(end_point(address[0], address[1]), True, False)
         self._connections[peer.fileno()] = Connection(peer, session, time.monotonic(), self._context is None)
         self._selector.register(peer, selectors.EVENT_READ)
 

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from .columns import Decoder, Malformed, basic_lists, fixed
+from .columns import Decoder, Malformed
 from .counters import Counters
-from .elements import Element, Model
-from .walk import VARIABLE, Octets, Places, Walk, walk
+from .elements import Model
+from .records import Pending, Records, Table, Template
+from .walk import Places
 
 HEADER = struct.Struct("!HHIII")
 PAIR = struct.Struct("!HH")
-#: paddingOctets (210) says nothing, so it is no column.
-PADDING = (0, 210)
 #: How far behind the expected sequence number a message is late; farther away the exporter has begun anew.
 LATE = 1 << 16
 #: The elements that a record of RFC 5610 has at least: of which element it speaks, its type and its name.
@@ -45,45 +43,6 @@ class Limits:
     domains: int = 1024
     #: Octets of messages that wait to be decoded.
     octets: int = 4 << 20
-
-
-@dataclass
-class Template:
-    """A template; `scope` is the number of fields of an options template's scope, 0 for any other."""
-
-    fields: tuple[tuple[int, int, int], ...]
-    scope: int
-    received: float
-    plan: Plan | None = None
-    plan_version: int = -1
-
-
-@dataclass
-class Plan:
-    """Where a template's values lie: the widths of its runs, and for each column (element, which one of that element, run or
-    number of the field of variable length, offset in the run, width; VARIABLE)."""
-
-    widths: list[int]
-    columns: list[tuple[Element, int, int, int, int]]
-
-
-@dataclass
-class Table:
-    """Decoded records of one template: columns of as many rows, by element and by which one of that element it is."""
-
-    rows: int
-    columns: list[tuple[Element, int, pa.Array]]
-    domain: npt.NDArray[np.uint32]
-    exported: npt.NDArray[np.int64]
-
-
-@dataclass
-class Pending:
-    """Data sets of one template that wait: where each begins and ends in the group's octets, and its message's number."""
-
-    begins: list[int] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)
-    messages: list[int] = field(default_factory=list)
 
 
 class Session:
@@ -259,14 +218,14 @@ class Session:
         heads = np.array([(exported, domain) for _, exported, domain, _ in messages], np.int64)
         counts = np.zeros(len(messages), np.int64)
         bad = np.zeros(len(messages), bool)
-        walks: list[_Walked] = []
+        walks: list[Records] = []
         # Options first: what they say of elements holds for the records next to them.
         for template, pending in sorted(sets, key=lambda one: one[0].scope == 0):
-            walked = _Walked(self, octets, template, pending)
+            walked = Records(octets, template, pending, self.model)
             counts += np.bincount(walked.messages, minlength=len(messages))
             bad[walked.bad_messages] = True
             if template.scope and TYPE_INFORMATION.issubset(one[:2] for one in template.fields):
-                self._learn(walked.table(heads, walked.good))
+                self._learn(self._table(walked, heads, walked.good))
             walks.append(walked)
         first = self._end_at(bad)
         tables = []
@@ -274,10 +233,10 @@ class Session:
             keep = ~bad[walked.messages] & (walked.messages < first)
             if walked.template.scope:
                 self.counters.options_records += int(keep.sum())
-                rows = self._rows(walked.table(heads, keep), self.options.maxlen)
+                rows = self._rows(self._table(walked, heads, keep), self.options.maxlen)
                 self.options.extend({"exporter": self.name, **row} for row in rows)
             elif keep.any():
-                tables.append(walked.table(heads, keep))
+                tables.append(self._table(walked, heads, keep))
                 self.counters.records += tables[-1].rows
         for number, (sequence, _, domain, hidden) in enumerate(messages[:first]):
             self._follow(domain, sequence, int(counts[number]), hidden or bool(bad[number]))
@@ -285,6 +244,9 @@ class Session:
         self.counters.messages += int(taken.sum())
         self.counters.octets += sum(length for length, fine in zip(lengths, taken) if fine)
         return tables
+
+    def _table(self, records: Records, heads: Places, keep: npt.NDArray[np.bool_]) -> Table:
+        return records.table(heads, keep, self.decoder, self.counters)
 
     def _end_at(self, bad: npt.NDArray[np.bool_]) -> int:
         """The number of messages that count; a session that has an order ends at its first malformed one."""
@@ -332,73 +294,3 @@ class Session:
         return [
             {"observationDomainId": domain, **dict(zip(names, values, strict=True))}
             for domain, values in zip(table.domain[first:].tolist(), zip(*columns, strict=True), strict=False)]
-
-    def plan(self, template: Template) -> Plan:
-        """Where the template's values lie, with the elements as they are known now."""
-        if template.plan is not None and template.plan_version == self.model.version:
-            return template.plan
-        widths, columns, seen = [0], [], dict[Element, int]()
-        for enterprise, number, size in template.fields:
-            element = self.model.element(enterprise, number)
-            if size and (enterprise, number) != PADDING:
-                which = seen[element] = seen.get(element, 0) + 1
-                columns.append((element, which, len(widths) - 1, widths[-1], size))
-            if size == VARIABLE:
-                widths.append(0)
-            else:
-                widths[-1] += size
-        template.plan, template.plan_version = Plan(widths, columns), self.model.version
-        return template.plan
-
-
-class _Walked:
-    """The records of one template in a group: where they lie, and which are malformed."""
-
-    def __init__(self, session: Session, octets: Octets, template: Template, pending: Pending) -> None:
-        self.session, self.octets, self.template = session, octets, template
-        self.plan = session.plan(template)
-        numbers = np.array(pending.messages, np.int64)
-        self.walk: Walk = walk(
-            octets, np.array(pending.begins, np.int64), np.array(pending.ends, np.int64), self.plan.widths)
-        #: The message of each record.
-        self.messages = numbers[self.walk.sets]
-        bad = np.zeros(len(self.messages), bool)
-        for element, _, place, offset, size in self.plan.columns:
-            if element.type == "basicList":
-                bad |= basic_lists(octets, *self._spans(place, offset, size))[1]
-        self.bad_messages = np.concatenate([numbers[self.walk.bad], self.messages[bad]])
-        #: Records of sets that have nothing malformed.
-        self.good = ~np.isin(self.messages, self.bad_messages)
-
-    def _spans(self, place: int, offset: int, size: int) -> tuple[Places, Places]:
-        if size == VARIABLE:
-            return self.walk.begins[place], self.walk.lengths[place]
-        begins = self.walk.runs[place] + offset
-        return begins, np.full(len(begins), size, np.int64)
-
-    def table(self, heads: Places, keep: npt.NDArray[np.bool_]) -> Table:
-        """The records of `keep` by columns; `heads` has the export time and the observation domain of each message."""
-        rows = int(keep.sum())
-        decoder, model = self.session.decoder, self.session.model
-        columns: list[tuple[Element, int, pa.Array]] = []
-        lists: dict[Element, int] = {}
-        for element, which, place, offset, size in self.plan.columns:
-            if element.type == "basicList":
-                begins, lengths = self._spans(place, offset, size)
-                found, _, left_out = basic_lists(self.octets, begins[keep], lengths[keep])
-                self.session.counters.lists_left_out += left_out
-                for one in found:
-                    inner = model.element(one.enterprise, one.number)
-                    # Lists of lists stay octets, so that no message decides how deep a column is.
-                    inner = Element(inner.enterprise, inner.number, inner.name, "octetArray", inner.scope) \
-                        if inner.type == "basicList" else inner
-                    lists[inner] = lists.get(inner, 0) + 1
-                    columns.append((inner, lists[inner], decoder.lists(self.octets, one, inner, rows)))
-            elif size == VARIABLE:
-                begins, lengths = self._spans(place, offset, size)
-                columns.append((element, which, decoder.of_spans(self.octets, begins[keep], lengths[keep], element)))
-            else:
-                values = fixed(self.octets, self.walk.runs[place][keep] + offset, size)
-                columns.append((element, which, decoder.of_width(values, element)))
-        kept = heads[self.messages[keep]]
-        return Table(rows, columns, kept[:, 1].astype(np.uint32), kept[:, 0])
