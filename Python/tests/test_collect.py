@@ -417,6 +417,63 @@ def test_what_a_session_may_keep_has_bounds(tmp_path):
     assert len(rows[0]) == 13 and collector.counters.values_left_out == 40
 
 
+def test_large_records_do_not_pile_up(tmp_path, monkeypatch):
+    """However few rows they are: 40 records of 60000 octets leave in batches of some 300 kB."""
+    monkeypatch.setattr("martlet._ipfix.assembly.MOST_OCTETS", 300_000)
+    large = b"\xff\xea\x60" + bytes(60_000)
+    path = tmp_path / "large.ipfix"
+    path.write_bytes(b"".join(
+        message(template(256, (0, 313, 0xFFFF)), set_of(256, large), sequence=number) for number in range(40)))
+    with collect(path, limits=Limits(octets=100_000), latency=60) as collector:
+        batches = list(collector)
+    assert sum(batch.num_rows for batch in batches) == 40
+    assert max(batch.nbytes for batch in batches) < 700_000
+
+
+def plain_walk(data, begin, end, widths):
+    """(records as [(begin, length) of each field of variable length], whether one does not fit) of one set, octet by octet."""
+    records, at = [], begin
+    while end - at >= sum(widths) + len(widths) - 1:
+        record = []
+        for width in widths[:-1]:
+            at += width
+            if at >= end:
+                return records, True
+            length = data[at]
+            at += 1
+            if length == 255:
+                if at + 2 > end:
+                    return records, True
+                length = int.from_bytes(data[at:at + 2], "big")
+                at += 2
+            record.append((at, length))
+            at += length
+        at += widths[-1]
+        if at > end:
+            return records, True
+        records.append(record)
+    return records, False
+
+
+@pytest.mark.parametrize("sets", [1, 11, 12, 50])
+@pytest.mark.parametrize("widths", [[0, 0], [3, 0, 2], [0, 0, 0, 1], [5]])
+def test_many_sets_at_once_are_walked_as_one(sets, widths):
+    np = pytest.importorskip("numpy")
+    from martlet._ipfix.walk import walk
+    chance = random.Random(sets * 100 + len(widths))
+    data = bytes(chance.choice((0, 0, 1, 2, 3, 9, 255)) for _ in range(4000))
+    begins = [chance.randrange(3900) for _ in range(sets)]
+    ends = [begin + chance.choice((0, 1, 7, 40, 90)) for begin in begins]
+    found = walk(np.frombuffer(data, np.uint8), np.array(begins), np.array(ends), widths)
+    for number, (begin, end) in enumerate(zip(begins, ends)):
+        records, bad = plain_walk(data, begin, end, widths)
+        rows = np.flatnonzero(found.sets == number).tolist()
+        assert bool(found.bad[number]) == bad
+        assert [[(int(first[row]), int(length[row])) for first, length in zip(found.begins, found.lengths)] for row in rows] == records
+        for row, record in zip(rows, records):
+            assert [int(run[row]) for run in found.runs[1:]] == [first + length for first, length in record]
+
+
 def test_random_damage_is_survived():
     """Messages of martlet with octets turned, cut and repeated: none raises, and whole ones still come through."""
     types = message(TYPES, set_of(400, type_record(4242, 7, 2, "fooCount")))
@@ -685,6 +742,14 @@ def test_files_end_with_time(tmp_path):
         assert len(rotation.files) == 1
         rotation.write(batch(a=[2]))
     assert len(rotation.files) == 2
+
+
+def test_an_empty_batch_comes_where_nothing_else_does():
+    with collect("udp://127.0.0.1:0", latency=0.05, heartbeat=0.1) as collector:
+        assert next(collector).num_rows == 0
+        datagrams(collector, message(RFC_TEMPLATE, RFC_DATA))
+        assert len(take(collector, 3)) == 3
+        assert next(collector).num_rows == 0 and "octetDeltaCount" in next(collector).schema.names
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -91,13 +91,16 @@ class Collector:
                 for session in self._receiver.sessions():
                     if session.waiting and (due or session.waiting >= session.limits.octets):
                         self._decode(session)
-                if due or self._assembly.rows >= self._assembly.batch_rows:
+                        if self._assembly.is_full:
+                            yield from self._assembly.take()
+                            given = time.monotonic()
+                if due:
                     since = None
                     for batch in self._assembly.take():
                         yield batch
                         given = time.monotonic()
                 if self._heartbeat is not None and time.monotonic() - given >= self._heartbeat:
-                    yield self._assembly.schema.empty_table().to_batches()[0]
+                    yield pa.RecordBatch.from_arrays([pa.nulls(0, one.type) for one in self.schema], schema=self.schema)
                     given = time.monotonic()
                 if not more:
                     return

@@ -14,6 +14,8 @@ from .records import Table
 
 #: Cells of a batch, so that many columns of nulls do not make few octets of a stream into much memory.
 MOST_CELLS = 1 << 24
+#: Octets of decoded records that are gathered before they are given out, however few rows they are.
+MOST_OCTETS = 128 << 20
 
 #: What each record has besides its own fields.
 ABOUT = [
@@ -33,7 +35,7 @@ class Assembly:
     def __init__(self, counters: Counters, names: str, schema: pa.Schema | None, batch_rows: int, columns: int) -> None:
         self.counters, self.names, self.fixed, self.batch_rows, self.limit = counters, names, schema, batch_rows, columns
         self.schema = schema if schema is not None else pa.schema(ABOUT)
-        self.rows = 0
+        self.rows = self.octets = 0
         self._tables: list[pa.Table] = []
         self._names: dict[tuple[Element, int, pa.DataType], str | None] = {}
 
@@ -61,6 +63,12 @@ class Assembly:
             made = pa.Table.from_arrays([pa.nulls(rows, self.schema.field(0).type)], schema=pa.schema([self.schema.field(0)]))
         self._tables.append(made)
         self.rows += rows
+        self.octets += made.nbytes
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what there is should be given out."""
+        return self.rows >= self.batch_rows or self.octets >= MOST_OCTETS
 
     def _name(self, element: Element, which: int, kind: pa.DataType) -> str | None:
         """The column of a field; None where there is none. A name that another element or another type has is made longer."""
@@ -86,7 +94,8 @@ class Assembly:
 
     def take(self) -> Iterator[pa.RecordBatch]:
         """Gives out all there is."""
-        tables, self._tables, self.rows = self._tables, [], 0
+        tables, self._tables = self._tables, []
+        self.rows = self.octets = 0
         if not tables:
             return
         step = max(1, min(self.batch_rows, MOST_CELLS // max(len(self.schema), 1)))
@@ -100,11 +109,13 @@ class Assembly:
                 rows += part.num_rows
                 offset += part.num_rows
                 if rows == step:
-                    yield self._batch(whole)
+                    yield from self._batches(whole)
                     whole, rows = [], 0
         if whole:
-            yield self._batch(whole)
+            yield from self._batches(whole)
 
-    def _batch(self, tables: list[pa.Table]) -> pa.RecordBatch:
+    def _batches(self, tables: list[pa.Table]) -> list[pa.RecordBatch]:
+        """One batch, or more where a column's texts have more than the 2 GiB of one array."""
         joined = pa.concat_tables([self.schema.empty_table(), *tables], promote_options="default")
-        return joined.unify_dictionaries().combine_chunks().to_batches()[0]
+        batches: list[pa.RecordBatch] = joined.unify_dictionaries().combine_chunks().to_batches()
+        return batches

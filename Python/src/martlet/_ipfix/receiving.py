@@ -28,6 +28,9 @@ READ = 1 << 18
 #: Datagrams that are taken before others get their turn.
 DATAGRAMS = 512
 MOST_CONNECTIONS = 512
+RECEIVE_BUFFER = 32 << 20
+#: Linux's number of it, which Python has no name for.
+SO_RCVBUFFORCE = 33
 #: Sessions over UDP, where a sender's address may be forged; the longest silent is forgotten.
 MOST_UDP_SESSIONS = 512
 #: Seconds for a TLS handshake, and until the first message of a connection.
@@ -167,8 +170,11 @@ class Sockets:
         self._listener = socket.socket(family, kind, protocol)
         try:
             if self._is_udp:
-                # Bursts wait in the kernel while batches are made.
-                self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+                # Bursts wait in the kernel while batches are made; root may have more than the system's limit.
+                try:
+                    self._listener.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+                except OSError:
+                    self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             else:
                 self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._listener.bind(place)
