@@ -469,7 +469,8 @@ def test_many_sets_at_once_are_walked_as_one(sets, widths):
         records, bad = plain_walk(data, begin, end, widths)
         rows = np.flatnonzero(found.sets == number).tolist()
         assert bool(found.bad[number]) == bad
-        assert [[(int(first[row]), int(length[row])) for first, length in zip(found.begins, found.lengths)] for row in rows] == records
+        places = list(zip(found.begins, found.lengths))
+        assert [[(int(first[row]), int(length[row])) for first, length in places] for row in rows] == records
         for row, record in zip(rows, records):
             assert [int(run[row]) for run in found.runs[1:]] == [first + length for first, length in record]
 
@@ -652,6 +653,32 @@ def test_a_running_probe(tmp_path, url):
         record["cesnet:TLSSNI"] for record in expected if record.get("cesnet:TLSSNI"))
     statistics = [one for one in collector.options if one.get("iana:exportedFlowRecordTotalCount") is not None]
     assert statistics[-1]["iana:exportedFlowRecordTotalCount"] == len(rows)
+
+
+@needs_martlet
+def test_a_live_probe(tmp_path, monkeypatch):
+    """Martlet on a virtual device, with statistics while it runs: each of its packets is in a record that came."""
+    monkeypatch.syspath_prepend(ROOT / "Tests/EndToEnd")
+    harness = pytest.importorskip("harness")
+    _, packets = harness.read_pcap(CAPTURES / "many-flows.pcap")
+    collector = collect("tcp://127.0.0.1:0", latency=0.1)
+    batches = []
+    reader = threading.Thread(target=lambda: batches.extend(collector))
+    reader.start()
+    url = f"tcp://127.0.0.1:{collector.address[1]}"
+    with harness.Live(
+            [f"--vdev=net_pcap0,rx_pcap={CAPTURES / 'many-flows.pcap'}"], ["--export", url, "--stats", "1"],
+            mem=harness.NO_HUGE, directory=tmp_path) as live:
+        live.wait_received(len(packets))
+        assert live.stop() == 0
+        counters = live.counters
+    time.sleep(0.5)
+    collector.stop()
+    reader.join()
+    assert collector.counters.losses() == {}
+    assert sum(batch.num_rows for batch in batches) == counters["exported"] > 500
+    names = ("packetDeltaCount", "reversePacketDeltaCount")
+    assert sum(sum(batch[name].to_pylist()) for batch in batches for name in names) == len(packets)
 
 
 def udp_flows_of(run, seconds=20):

@@ -84,6 +84,8 @@ def _table() -> dict[tuple[int, int], Element]:
     def add(enterprise: int, scope: str, text: str) -> None:
         for line in text.splitlines():
             number, name, kind = line.split()
+            # A type that came to the registry later, as unsigned256.
+            kind = kind if kind in TYPES else "octetArray"
             found[enterprise, int(number)] = Element(enterprise, int(number), name, kind, scope)
 
     add(0, "iana", registry.IANA)

@@ -483,6 +483,12 @@ IANA = """\
 508 gtpuSequenceNum unsigned16
 509 gtpuQFI unsigned8
 510 gtpuPduType unsigned8
+511 bgpSourceAsPathList basicList
+512 bgpDestinationAsPathList basicList
+513 ipv6ExtensionHeaderType unsigned8
+514 ipv6ExtensionHeaderCount unsigned8
+517 ipv6ExtensionHeadersLimit boolean
+518 ipv6ExtensionHeadersChainLength unsigned32
 """
 
 CESNET = """\
