@@ -22,6 +22,7 @@ import pytest
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
+from martlet import rotation  # noqa: E402
 from martlet.collect import Limits, collect  # noqa: E402
 from martlet.rotation import ParquetRotation, write_parquet  # noqa: E402
 
@@ -762,13 +763,13 @@ def test_a_failure_leaves_whole_files_only(tmp_path):
 
 
 def test_files_end_with_time(tmp_path):
-    with ParquetRotation(tmp_path, rotate=0.1) as rotation:
-        rotation.write(batch(a=[1]))
+    with ParquetRotation(tmp_path, rotate=0.1) as files:
+        files.write(batch(a=[1]))
         time.sleep(0.15)
-        rotation.tick()
-        assert len(rotation.files) == 1
-        rotation.write(batch(a=[2]))
-    assert len(rotation.files) == 2
+        files.tick()
+        assert len(files.files) == 1
+        files.write(batch(a=[2]))
+    assert len(files.files) == 2
 
 
 def test_an_empty_batch_comes_where_nothing_else_does():
@@ -781,7 +782,7 @@ def test_an_empty_batch_comes_where_nothing_else_does():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_command_with_whole_files(tmp_path, number):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "Python/src")}
+    environment = {**os.environ, "PYTHONPATH": str(Path(rotation.__file__).absolute().parents[1])}
     process = subprocess.Popen(
         [sys.executable, "-m", "martlet", "collect", "tcp://127.0.0.1:0", "--parquet", tmp_path / "out", "--rotate", "300",
          "--rows", "4"], stderr=subprocess.PIPE, text=True, env=environment)

@@ -23,6 +23,7 @@ def test_the_examples_run(tmp_path, monkeypatch):
     if not hasattr(martlet, "flows"):
         pytest.skip("the package is not whole")
     (tmp_path / "capture.pcap").write_bytes((ROOT / "Tests/Captures/demo.pcap").read_bytes())
+    monkeypatch.setenv("PYTHONPATH", str(Path(martlet.__file__).absolute().parents[1]))
     monkeypatch.chdir(tmp_path)
     subprocess.run(
         [MARTLET, "--plugins", "pstats,tls", "--export", "ipfix:flows.ipfix", "capture.pcap"], check=True, capture_output=True)

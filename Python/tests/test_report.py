@@ -288,7 +288,7 @@ def test_the_command(tmp_path):
 
     def run(*arguments):
         return subprocess.run([sys.executable, "-m", "martlet", *arguments], capture_output=True, text=True, timeout=120,
-                              env=os.environ, cwd=tmp_path)
+                              env={**os.environ, "PYTHONPATH": str(Path(martlet.__file__).absolute().parents[1])}, cwd=tmp_path)
     done = run("report", *captures, "-o", "report.html")
     assert done.returncode == 0, done.stderr
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
