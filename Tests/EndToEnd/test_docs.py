@@ -228,7 +228,8 @@ def test_options_in_sentences_exist():
         shown = subprocess.run([*program, "--help"], check=True, capture_output=True, text=True, timeout=60)
         known |= options_of(shown.stdout)
     sources = [
-        *(ROOT / "Benchmarks").glob("*.py"), *(ROOT / "docs/examples").glob("*.py"), *(ROOT / "Benchmarks").rglob("*.swift")]
+        *(ROOT / "Benchmarks").glob("*.py"), *(ROOT / "docs/examples").glob("*.py"), *(ROOT / "Benchmarks").rglob("*.swift"),
+        ROOT / "Python/src/martlet/__main__.py"]
     for source in sources:
         known |= options_of(source.read_text())
     for page in PAGES:
