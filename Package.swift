@@ -70,6 +70,7 @@ let package = Package(
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CMaxMind", pkgConfig: "libmaxminddb", providers: [.apt(["libmaxminddb-dev"])]),
     .target(name: "CSockets"),
+    .target(name: "CModels", cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CCrash", dependencies: ["CIntrinsics"], cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
     .target(
@@ -84,7 +85,7 @@ let package = Package(
       name: "Rendering", dependencies: ["Wire", "IPFIX"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .target(
-      name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "CIntrinsics"],
+      name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "CIntrinsics", "CModels"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .executableTarget(
       name: "ExporterApp",

@@ -35,6 +35,8 @@ struct ControlLoop {
   let hostQuery: HostQuery?
   /// What export lcores know of addresses; nil where nothing is known.
   let databases: AddressDatabases?
+  /// Reads the models again; says what changed.
+  var reloadModels: () -> Void = {}
   /// What else is to be done once a second, and while the run ends, with the monotonic clock's nanoseconds.
   var eachSecond: (UInt64) -> Void = { _ in }
 
@@ -107,6 +109,7 @@ struct ControlLoop {
       Requests.reopenings.wrappingAdd(1, ordering: .relaxed)
       reload?.run()
       databases?.reload()
+      reloadModels()
     case SIGUSR1: printTotals()
     default: break
     }
