@@ -14,7 +14,7 @@ Features are expressions of fields, by the short names of CSV's columns (``martl
 
 What a flow does not have, and what is no finite number, is missing: NaN, or the number that the model has for it.
 
-numpy, treelite and tl2cgen are imported where they are needed.
+numpy and treelite are imported where they are needed; a C compiler makes the object.
 """
 
 from __future__ import annotations

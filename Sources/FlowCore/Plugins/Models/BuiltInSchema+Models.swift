@@ -3,8 +3,10 @@ import Glibc
 
 extension RecordSchema where Registry == BuiltInPlugins {
   private var modelShelf: (shelf: ModelShelf, slot: Int)? {
-    for (number, slot) in layout.slots.enumerated() where slot.registration == .model {
-      return (slot.value(ModelPlugin.self).pointee.shelf, number)
+    for (number, slot) in layout.slots.enumerated() {
+      var search = ModelSearch(slot: slot)
+      slot.registration.visit(&search)
+      if let shelf = search.shelf { return (shelf, number) }
     }
     return nil
   }
@@ -32,4 +34,17 @@ extension RecordSchema where Registry == BuiltInPlugins {
   /// - Returns: a line for each model that changed.
   /// - Throws: what is wrong with them; the models stay as they were.
   public func reloadModels() throws(FlowSetupError) -> [String] { try modelShelf?.shelf.reload() ?? [] }
+}
+
+/// Asks a slot for its models.
+private struct ModelSearch: PluginVisitor {
+  let slot: PluginSlot<BuiltInPlugins>
+  private(set) var shelf: ModelShelf?
+
+  init(slot: PluginSlot<BuiltInPlugins>) { self.slot = slot }
+
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
+    guard P.self == ModelPlugin.self else { return }
+    shelf = slot.value(ModelPlugin.self).pointee.shelf
+  }
 }

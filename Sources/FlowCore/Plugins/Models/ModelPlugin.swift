@@ -34,6 +34,7 @@ struct ModelPlugin: FlowPlugin {
   /// After which packet each model judges a flow early, 0 for one that does not, and the first of these.
   private let after: InlineArray<4, UInt16>
   private let firstAfter: UInt16
+  // Safe: it lives as long as the process, as the plugin does.
   private let shelfReference: Unmanaged<ModelShelf>
 
   init(options: borrowing PluginOptions) throws(FlowSetupError) {
@@ -124,8 +125,8 @@ struct ModelPlugin: FlowPlugin {
     if let reader = bench.reader, let tables = bench.enter() {
       defer { bench.leave() }
       let slab = flow.blocks.slab
-      // Safe: the copy has room for a record of this layout.
-      bench.copy.copyMemory(from: UnsafeRawPointer(flow.record), byteCount: reader.stride)
+      MutableBytes(bench.copy, count: reader.stride).copy(
+        Bytes(UnsafeRawPointer(flow.record), count: reader.stride), to: 0)
       let copy = bench.copy.flowRecord
       let unstarted = copy.pointee.unstarted
       copy.pointee.endReason = .forced

@@ -4,6 +4,7 @@ import Glibc
 
 /// A worker's memory for models.
 struct ModelWorkbench: BitwiseCopyable {
+  // Safe: a shelf lives as long as the process.
   let shelf: Unmanaged<ModelShelf>
   private let current: UnsafeMutablePointer<UnsafeRawPointer?>
   private let inUse: UnsafeMutablePointer<UnsafeRawPointer?>

@@ -85,10 +85,19 @@ struct RecordFields {
 enum FieldOwners {
   /// What `--plugins` takes to get the field of that short name; empty for one that there is not.
   static func plugins(with name: String) -> [String] {
-    PluginCatalogue.all.compactMap { plugin in
+    PluginCatalogue.all.filter { $0.name != ModelPlugin.name }.compactMap { plugin in
       let names = CSVNames.short.header(plugin.fields.map(\.element))
       guard let index = names.firstIndex(of: name), index < plugin.fields.count else { return nil }
-      return plugin.name + (plugin.fields[index].option.map { $0.isEmpty ? "" : ":\($0)" } ?? "")
+      let option = plugin.fields[index].option.flatMap { isUsual($0, of: plugin) ? nil : $0 }
+      return plugin.name + (option.map { ":\($0)" } ?? "")
     }
+  }
+
+  /// Whether a setting, as `time=ms`, is what the plugin does anyway.
+  private static func isUsual(_ setting: String, of plugin: PluginDescription) -> Bool {
+    setting.isEmpty
+      || plugin.options.contains { option in
+        if case .choice(_, let usual) = option.kind { setting == "\(option.name)=\(usual)" } else { false }
+      }
   }
 }
