@@ -3,10 +3,10 @@
 
     Benchmarks/models.py [--martlet BIN] [--rounds N] [--json FILE]
 
-A boosted binary model of 100 trees of depth 6 over 60 features (XGBoost), trained on noise, as hard to predict for a processor as can
-be: the object that `martlet.compile_model` makes on rows of such noise, beside the code that tl2cgen makes of the same model, where that
-is installed; then a capture of flows of three packets with pstats, with and without the model, and the difference for each flow.
-Figures are the least of N rounds. Needs numpy, treelite, xgboost and a C compiler.
+A boosted binary model of 100 trees of depth 6 over 60 features (XGBoost), trained on noise, as hard to predict for a processor
+as can be: the object that `martlet.compile_model` makes on rows of such noise, beside the code that tl2cgen makes of the same
+model, where that is installed; then a capture of flows of three packets with pstats, with and without the model, and the
+difference for each flow. Figures are the least of N rounds. Needs numpy, treelite, xgboost and a C compiler.
 """
 import argparse
 import ctypes
@@ -26,7 +26,7 @@ import numpy  # noqa: E402
 import treelite  # noqa: E402
 import xgboost  # noqa: E402
 
-from martlet import models  # noqa: E402
+import martlet.models as models  # noqa: E402
 
 FEATURES = [f"packetLength[{index}]" for index in range(30)] + [f"packetTime[{index}]" for index in range(30)]
 FLOWS = 200_000
@@ -87,8 +87,8 @@ def capture(path):
                 header = struct.pack(">BBHHHBBH", 0x45, 0, length, 0, 0, 64, 17, 0) + struct.pack(
                     ">II", 0x0A000000 + number, 0x0B000001) + struct.pack(">HHHH", 4000, 5000, length - 20, 0)
                 kept = min(length, 96)
-                microseconds = number * 3 + packet
-                file.write(struct.pack("<IIII", 1_700_000_000 + microseconds // 1_000_000, microseconds % 1_000_000, kept, length))
+                seconds, microseconds = divmod(number * 3 + packet, 1_000_000)
+                file.write(struct.pack("<IIII", 1_700_000_000 + seconds, microseconds, kept, length))
                 file.write(header.ljust(kept, b"\0"))
 
 

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "CModels.h"
 #include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -41,8 +42,26 @@ static int sealed(const void *octets, size_t count) {
   return -1;
 }
 
+/// Whether all that the loader will map of an object is there: what is not ends the process by SIGBUS.
+static int is_whole(const void *octets, size_t count) {
+  Elf64_Ehdr head;
+  if (count < sizeof head) return 0;
+  memcpy(&head, octets, sizeof head);
+  if (memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64) return 0;
+  if (head.e_phentsize != sizeof(Elf64_Phdr) || head.e_phoff > count) return 0;
+  if ((count - head.e_phoff) / sizeof(Elf64_Phdr) < head.e_phnum) return 0;
+  for (unsigned i = 0; i < head.e_phnum; i++) {
+    Elf64_Phdr part;
+    memcpy(&part, (const char *)octets + head.e_phoff + i * sizeof part, sizeof part);
+    if (part.p_type != PT_LOAD) continue;
+    if (part.p_offset > count || part.p_filesz > count - part.p_offset) return 0;
+  }
+  return 1;
+}
+
 const char *martlet_model_open(const void *octets, size_t count, martlet_model_object *object) {
   memset(object, 0, sizeof *object);
+  if (!is_whole(octets, count)) return failed("cannot be loaded", "it is no whole shared object of 64 bits (ELF)");
   object->descriptor = sealed(octets, count);
   if (object->descriptor < 0) return failed("cannot be copied into memory", strerror(errno));
   char path[64];
@@ -78,7 +97,8 @@ void martlet_model_close(martlet_model_object *object) {
   memset(object, 0, sizeof *object);
 }
 
-__attribute__((noinline)) void martlet_model_call(martlet_model_function predict, const double *features, double *scores) {
+__attribute__((noinline)) void martlet_model_call(
+    martlet_model_function predict, const double *features, double *scores) {
   predict(features, scores);
 }
 
@@ -91,7 +111,9 @@ __attribute__((noinline)) const void *martlet_model_enter(const void *const *cur
   }
 }
 
-void martlet_model_replace(const void **current, const void *next) { __atomic_store_n(current, next, __ATOMIC_SEQ_CST); }
+void martlet_model_replace(const void **current, const void *next) {
+  __atomic_store_n(current, next, __ATOMIC_SEQ_CST);
+}
 
 int martlet_model_is_used(const void *const *in_use, const void *model) {
   return __atomic_load_n(in_use, __ATOMIC_SEQ_CST) == model;

@@ -5,6 +5,7 @@ can be compared bit for bit. Estimators are compiled by `martlet.compile_model` 
 """
 
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -22,8 +23,10 @@ from harness import CAPTURES, MARTLET, ROOT, Live, is_root, offline, read_pcap, 
 
 numpy = pytest.importorskip("numpy", reason="numpy is not installed: models are not tested (pip install numpy pandas)")
 pandas = pytest.importorskip("pandas", reason="pandas is not installed: models are not tested (pip install pandas)")
-sys.path.insert(0, str(ROOT / "Python/src"))
-models = pytest.importorskip("martlet.models")
+# The module alone: the package around it wants a library that is not needed here.
+_specification = importlib.util.spec_from_file_location("martlet_models", ROOT / "Python/src/martlet/models.py")
+models = importlib.util.module_from_spec(_specification)
+_specification.loader.exec_module(models)
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 
@@ -35,7 +38,7 @@ FEATURES = [
     *(f"packetLength[{index}]" for index in range(30)), *(f"packetTime[{index}]" for index in range(30)),
     *(f"packetDirection[{index}] * packetLength[{index}]" for index in range(8)),
     *(f"phistSrcSizes[{index}]" for index in range(8)), *(f"phistDstInterPacketTime[{index}]" for index in range(8)),
-    "count(packetLength)", "count(SBIBrstPackets)", "SBIBrstBytes[0]", "SBIBrstTimeStop[0] - SBIBrstTimeStart[0]",
+    "count(packetLength)", "count(burstSrcPackets)", "burstSrcBytes[0]", "burstSrcTimeStop[0] - burstSrcTimeStart[0]",
     "ntsMeanPacketPayload", "ntsKurtosisPacketPayload", "ntsTimeDistribution", "ntsMeanDifftimes",
     "meanPacketGap", "reverseDeviationIpTotalLength", "biflowMeanPacketGap", "handshakeServerRoundTrip",
     "log1p(octetDeltaCount)", "log1p(ntsMeanScaledTime)", "log1p(-packetDeltaCount)", "sqrt(reverseOctetDeltaCount)",
@@ -44,6 +47,10 @@ FEATURES = [
     "clip(packetLength[0], 10, 1.5e2)", "min(packetLength[0], packetLength[1])", "max(duration, ntsMeanPacketPayload)",
     "-(octetDeltaCount + 2.5) * 3e-2 - log1p(1 + abs(packetTime[1] - packetTime[0])) / 7",
 ]
+
+
+#: Captures with a link that is not read.
+FOREIGN_LINKS = ("link-chdlc", "link-user0", "merged", "two-interfaces")
 
 
 def handmade(folder, body, features=("octetDeltaCount",), classes=("good", "bad"), outputs=None, name="hand", **other):
@@ -81,7 +88,7 @@ def table(*captures, options=()):
 
 def readable():
     """The captures that ship, but those of links that are not read."""
-    return [path for path in sorted(CAPTURES.glob("*.pcap*")) if path.stem not in ("link-chdlc", "link-user0")]
+    return [path for path in sorted(CAPTURES.glob("*.pcap*")) if path.stem not in FOREIGN_LINKS]
 
 
 def records(done):
@@ -139,7 +146,7 @@ def test_the_fields_of_32_bits_are_those_that_are_declared():
 @pytest.mark.parametrize("text, what", [
     ("octetDeltaCount +", "ends where"), ("octetDeltaCount)", "goes on"), ("exp(octetDeltaCount)", "calls 'exp'"),
     ("octetDeltaCount[", "index"), ("((octetDeltaCount)", "lacks"), ("octetDeltaCount $", "goes on"), ("", "ends where"),
-    ("(" * 40 + "octetDeltaCount" + ")" * 40, "too many brackets"), ("+".join(["octetDeltaCount"] * 32), "more than 64 parts"),
+    ("(" * 40 + "octetDeltaCount" + ")" * 40, "too many brackets"), ("+".join(["1"] * 33), "more than 64 parts"),
     ("1" + "0" * 600, "longer than"), ("1.2.3", "wrong number"), ("packetLength[5000]", "index"),
 ])
 def test_expressions_that_are_none(tmp_path, text, what):
@@ -158,7 +165,8 @@ def refusal(path, plugins="pstats", options=""):
 
 @pytest.mark.parametrize("feature, plugins, what", [
     ("packetLength[3]", "", "no enabled plugin has the field packetLength: add --plugins pstats"),
-    ("tcpRetransmissionCount", "pstats", "add --plugins rtt"), ("nothingLikeIt", "pstats", "no plugin has a field 'nothingLikeIt'"),
+    ("tcpRetransmissionCount", "pstats", "add --plugins rtt"),
+    ("nothingLikeIt", "pstats", "no plugin has a field 'nothingLikeIt'"),
     ("tlsSNI", "tls", "no plugin has a field"), ("TLSSNI", "tls", "TLSSNI is a text"),
     ("sourceIPv4Address", "", "is an address"), ("packetLength", "pstats", "is a list: say which entry"),
     ("octetDeltaCount[0]", "", "is no list"), ("count(octetDeltaCount)", "", "is no list"),
@@ -198,16 +206,16 @@ def test_a_low_score_has_no_label_and_no_number_no_verdict(tmp_path):
     done = offline(CAPTURES / "udp.pcap", options=["--plugin", f"model:file={none}"])
     found = records(done)
     assert found and not any("martlet:modelLabel" in record for record in found)
-    assert done.counters["scores unusable"] == len(found)
+    assert done.counters["scores_unusable"] == len(found)
 
 
 def one_flow(folder, packets):
     """The first so many packets of a connection, and how many it has."""
     link, all_packets = read_pcap(CAPTURES / "tls13.pcap")
-    key = {all_packets[0][2][34:36], all_packets[0][2][36:38]}
-    own = [packet for packet in all_packets if {packet[2][34:36], packet[2][36:38]} == key]
+    key = {all_packets[0][-1][34:36], all_packets[0][-1][36:38]}
+    own = [packet for packet in all_packets if {packet[-1][34:36], packet[-1][36:38]} == key]
     path = folder / f"first-{packets}.pcap"
-    write_pcap(path, link, [(time, data) for time, _, data in own[:packets]])
+    write_pcap(path, link, own[:packets])
     return path, len(own)
 
 
@@ -358,7 +366,7 @@ def test_sighup_takes_another_model_and_loses_no_flow(tmp_path, more):
         shutil.chown(out, "nobody")
     path = handmade(tmp_path, "s[0] = 1; s[1] = 0;")
     options = ["--plugin", f"model:file={path}", "--active-timeout", "0.3", "--flows", "4096", "--stats", "1",
-               "--export", f"json:{out}/flows.json?overload=wait", *more]
+               "--export", f"json:{out}/flows.json", *more]
     with Live([REPLAY], options) as martlet:
         martlet.wait_received(20_000)
         # What is wrong leaves the model as it is.
@@ -381,8 +389,8 @@ def test_sighup_takes_another_model_and_loses_no_flow(tmp_path, more):
     labels = {(record["martlet:modelName"], record["martlet:modelLabel"]) for record in found}
     made = len(found)
     assert labels == {("hand 1", "good"), ("hand 2", "bad"), ("hand 3", "bad")}
-    assert made + counters["export dropped"] + counters["ring full"] == counters["flows made"], counters
-    assert counters["scores unusable"] == 0
+    assert made + counters["export_dropped"] + counters["ring_full"] == counters["flows_made"], counters
+    assert counters["scores_unusable"] == 0
 
 
 # Estimators
@@ -466,7 +474,7 @@ def test_the_page_runs(tmp_path):
     pytest.importorskip("sklearn")
     shutil.copy(CAPTURES / "demo.pcap", tmp_path / "flows.pcap")
     page = (ROOT / "docs/models.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```|^    (martlet .*)$", page, re.M | re.S)
+    blocks = re.findall(r"^```python\n(.*?)^```|^    (martlet [^\n]*)$", page, re.M | re.S)
     outputs = []
     for python, line in blocks:
         words = [sys.executable, "-c", python] if python else [MARTLET, *shlex.split(line)[1:]]
@@ -475,5 +483,5 @@ def test_the_page_runs(tmp_path):
             env={**os.environ, "PYTHONPATH": str(ROOT / "Python/src")})
         assert done.returncode == 0, done.stderr
         outputs.append(done.stdout)
-    assert len(outputs) == 4 and "'tls'" in outputs[1] and "needs   --plugins nettisa,pstats" in outputs[2]
+    assert len(outputs) == 4 and "'other'" in outputs[1] and "needs   --plugins nettisa,pstats" in outputs[2]
     assert all("martlet:modelLabel" in record for record in map(json.loads, outputs[3].splitlines()))

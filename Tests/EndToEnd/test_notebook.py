@@ -1,7 +1,7 @@
 """The notebook docs/examples/model.ipynb: from captures to labels in IPFIX, executed as it is committed.
 
-Where Jupyter's nbclient is installed its cells run in a kernel, else one after the other in a Python of their own. `--write` executes
-it and writes its outputs into the file.
+Its cells run one after the other in a Python of their own. `--write` executes it in a kernel of Jupyter's, by nbclient, and
+writes its outputs into the file.
 """
 import json
 import subprocess

@@ -1,8 +1,8 @@
 """Models that run inside the exporter: from an estimator to a file that ``martlet --plugin model:file=NAME.model`` takes.
 
 ``compile_model`` makes two files of a fitted ensemble of trees: ``NAME.model``, a manifest in JSON, and ``NAME.so``, the object
-that computes the scores. ``features`` makes of a table of flows the very numbers that the exporter makes of its records, so that a
-model is trained on what it will see. ``Model`` runs a compiled model on a table.
+that computes the scores. ``features`` makes of a table of flows the very numbers that the exporter makes of its records, so
+that a model is trained on what it will see. ``Model`` runs a compiled model on a table.
 
 Features are expressions of fields, by the short names of CSV's columns (``martlet --csv-names short``)::
 
@@ -29,7 +29,8 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,7 +132,7 @@ def _is_time(value: Any) -> bool:
 
 
 def _microseconds(values: Any) -> Numbers:
-    """Times as whole microseconds since 1970, which float64 holds exactly for longer than they are told; NaN where there is none."""
+    """Times as whole microseconds since 1970, which float64 holds exactly until 2255; NaN where there is none."""
     import numpy as np
 
     if values.dtype.kind != "M":
@@ -158,7 +159,7 @@ def _number(value: Any, name: str) -> float:
 
 
 def _entries(value: Any, name: str) -> Any:
-    if value is None or isinstance(value, float) and math.isnan(value) or isinstance(value, str) and not value:
+    if value is None or (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and not value):
         return None
     if isinstance(value, str):
         value = json.loads(value)
@@ -167,7 +168,9 @@ def _entries(value: Any, name: str) -> Any:
     return value
 
 
-_TOKEN = re.compile(r"\s*(?:(?P<number>\d[\d.]*(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[-+*/()\[\],])|(?P<end>$))", re.A)
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>\d[\d.]*(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[-+*/()\[\],])|(?P<end>$))", re.A
+)
 _FUNCTIONS = {"log1p": 1, "sqrt": 1, "abs": 1, "min": 2, "max": 2, "clip": 3}
 
 
@@ -404,7 +407,7 @@ def compile_model(
     with tempfile.TemporaryDirectory() as folder:
         code, built = Path(folder) / "model.c", Path(folder) / "model.so"
         code.write_text(source)
-        command = [compiler, "-std=c99", "-O3", "-fno-fast-math", "-ffp-contract=off", "-shared", "-fPIC", "-o", str(built), str(code), "-lm"]
+        command = [compiler, "-std=c99", "-O3", "-ffp-contract=off", "-shared", "-fPIC", "-o", str(built), str(code), "-lm"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except OSError as error:

@@ -1,6 +1,6 @@
-// Objects of models: shared libraries that are loaded from memory, so that what was checked is what runs, and the one call
-// of what they are for. How a worker says that it uses a model while another thread may take it away is here, too, because
-// it takes instructions that Swift has no name for.
+// Objects of models: shared libraries that are loaded from memory, so that what was checked is what runs, and the one
+// call of what they are for. How a worker says that it uses a model while another thread may take it away is here, too,
+// because it takes instructions that Swift has no name for.
 #ifndef CMODELS_H
 #define CMODELS_H
 #include <stddef.h>
@@ -9,8 +9,8 @@
 /// Version of the interface of objects: the functions and values that they have, and what these mean.
 enum { MARTLET_MODEL_ABI = 1 };
 
-/// The one function of an object, `martlet_model_predict`: reads as many numbers as the object has features, of which NaN is
-/// one that is missing, and writes as many as it has outputs.
+/// The one function of an object, `martlet_model_predict`: reads as many numbers as the object has features, of which
+/// NaN is one that is missing, and writes as many as it has outputs.
 typedef void (*martlet_model_function)(const double *features, double *scores);
 
 /// An object that is loaded.
@@ -23,7 +23,8 @@ typedef struct {
   int descriptor;
 } martlet_model_object;
 
-/// Loads an object of `count` octets. NULL, or why it cannot be loaded: a text that is good until the thread's next call.
+/// Loads an object of `count` octets. NULL, or why it cannot be loaded: a text that is good until the thread's next
+/// call.
 const char *martlet_model_open(const void *octets, size_t count, martlet_model_object *object);
 /// Unloads an object; nobody may be using it.
 void martlet_model_close(martlet_model_object *object);
