@@ -81,6 +81,7 @@ let package = Package(
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CMaxMind", pkgConfig: "libmaxminddb", providers: [.apt(["libmaxminddb-dev"])]),
     .target(name: "CSockets"),
+    .target(name: "CModels", cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CCrash", dependencies: ["CIntrinsics"], cSettings: [.unsafeFlags(plainFlags)]),
     .target(name: "CDPDK", cSettings: [.unsafeFlags(clangFlags)]),
     .target(
@@ -99,7 +100,7 @@ let package = Package(
       name: "Arrow", dependencies: ["Wire", "IPFIX", "Rendering", "CArrow"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .target(
-      name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "Arrow", "CIntrinsics"],
+      name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "Arrow", "CIntrinsics", "CModels"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .target(
       name: "Captures", dependencies: ["FlowCore", "CPcap", "CIntrinsics"],

@@ -47,6 +47,9 @@ public enum EngineCounters {
     engine("fingerprint left out", .hellos, "hellos with too much in them for JA3 and JA4") {
       $0.fingerprintsLeftOut
     },
+    engine("scores unusable", .values, "scores of models that are no numbers: the flow got no label") {
+      $0.scoresUnusable
+    },
     engine("stream gaps", .segments, "segments of TCP that were given up: they are missing, or came too late")
     {
       $0.streams.gaps

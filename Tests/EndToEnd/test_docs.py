@@ -41,6 +41,7 @@ NOT_RUN = [
     (r"swift build", "takes minutes; it made the binary under test"),
     (r"\bpip\b|-m venv", "downloads packages; test_dataset.py has what they are for"),
     (r"docs/examples/train\.py", "test_dataset.py runs it"),
+    (r"service\.model|flows\.pcap", "test_models.py runs the lines of docs/models.md, with the model that they make"),
     (r"^(sudo )?(modprobe|dpdk-devbind\.py)", "changes drivers, or looks for NICs"),
     (r"^sudo .*martlet", "needs a NIC, or makes an interface"),
     (r"^sudo (install|systemctl) |^journalctl ", "installs a service, or asks for one"),

@@ -33,6 +33,7 @@ RULES = Rules(
                         "libcrypto's ciphers, in contexts that have theirs already: test_quic.py counts no allocation"),
         "$ss17_assertionFailure__4file4line5flagss5NeverOs12StaticStringV_SSAHSus6UInt32VtF": "stops the program",
         "__stack_chk_fail": "stops the program",
+        **dict.fromkeys(("log1p", "sqrt"), "libm: numbers in, a number out; only for models and for what they take"),
         "clock_gettime": "the clock's comparison, once a second; no system call",
         "sched_yield": "an idle lcore that shares its CPU",
         "nanosleep": "the same, after it yielded for a while",
@@ -46,8 +47,16 @@ RULES = Rules(
         ("WorkerLoop.select(_:)", "bpf_filter"): "libpcap's interpreter, only with --filter",
         ("martlet_bpf_run", "rte_bpf_exec_burst"): "DPDK's interpreter, only with --filter",
     },
-    indirect_in={"WorkerLoop.select(_:)": "machine code that DPDK made of a filter, only with --filter"},
-    atomics_in={"WorkerLoop.main()": "tells the others at the end that this worker is done"},
+    indirect_in={
+        "WorkerLoop.select(_:)": "machine code that DPDK made of a filter, only with --filter",
+        "martlet_model_call": "a model's object, only with --plugin model",
+        **dict.fromkeys(("specialized NTPPlugin.identifier(_:)", "specialized NTPPlugin.text(_:)"),
+                        "closures that append digits; only with a model that takes fields of NTP"),
+    },
+    atomics_in={
+        "WorkerLoop.main()": "tells the others at the end that this worker is done",
+        "martlet_model_enter": "says which model it uses, once for a flow, so that a reload waits; only with --plugin model",
+    },
     drivers=("rte_eth_fp_ops", "WorkerLoop."),
 )
 

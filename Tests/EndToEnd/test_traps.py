@@ -28,6 +28,7 @@ EXPLAINED = {
 AREAS = (
     "Sources/CDPDK", "Sources/CIntrinsics", "Sources/ExporterApp", "Sources/FlowCore/Engine", "Sources/FlowCore/Packet",
     "Sources/FlowCore/Plugin/", "Sources/FlowCore/Plugins/[A-Z]\\w+\\.swift", "Sources/FlowCore/Plugins/TLS",
+    "Sources/FlowCore/Plugins/Models",
     "Sources/FlowCore/Table", "Sources/IPFIX", "Sources/Rendering", "Sources/Wire", re.escape(LIBRARY))
 
 needs_tools = pytest.mark.skipif(
@@ -108,7 +109,9 @@ def example(tmp_path_factory):
          "-swift-version", "6", "-enable-upcoming-feature", "ExistentialAny", "-enable-experimental-feature", "Lifetimes",
          "-I", build / "Modules", "-I", ROOT / "Sources/CDigest", "-Xcc", "-march=corei7",
          "-Xcc", f"-fmodule-map-file={build / 'CIntrinsics.build/module.modulemap'}",
-         "-Xcc", f"-I{ROOT / 'Sources/CIntrinsics/include'}", *sorted(core.rglob("*.swift")), "-o", library, "-lcrypto"],
+         "-Xcc", f"-I{ROOT / 'Sources/CIntrinsics/include'}",
+         "-Xcc", f"-fmodule-map-file={build / 'CModels.build/module.modulemap'}",
+         "-Xcc", f"-I{ROOT / 'Sources/CModels/include'}", *sorted(core.rglob("*.swift")), "-o", library, "-lcrypto"],
         check=True, timeout=600, cwd=folder)
     return library
 

@@ -52,6 +52,7 @@ enum Invocation {
       return SettingsText(command.values, eal: command.eal.map(EALSettings.init), EffectiveCommand.table).text
     }
     if options.listPlugins { return PluginList.text }
+    if !options.listModels.isEmpty { return try ModelList.text(options.listModels) }
     if options.listExports { return ExportList.text }
     if let file = options.printElements { return file.text(options.values) }
     if options.listSystemCalls { return SystemCallList.text }

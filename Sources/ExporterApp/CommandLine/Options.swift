@@ -311,6 +311,14 @@ struct Options: ParsableCommand {
   @Flag(help: "List the plugins with their options, fields and bytes per flow, and the presets.")
   var listPlugins = false
 
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "List what models are and want to know of a flow, and whether their objects match.",
+      valueName: "NAME.model"),
+    completion: .file())
+  var listModels: [String] = []
+
   @Flag(help: "List where records may go, and the parameters of each kind of export.")
   var listExports = false
 

@@ -1,16 +1,17 @@
 // osqueryi's answer: an array of flat objects, `[{"name":"sshd","pid":"1"},…]`, whose values are strings. No more of JSON
 // is read, and no more rows than asked for.
+import Wire
 
 /// The rows of an answer, each a value for each column.
 struct JSONRows {
   private(set) var rows: [[String: String]] = []
-  private var reader: JSONReader
+  private var reader: JSONReader<Failure>
 
   /// Reads at most `most` rows.
   ///
   /// - Throws: where the text is not such an array, in words that follow the name of who said it.
   init(_ text: [UInt8], most: Int) throws(Failure) {
-    reader = JSONReader(text, malformed: .general("says what is no table in JSON"))
+    reader = JSONReader(text, malformed: Failure.general("says what is no table in JSON"))
     try reader.expect("[")
     if reader.skip("]") { return }
     repeat {

@@ -37,6 +37,8 @@ struct ControlLoop {
   let selection: SelectionOwner
   /// What export lcores know of addresses; nil where nothing is known.
   let databases: AddressDatabases?
+  /// Reads the models again; says what changed.
+  var reloadModels: () -> Void = {}
   /// What else is to be done once a second, and while the run ends, with the monotonic clock's nanoseconds.
   var eachSecond: (UInt64) -> Void = { _ in }
 
@@ -112,6 +114,7 @@ struct ControlLoop {
       reload?.run()
       // Those that were just opened are not read twice.
       if databases?.version == version { databases?.reload() }
+      reloadModels()
     case SIGUSR1: printTotals()
     default: break
     }

@@ -13,6 +13,7 @@ enum Live {
     // First, because every thread that starts later (EAL's, the exporters') inherits the mask.
     let signals = Signals()
     let schema = try BuiltInSchema(configuration)
+    try schema.loadModels(configuration)
     var filter: FilterProgram?
     if let expression = configuration.filter { filter = try FilterProgram(expression) }
     let databases = try AddressDatabases(configuration)
@@ -112,6 +113,7 @@ enum Live {
       report: StatsReport(
         format: configuration.statsFormat ?? .usual,
         flowsPerWorker: configuration.metering.flowLimit(live: true)))
+    control.reloadModels = { reloadModels(of: schema) }
     map.announce(ports: ports)
     for line in timekeeper.lines { Console.line(line) }
     for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
@@ -133,6 +135,15 @@ enum Live {
     control.printTotals()
     for warning in CounterReport.warnings(control.snapshot()) { Console.warning(warning) }
     if let failure = Outputs.outcome(of: outputs, before: control.lostBetweenLcores) { throw failure }
+  }
+
+  /// Reads the models' files again; what is wrong with them leaves those in use as they are.
+  private static func reloadModels(of schema: BuiltInSchema) {
+    do {
+      for line in try schema.reloadModels() { Console.line(line) }
+    } catch {
+      Console.warning("\(error.description): the models stay as they were")
+    }
   }
 
   /// The workers' side of a run.

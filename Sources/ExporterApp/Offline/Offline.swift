@@ -16,6 +16,7 @@ enum Offline {
   static func run(_ configuration: RunConfiguration) throws(Failure) {
     handleSignals()
     let schema = try BuiltInSchema(configuration)
+    try schema.loadModels(configuration)
     let databases = try AddressDatabases(configuration)
     // All captures together are port 0 to collectors; in records each has the number of its place.
     let interface = captureInterface(configuration)

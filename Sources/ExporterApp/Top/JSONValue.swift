@@ -1,4 +1,5 @@
 // An answer of the telemetry socket as a value.
+import Wire
 
 /// A JSON value.
 enum JSONValue: Equatable {
@@ -24,11 +25,11 @@ enum JSONValue: Equatable {
   ///
   /// - Throws: it is no JSON, or deeper than any answer.
   init(_ text: [UInt8]) throws(Failure) {
-    var reader = JSONReader(text, malformed: .general("the answer is no JSON"))
+    var reader = JSONReader(text, malformed: Failure.general("the answer is no JSON"))
     self = try Self.value(&reader, depth: 0)
   }
 
-  private static func value(_ reader: inout JSONReader, depth: Int) throws(Failure) -> JSONValue {
+  private static func value(_ reader: inout JSONReader<Failure>, depth: Int) throws(Failure) -> JSONValue {
     guard depth < deepest else { throw reader.malformed }
     if reader.skip("{") {
       var members: [Member] = []

@@ -72,11 +72,11 @@ struct PluginStage<Registry: PluginRegistry> {
     var rest = mask
     while rest != 0 {
       let number = rest.trailingZeroBitCount
-      let slot = slots[number]
-      martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
-      var call = FinishCall<Registry>(slot: slot, blocks: blocks, stage: self)
-      slot.registration.visit(&call)
-      if call.hasFields { present |= 1 &<< UInt32(truncatingIfNeeded: number) }
+      // A plugin that reads records asks which fields there are.
+      blocks.record.pointee.presence = present
+      if slots[number].finish(blocks, states, contexts) {
+        present |= 1 &<< UInt32(truncatingIfNeeded: number)
+      }
       rest &= rest &- 1
     }
     martlet_trace_slot(0)
@@ -114,19 +114,6 @@ struct PluginStage<Registry: PluginRegistry> {
     if call.reading.verdict.rawValue & Verdict.continues != 0 { positions[number] = call.position }
     return call.reading
   }
-
-  /// What the hooks of a slot's plugin get of the flow.
-  @inline(__always)
-  fileprivate func flow<P: FlowPlugin>(_ type: P.Type, _ slot: PluginSlot<Registry>, _ blocks: FlowBlocks)
-    -> FlowContext<P>
-  {
-    FlowContext(
-      blocks: blocks, states: states,
-      // Safe: made of this type for the slot, and there as long as the worker.
-      context: contexts[Int(slot.index)].assumingMemoryBound(to: P.WorkerContext.self),
-      trailing: MutableBytes(
-        UnsafeMutableRawPointer(blocks.record) + Int(slot.trailingOffset), count: Int(slot.trailingSize)))
-  }
 }
 
 /// One call of one hook.
@@ -142,7 +129,7 @@ private struct HookCall<Registry: PluginRegistry>: PluginVisitor {
   @inline(__always)
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     let state = slot.state(type, blocks.record)
-    var flow = stage.flow(type, slot, blocks)
+    var flow = slot.flow(type, blocks, stage.states, stage.contexts)
     flow.position = position
     switch hook {
     case .create: verdict = slot.value(type).pointee.create(&state.pointee, packet, &flow)
@@ -150,20 +137,6 @@ private struct HookCall<Registry: PluginRegistry>: PluginVisitor {
     case .update: verdict = slot.value(type).pointee.update(&state.pointee, packet, &flow)
     }
     position = flow.position
-  }
-}
-
-/// One call of `finish`.
-private struct FinishCall<Registry: PluginRegistry>: PluginVisitor {
-  let slot: PluginSlot<Registry>
-  let blocks: FlowBlocks
-  let stage: PluginStage<Registry>
-  var hasFields = false
-
-  @inline(__always)
-  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    var flow = stage.flow(type, slot, blocks)
-    hasFields = slot.value(type).pointee.finish(&slot.state(type, blocks.record).pointee, &flow)
   }
 }
 
@@ -192,7 +165,7 @@ private struct ReadCall<Registry: PluginRegistry>: PluginVisitor {
   @inline(__always)
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     guard P.readsStreams else { return }
-    var flow = stage.flow(type, slot, blocks)
+    var flow = slot.flow(type, blocks, stage.states, stage.contexts)
     flow.position = position
     defer { position = flow.position }
     reading = slot.value(type).pointee.read(&slot.state(type, blocks.record).pointee, stream, packet, &flow)

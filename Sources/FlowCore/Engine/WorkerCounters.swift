@@ -50,6 +50,9 @@ public struct WorkerCounters: BitwiseCopyable, Sendable {
   /// Hellos with more numbers than a fingerprint is made of (`FingerprintLimit`).
   public var fingerprintsLeftOut: UInt64 { shortfalls.fingerprintsLeftOut }
 
+  /// Times that a model gave a score that is no number, and the flow no label.
+  public var scoresUnusable: UInt64 { shortfalls.scoresUnusable }
+
   /// All frames that belong to no flow.
   public var discardedTotal: UInt64 { discarded.total }
 

@@ -152,10 +152,13 @@ struct DryRun<P: FlowPlugin> {
       defer { plugin.freeWorkerContext(context) }
       var shortfalls = PluginShortfalls()
       withUnsafeMutablePointers(&shortfalls, &context) { shortfalls, context in
-        var flow = FlowContext<P>(
-          blocks: FlowBlocks(record: head, slab: slab.slab, shortfalls: shortfalls), states: PluginStates(),
-          context: context, trailing: trailing)
-        _ = plugin.finish(&state.pointee, &flow)
+        var place = UnsafeMutableRawPointer(context)
+        withUnsafeMutablePointer(to: &place) { contexts in
+          var flow = FlowContext<P>(
+            blocks: FlowBlocks(record: head, slab: slab.slab, shortfalls: shortfalls), states: PluginStates(),
+            contexts: contexts, context: context, trailing: trailing)
+          _ = plugin.finish(&state.pointee, &flow)
+        }
       }
       slab.recover(&head.pointee.blocks)
     }

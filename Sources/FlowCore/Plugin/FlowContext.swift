@@ -6,6 +6,8 @@ public struct FlowContext<Plugin: FlowPlugin> {
   /// The flow's memory, for the parsers that a plugin shares with others.
   var blocks: FlowBlocks
   let states: PluginStates
+  /// What each slot's plugin keeps for the worker.
+  let contexts: UnsafeMutablePointer<UnsafeMutableRawPointer>
   let context: UnsafeMutablePointer<Plugin.WorkerContext>
   /// The plugin's bytes behind its state, as `trailingBytes` asked. They are not zeroed.
   public internal(set) var trailing: MutableBytes

@@ -67,6 +67,9 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   /// Whether the plugin reads the byte streams of TCP: then TCP's bytes come to `read`, and `create` and `update` see the
   /// packets of other protocols only.
   static var readsStreams: Bool { get }
+  /// Whether the plugin reads the fields that the others write when a flow ends. Then it stands behind all of them, wherever it is
+  /// named, and may be named several times, each with its own options: `PluginOptions.further`.
+  static var readsRecords: Bool { get }
   /// How much of a connection is the plugin's when a reading of its is `claiming`, and which claims of others leave it nothing:
   /// those that are as large or larger.
   static var streamClaim: StreamClaim { get }
@@ -117,6 +120,7 @@ extension FlowPlugin {
   public func anonymise(_ state: inout State, _ anonymiser: Anonymiser) {}
   public static var looksBeforeUpdate: Bool { false }
   public static var readsStreams: Bool { false }
+  public static var readsRecords: Bool { false }
   public static var streamClaim: StreamClaim { .none }
   public var trailingBytes: Int { 0 }
   @inline(__always)

@@ -1,5 +1,4 @@
 // The options that a plugin declares, and how `--plugin NAME:key=value,…` becomes their values.
-import Glibc
 import Wire
 
 /// One option of a plugin.
@@ -33,6 +32,8 @@ public struct PluginOption: Sendable {
 /// The values given for one plugin's options, checked against its declarations.
 public struct PluginOptions: Sendable {
   private var values: [String: String] = [:]
+  /// Those of each further time that the plugin is named, which only one that reads records may be.
+  public internal(set) var further: [PluginOptions] = []
   private let declared: [PluginOption]
   private let plugin: String
 
@@ -119,29 +120,11 @@ public struct PluginOptions: Sendable {
   /// The bytes of the file that option `name` gives, or nil where it gives none. They are read now, and not again.
   public func contents(_ name: String) throws(FlowSetupError) -> [UInt8]? {
     guard let path = values[name] else { return nil }
-    func failed(_ why: String) -> FlowSetupError {
-      .plugin("option \(name) of plugin \(plugin): cannot read \(path): \(why)")
+    do throws(OrdinaryFile.Unreadable) {
+      return try OrdinaryFile.contents(path, atMost: Self.largestFile)
+    } catch {
+      throw .plugin("option \(name) of plugin \(plugin): cannot read \(path): \(error.reason)")
     }
-    // Without waiting: a FIFO that nobody writes to would hold up the start for ever.
-    let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard file >= 0 else { throw failed(String(cString: strerror(errno))) }
-    defer { close(file) }
-    var status = stat()
-    guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      throw failed("it is not an ordinary file")
-    }
-    guard status.st_size <= Self.largestFile else {
-      throw failed("it has more than \(Self.largestFile >> 20) MiB")
-    }
-    var bytes: [UInt8] = []
-    var part = [UInt8](repeating: 0, count: 65536)
-    while bytes.count <= Self.largestFile {
-      let count = read(file, &part, part.count)
-      guard count >= 0 else { throw failed(String(cString: strerror(errno))) }
-      if count == 0 { break }
-      bytes += part[..<count]
-    }
-    return bytes
   }
 
   /// A copy of `bytes` that lives as long as the process, for plugins to hold: they may have no array and no string.

@@ -225,33 +225,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
     of slot: PluginSlot<Registry>, _ record: UnsafeMutableRawPointer, _ slab: SlabReader,
     into writer: inout Writer
   ) {
-    // What a plugin reads outside of its bytes is counted as its mistake.
-    martlet_trace_slot(UInt32(slot.index) &+ 1)
-    withUnsafeMutablePointer(to: &writer) { writer in
-      var call = ExportCall(
-        slot: slot, record: record,
-        flow: FinishedFlow(
-          record: UnsafePointer(record.flowRecord), slab: slab, states: states,
-          tunnels: layout.tunnels(of: record, record.flowRecord.pointee.key),
-          trailing: MutableBytes(record + Int(slot.trailingOffset), count: Int(slot.trailingSize))),
-        writer: writer)
-      slot.registration.visit(&call)
-    }
-    martlet_trace_slot(0)
-  }
-}
-
-/// One plugin's fields of one record.
-private struct ExportCall<Registry: PluginRegistry, Writer: FieldWriter & ~Copyable>: PluginVisitor, ~Copyable
-{
-  let slot: PluginSlot<Registry>
-  let record: UnsafeMutableRawPointer
-  let flow: FinishedFlow
-  let writer: UnsafeMutablePointer<Writer>
-
-  @inline(__always)
-  mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    let state = slot.state(type, record.flowRecord)
-    slot.value(type).pointee.export(state.pointee, flow, into: &writer.pointee)
+    slot.writeFields(
+      record, slab, states, tunnels: layout.tunnels(of: record, record.flowRecord.pointee.key), into: &writer)
   }
 }

@@ -5,6 +5,8 @@ import IPFIX
 public struct PluginSelection: Sendable {
   public var name: String
   public var options: String
+  /// The options of each further time that a plugin is named which may be.
+  var further: [String] = []
 
   /// Parses `NAME[:key=value[,…]]`.
   public init(_ text: String) {
@@ -92,6 +94,7 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     var stored: [[UInt32]] = []
     var states: [PluginStates.Entry] = []
     var claims: [StreamClaim] = []
+    let selections = Self.inOrder(selections)
     let readers = Self.readers(selections)
     streamsSize = FlowStreams.size(readers: readers)
     var offset = FlowRecord.size + streamsSize
@@ -165,6 +168,22 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     }
   }
 
+  /// The plugins in the order of their slots: one that reads records is named once, behind all others.
+  private static func inOrder(_ selections: [PluginSelection]) -> [PluginSelection] {
+    var names = RecordReaderNames()
+    Registry.visitAll(&names)
+    var ordered: [PluginSelection] = selections.filter { !names.names.contains($0.name) }
+    let others = ordered.count
+    for selection in selections where names.names.contains(selection.name) {
+      if let known = ordered[others...].firstIndex(where: { $0.name == selection.name }) {
+        ordered[known].further.append(selection.options)
+      } else {
+        ordered.append(selection)
+      }
+    }
+    return ordered
+  }
+
   /// How many of the plugins read byte streams.
   private static func readers(_ selections: [PluginSelection]) -> Int {
     var counter = ReaderCounter(names: selections.map(\.name))
@@ -175,13 +194,21 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
   /// The tunnels of a record, where its key says that it has some; nil where it has none.
   @inline(__always)
   func tunnels(of record: UnsafeRawPointer, _ key: Key) -> UnsafePointer<FlowTunnels>? {
-    guard key.isTunnelled, tunnelsOffset != 0 else { return nil }
-    // Safe: where the offset is not 0, each record of the layout has a line for its tunnels there.
-    return (record + tunnelsOffset).assumingMemoryBound(to: FlowTunnels.self)
+    FlowTunnels.of(record, key, offset: tunnelsOffset)
   }
 
   /// All slots as a mask.
   var allSlots: UInt32 { UInt32(truncatingIfNeeded: (UInt64(1) << slots.count) - 1) }
+}
+
+extension FlowTunnels {
+  /// The tunnels of a record, where its key says that it has some, which lie at `offset` of it unless that is 0.
+  @inline(__always)
+  static func of(_ record: UnsafeRawPointer, _ key: Key, offset: Int) -> UnsafePointer<FlowTunnels>? {
+    guard key.isTunnelled, offset != 0 else { return nil }
+    // Safe: where the offset is not 0, each record of the layout has a line for its tunnels there.
+    return (record + offset).assumingMemoryBound(to: FlowTunnels.self)
+  }
 }
 
 /// Where the members lie that refer to bytes which will be exported.
@@ -248,7 +275,10 @@ private struct PluginFinder<Registry: PluginRegistry>: PluginVisitor {
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     guard P.name == selection.name, let registration else { return }
     do throws(FlowSetupError) {
-      let options = try PluginOptions(selection.options, declared: P.options, plugin: P.name)
+      var options = try PluginOptions(selection.options, declared: P.options, plugin: P.name)
+      for text in selection.further {
+        options.further.append(try PluginOptions(text, declared: P.options, plugin: P.name))
+      }
       let plugin = try P(options: options)
       let memory = UnsafeMutablePointer<P>.allocate(capacity: 1)
       memory.initialize(to: plugin)
@@ -286,6 +316,11 @@ private struct ReaderCounter: PluginVisitor {
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     if P.readsStreams, names.contains(P.name) { count += 1 }
   }
+}
+
+private struct RecordReaderNames: PluginVisitor {
+  var names: [String] = []
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) { if P.readsRecords { names.append(P.name) } }
 }
 
 private struct PluginNames: PluginVisitor {

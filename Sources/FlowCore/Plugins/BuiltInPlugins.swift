@@ -34,6 +34,7 @@ public enum BuiltInPlugins: PluginRegistry {
   case roundTrip
   case ssh
   case osquery
+  case model
 
   @inline(__always)
   public func visit<Visitor: PluginVisitor & ~Copyable>(_ visitor: inout Visitor) {
@@ -70,6 +71,7 @@ public enum BuiltInPlugins: PluginRegistry {
     case .roundTrip: visitor.visit(RoundTrip.self)
     case .ssh: visitor.visit(SSHPlugin.self)
     case .osquery: visitor.visit(OSQueryPlugin.self)
+    case .model: visitor.visit(ModelPlugin.self)
     }
   }
 }

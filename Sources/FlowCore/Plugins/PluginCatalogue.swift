@@ -91,7 +91,24 @@ private struct PluginLister: PluginVisitor {
         name: P.name, summary: P.summary, options: P.options,
         bytesPerFlow: Int(schema.layout.slots[0].trailingOffset + schema.layout.slots[0].trailingSize)
           - FlowRecord.size,
-        fields: fields(of: P.name, schema.pluginFields(), P.options)))
+        fields: fields(of: P.name, schema.pluginFields(), P.options) + furtherFields(of: type)))
+  }
+
+  /// The fields of a plugin that is named as often as it may be, which the first of them does not have.
+  private func furtherFields<P: FlowPlugin>(of type: P.Type) -> [PluginField] {
+    guard P.readsRecords else { return [] }
+    var number = 1
+    var fields: [PluginField] = []
+    while let schema = try? BuiltInSchema(
+      plugins: Array(repeating: PluginSelection(P.name), count: number)), number <= 32
+    {
+      for var field in schema.pluginFields().dropFirst(fields.count) {
+        field.option = number == 1 ? nil : "\(P.name) named \(number) times"
+        fields.append(field)
+      }
+      number += 1
+    }
+    return fields.filter { $0.option != nil }
   }
 
   /// The fields with the default options, and behind the ones before them those that a flag or other words of an option bring.

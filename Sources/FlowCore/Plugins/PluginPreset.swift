@@ -2,7 +2,7 @@
 
 /// A set of plugins that `--preset` names.
 public enum PluginPreset: String, CaseIterable, Sendable {
-  /// Every plugin; `--plugins all` says the same.
+  /// Every plugin but the one that takes models, which nobody has by default; `--plugins all` says the same.
   case all
   /// What published models of encrypted traffic are trained on.
   case ml
@@ -12,7 +12,7 @@ public enum PluginPreset: String, CaseIterable, Sendable {
   /// The plugins in the order of their fields, as `--plugins` takes them.
   private var words: String {
     switch self {
-    case .all: PluginCatalogue.names.joined(separator: ",")
+    case .all: PluginCatalogue.names.filter { $0 != ModelPlugin.name }.joined(separator: ",")
     case .ml: "pstats,phists,nettisa,bstats,tls,quic"
     case .security: "tls:certificates,quic,dns,http,ssh,smtp,basicplus"
     }

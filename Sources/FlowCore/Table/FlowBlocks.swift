@@ -28,4 +28,5 @@ public struct FlowBlocks {
 public struct PluginShortfalls: BitwiseCopyable, Sendable {
   public var slabFull: UInt64 = 0
   public var fingerprintsLeftOut: UInt64 = 0
+  public var scoresUnusable: UInt64 = 0
 }

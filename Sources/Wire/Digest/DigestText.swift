@@ -158,3 +158,18 @@ package func hexadecimalDigit(_ nibble: UInt8) -> UInt8 {
   let value = nibble & 0xF
   return value < 10 ? 0x30 &+ value : 0x57 &+ value
 }
+
+extension SHA256 {
+  /// The digest of `bytes` in 64 lower-case hexadecimal digits.
+  package static func hexadecimal(of bytes: [UInt8]) -> String {
+    var context = begin()
+    bytes.withUnsafeBytes { add($0, to: &context) }
+    var digest = [UInt8](repeating: 0, count: 32)
+    digest.withUnsafeMutableBufferPointer { buffer in
+      // Safe: an array with elements has an address, and this one has the 32 that a digest takes.
+      if let start = buffer.baseAddress { end(&context, into: start) }
+    }
+    return String(
+      decoding: digest.flatMap { [hexadecimalDigit($0 >> 4), hexadecimalDigit($0)] }, as: UTF8.self)
+  }
+}

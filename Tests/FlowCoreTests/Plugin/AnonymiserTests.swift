@@ -142,8 +142,9 @@ import Wire
 
   @Test("plugins say whether they export payload or names")
   func plugins() throws {
-    let schema = try BuiltInSchema(plugins: PluginCatalogue.all.map { PluginSelection($0.name) })
-    let harmless = Set(PluginCatalogue.all.map(\.name)).subtracting(schema.contentPlugins)
+    let all = PluginPreset.all.selections
+    let schema = try BuiltInSchema(plugins: all)
+    let harmless = Set(all.map(\.name)).subtracting(schema.contentPlugins)
     #expect(
       harmless == [
         "basicplus", "bstats", "flowhash", "flowstats", "icmp", "mpls", "nettisa", "ovpn", "phists", "pstats",

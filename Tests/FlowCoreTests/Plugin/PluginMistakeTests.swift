@@ -356,7 +356,7 @@ private func refusal<Registry: PluginRegistry>(_ registry: Registry.Type, enable
   @Test func aSchemaIsRefusedAndNotOnlyItsLayout() {
     // `RecordSchema`, through which every run goes, asks for the same check.
     #expect(throws: Never.self) {
-      try BuiltInSchema(plugins: PluginCatalogue.all.map { PluginSelection($0.name) })
+      try BuiltInSchema(plugins: PluginPreset.all.selections)
     }
   }
 }

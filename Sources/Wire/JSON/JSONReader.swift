@@ -1,37 +1,37 @@
-// Reading JSON (RFC 8259) of other programs on this machine: the words of which every answer is made.
+// Reading JSON (RFC 8259) that other programs on this machine wrote: the words of which every text is made.
 
 /// What is left of a JSON text.
-struct JSONReader {
+package struct JSONReader<Malformed: Error> {
   private var rest: ArraySlice<UInt8>
   /// What is thrown where the text is none.
-  let malformed: Failure
+  package let malformed: Malformed
 
   /// - Parameter malformed: what to say where the text is no JSON, or none of the kind that is expected.
-  init(_ text: [UInt8], malformed: Failure) {
+  package init(_ text: [UInt8], malformed: Malformed) {
     rest = text[...]
     self.malformed = malformed
   }
 
   /// The character that comes next, spaces before it left out; nil at the end.
-  mutating func peek() -> UInt8? {
+  package mutating func peek() -> UInt8? {
     rest = rest.drop { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }
     return rest.first
   }
 
   /// Passes over `character` where it is next, spaces before it included.
-  mutating func skip(_ character: Unicode.Scalar) -> Bool {
+  package mutating func skip(_ character: Unicode.Scalar) -> Bool {
     guard peek() == UInt8(ascii: character) else { return false }
     rest = rest.dropFirst()
     return true
   }
 
   /// Passes over `character`, which has to be next.
-  mutating func expect(_ character: Unicode.Scalar) throws(Failure) {
+  package mutating func expect(_ character: Unicode.Scalar) throws(Malformed) {
     guard skip(character) else { throw malformed }
   }
 
   /// A number, true, false or null, as it is written.
-  mutating func word() throws(Failure) -> String {
+  package mutating func word() throws(Malformed) -> String {
     _ = peek()
     let word = rest.prefix { byte in
       switch byte {
@@ -46,7 +46,7 @@ struct JSONReader {
   }
 
   /// A string with its escapes resolved.
-  mutating func string() throws(Failure) -> String {
+  package mutating func string() throws(Malformed) -> String {
     try expect("\"")
     var units: [UInt16] = []
     var plain: [UInt8] = []
@@ -86,8 +86,30 @@ struct JSONReader {
     throw malformed
   }
 
+  /// Passes over a value of any kind.
+  ///
+  /// - Throws: it is none, or values lie deeper in others than `depth`.
+  package mutating func skipValue(depth: Int = 16) throws(Malformed) {
+    guard depth > 0 else { throw malformed }
+    if skip("{") {
+      if skip("}") { return }
+      repeat {
+        _ = try string()
+        try expect(":")
+        try skipValue(depth: depth - 1)
+      } while skip(",")
+      return try expect("}")
+    }
+    if skip("[") {
+      if skip("]") { return }
+      repeat { try skipValue(depth: depth - 1) } while skip(",")
+      return try expect("]")
+    }
+    if peek() == UInt8(ascii: "\"") { _ = try string() } else { _ = try word() }
+  }
+
   /// Four hexadecimal digits.
-  private mutating func unit() throws(Failure) -> UInt16 {
+  private mutating func unit() throws(Malformed) -> UInt16 {
     let digits = String(decoding: rest.prefix(4), as: UTF8.self)
     rest = rest.dropFirst(4)
     guard digits.utf8.count == 4, let unit = UInt16(digits, radix: 16) else { throw malformed }
