@@ -3,6 +3,22 @@
 import CArrow
 import Glibc
 
+/// Two words as 16 octets in the order of the network.
+struct OctetPair {
+  private let words: InlineArray<2, UInt64>
+
+  init(_ high: UInt64, _ low: UInt64) { words = [high.bigEndian, low.bigEndian] }
+
+  /// Calls `body` with the last `count` octets, at most 16.
+  @inline(__always)
+  func withLast<Result>(_ count: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    words.span.withUnsafeBytes { octets in
+      let count = min(max(count, 0), 16)
+      return body(UnsafeRawBufferPointer(start: octets.baseAddress.map { $0 + (16 &- count) }, count: count))
+    }
+  }
+}
+
 /// One column's buffers. A plain value; the writer that has it frees them or gives them away.
 struct ArrowColumn {
   /// How values lie.
@@ -30,6 +46,8 @@ struct ArrowColumn {
   private var room = 0
   /// Rows with a value.
   private var valid = 0
+  /// Octets, or a list's entries, that are behind the offsets.
+  private var entries = 0
 
   init(_ field: ArrowField) {
     code = field.element?.code ?? .max
@@ -84,19 +102,19 @@ struct ArrowColumn {
   /// Gives a row as many octets of two words, in the order of the network, as are wide; false where there is no memory.
   mutating func set(_ row: Int, octetsOf high: UInt64, _ low: UInt64) -> Bool {
     guard mark(row), let base = values.base else { return false }
-    let words: InlineArray<2, UInt64> = [high.bigEndian, low.bigEndian]
-    words.span.withUnsafeBytes {
-      // Safe: `width` is at most 16, and `mark` made room for the row.
-      let last = UnsafeRawBufferPointer(rebasing: $0.suffix(width))
-      (base + row &* width).copyMemory(from: last.baseAddress!, byteCount: last.count)
+    OctetPair(high, low).withLast(width) { octets in
+      guard let source = octets.baseAddress else { return }
+      // Safe: `mark` made room for `width` octets in this row, and there are no more.
+      (base + row &* width).copyMemory(from: source, byteCount: octets.count)
     }
     return true
   }
 
   /// Gives a row of a column with offsets octets; false where there is no memory.
   mutating func set(_ row: Int, octets: UnsafeRawBufferPointer) -> Bool {
-    guard beginOffsets(row) else { return false }
-    return values.append(octets)
+    guard beginOffsets(row), values.append(octets) else { return false }
+    entries = values.count
+    return true
   }
 
   /// The number of a text in valid UTF-8 in the dictionary; nil where there is no memory.
@@ -117,6 +135,7 @@ struct ArrowColumn {
       values.store(entry(index), width: width)
       index &+= 1
     }
+    entries &+= max(count, 0)
     return true
   }
 
@@ -124,13 +143,12 @@ struct ArrowColumn {
 
   /// Lets all rows up to this one begin where the values end, those that have no offset yet.
   private mutating func pad(to row: Int) -> Bool {
-    let rows = offsets.count / 4
+    let rows = offsets.count &>> 2
     guard rows <= row else { return true }
     guard offsets.reserve((row &+ 1 &- rows) &* 4) else { return false }
-    let end = values.count / width
     var next = rows
     while next <= row {
-      offsets.appendOffset(end)
+      offsets.appendOffset(entries)
       next &+= 1
     }
     return true
@@ -148,6 +166,7 @@ struct ArrowColumn {
     defer {
       room = 0
       valid = 0
+      entries = 0
     }
     switch kind {
     case .fixed:
@@ -164,7 +183,7 @@ struct ArrowColumn {
       return make(array.pointee.dictionary, count, 0, parts)
     case .list:
       guard pad(to: rows) else { return ENOMEM }
-      let count = values.count / width
+      let count = entries
       let status = make(array, rows, nulls, [validity.takeOrNone(), offsets.take()], children: 1)
       guard status == 0 else { return status }
       // Safe: one child was made above.

@@ -180,11 +180,8 @@ public struct ArrowRecordWriter: NumberWriter, ~Copyable {
     switch column.pointee.type {
     case .fixedBinary: note(column.pointee.set(rows, octetsOf: high, low))
     case .binary:
-      let words: InlineArray<2, UInt64> = [high.bigEndian, low.bigEndian]
-      let isDone = words.span.withUnsafeBytes {
-        column.pointee.set(rows, octets: UnsafeRawBufferPointer(rebasing: $0.suffix(width)))
-      }
-      note(isDone)
+      let row = rows
+      note(OctetPair(high, low).withLast(width) { column.pointee.set(row, octets: $0) })
       noteLength(column)
     case .text:
       scratch.removeAll()

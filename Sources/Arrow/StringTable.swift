@@ -57,7 +57,10 @@ struct StringTable {
     // Safe: as many words of zero, which is no text.
     guard let larger = calloc(room, 8)?.bindMemory(to: UInt64.self, capacity: room) else { return false }
     if let slots {
-      for index in 0...mask where slots[index] != 0 {
+      var index = 0
+      while index <= mask {
+        defer { index &+= 1 }
+        guard slots[index] != 0 else { continue }
         var slot = Int(truncatingIfNeeded: slots[index] >> 32) & (room &- 1)
         while larger[slot] != 0 { slot = (slot &+ 1) & (room &- 1) }
         larger[slot] = slots[index]

@@ -5,6 +5,7 @@ the export lcore in the release binary is either gone or named here with what ma
 checker, also a command; the last tests show that it finds what it looks for.
 """
 
+import itertools
 import platform
 import re
 import shutil
@@ -26,7 +27,7 @@ EXPLAINED = {
 
 #: The parts of the program, by the beginning of the file's name.
 AREAS = (
-    "Sources/CDPDK", "Sources/CIntrinsics", "Sources/ExporterApp", "Sources/FlowCore/Engine", "Sources/FlowCore/Packet",
+    "Sources/Arrow", "Sources/CDPDK", "Sources/CIntrinsics", "Sources/ExporterApp", "Sources/FlowCore/Engine", "Sources/FlowCore/Packet",
     "Sources/FlowCore/Plugin/", "Sources/FlowCore/Plugins/[A-Z]\\w+\\.swift", "Sources/FlowCore/Plugins/TLS",
     "Sources/FlowCore/Plugins/Models",
     "Sources/FlowCore/Table", "Sources/IPFIX", "Sources/Rendering", "Sources/Wire", re.escape(LIBRARY))
@@ -108,10 +109,10 @@ def example(tmp_path_factory):
          "-package-name", re.sub(r"\W", "_", ROOT.name.lower()),
          "-swift-version", "6", "-enable-upcoming-feature", "ExistentialAny", "-enable-experimental-feature", "Lifetimes",
          "-I", build / "Modules", "-I", ROOT / "Sources/CDigest", "-Xcc", "-march=corei7",
-         "-Xcc", f"-fmodule-map-file={build / 'CIntrinsics.build/module.modulemap'}",
-         "-Xcc", f"-I{ROOT / 'Sources/CIntrinsics/include'}",
-         "-Xcc", f"-fmodule-map-file={build / 'CModels.build/module.modulemap'}",
-         "-Xcc", f"-I{ROOT / 'Sources/CModels/include'}", *sorted(core.rglob("*.swift")), "-o", library, "-lcrypto"],
+         *itertools.chain.from_iterable(
+             ("-Xcc", f"-fmodule-map-file={build / f'{module}.build/module.modulemap'}",
+              "-Xcc", f"-I{ROOT / f'Sources/{module}/include'}") for module in ("CIntrinsics", "CArrow", "CModels")),
+         *sorted(core.rglob("*.swift")), "-o", library, "-lcrypto"],
         check=True, timeout=600, cwd=folder)
     return library
 

@@ -1,5 +1,5 @@
 // Filters without EAL: what libpcap makes of an expression, and how one is exchanged for another while a worker has it.
-import Captures
+import class Captures.FilterProgram
 import FlowCore
 import Testing
 

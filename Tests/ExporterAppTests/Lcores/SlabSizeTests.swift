@@ -1,5 +1,5 @@
 // How much memory plugins get for what they keep of variable length, and what happens where it cannot be had.
-import Captures
+import enum Captures.SlabSize
 import FlowCore
 import Synchronization
 import Testing
@@ -40,7 +40,7 @@ import Testing
     configuration.slabBytes = 0
     let worker = try FlowWorker(configuration: configuration, schema: schema, number: 0)
     let memory = ScarceMemory(limit: limit)
-    try worker.makeSlab(options, schema: schema, live: true, memory: memory)
+    try worker.makeSlab(options.metering, schema: schema, live: true, memory: memory)
     // Arenas only: the list of their pages is far smaller.
     return memory.requests.withLock { $0.filter { $0 >= 1 << 25 } }
   }

@@ -1,5 +1,6 @@
 // The capture reader on files made here byte by byte: both byte orders, both precisions, damage, long packets.
-import Captures
+import struct Captures.Capture
+import struct Captures.CaptureBurst
 import FlowCore
 import Foundation
 import Testing

@@ -1,5 +1,4 @@
 // What --user and --seccomp mean before the kernel is asked.
-import Captures
 import Testing
 
 @testable import ExporterApp

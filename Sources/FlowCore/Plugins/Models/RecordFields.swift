@@ -48,7 +48,7 @@ struct RecordFields {
     }
     basicCount = lists[0].count
     counts = lists.dropFirst().map(\.count)
-    let names = CSVNames.short.header(lists.flatMap { $0.map(\.element) })
+    let names = CSVNames.short.names(lists.flatMap { $0.map(\.element) })
     var index = 0
     for (list, own) in lists.enumerated() {
       for (place, field) in own.enumerated() {
@@ -86,7 +86,7 @@ enum FieldOwners {
   /// What `--plugins` takes to get the field of that short name; empty for one that there is not.
   static func plugins(with name: String) -> [String] {
     PluginCatalogue.all.filter { $0.name != ModelPlugin.name }.compactMap { plugin in
-      let names = CSVNames.short.header(plugin.fields.map(\.element))
+      let names = CSVNames.short.names(plugin.fields.map(\.element))
       guard let index = names.firstIndex(of: name), index < plugin.fields.count else { return nil }
       let option = plugin.fields[index].option.flatMap { isUsual($0, of: plugin) ? nil : $0 }
       return plugin.name + (option.map { ":\($0)" } ?? "")
