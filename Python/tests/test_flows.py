@@ -1,9 +1,14 @@
 """What captures may be, what comes of damaged and missing ones, and the ways in which records are handed on."""
 
+import os
 import pickle
+import re
+import select
 import shutil
 import subprocess
 import sys
+import termios
+import time
 import warnings
 
 import pandas
@@ -242,6 +247,25 @@ def test_a_bar_appears_where_it_is_asked_for(capfd):
     assert capfd.readouterr().err == "", "no terminal, no bar"
 
 
+def test_a_bar_appears_on_a_terminal_when_work_takes_long():
+    pytest.importorskip("tqdm")
+    script = f"import martlet; martlet.flows([{str(CAPTURES / 'many-flows.pcap')!r}] * 20000, batch_rows=1000).to_arrow()"
+    terminal, other = os.openpty()
+    termios.tcsetwinsize(other, (24, 120))
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=other)
+    os.close(other)
+    shown, end = b"", time.monotonic() + 60
+    try:
+        while b"captures=" not in shown and time.monotonic() < end:
+            if select.select([terminal], [], [], 1)[0]:
+                shown += os.read(terminal, 4096)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    assert re.search(rb"martlet: +\d+%.*captures=\d+/20000", shown), shown
+
+
 def test_standard_input_is_read_once():
     script = (
         "import martlet\n"
@@ -273,5 +297,8 @@ def test_plugins():
 
 def test_names_of_the_package():
     assert not [name for name in martlet.__all__ if name not in dir(martlet)]
+    # Those of other modules, which are bound to their functions, not to modules of the same name.
+    for name in martlet._more():
+        assert callable(getattr(martlet, name)), name
     with pytest.raises(AttributeError):
         _ = martlet.no_such_thing

@@ -11,10 +11,12 @@ docs/python.md of the project walks through it.
 
 from __future__ import annotations
 
+import ast
+import functools
 import importlib
-import importlib.util
 import sys
 import types
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._errors import InvalidOption, MartletError, MartletWarning, Problem
@@ -38,8 +40,8 @@ _LATER = {
     "scale": ("pyarrow", ("capture_batches", "capture_frame", "capture_table", "spark_flows")),
 }
 _MODULES = {name: (module, package) for module, (package, names) in _LATER.items() for name in names}
-#: Modules whose ``__all__`` says what else there is.
-_MORE = ("collect", "labels", "models", "report")
+#: Modules whose ``__all__`` says what else there is, with the package that each needs.
+_MORE = {"collect": "pyarrow", "labels": "pyarrow", "models": "numpy", "report": "pyarrow"}
 
 __all__ = [
     "Field",
@@ -67,27 +69,30 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if place := _MODULES.get(name):
-        module, package = place
-        require(package, f"martlet.{name}")
-        value = getattr(_module(module), name)
-    else:
-        for module in _MORE:
-            if importlib.util.find_spec(f"{__name__}.{module}") and name in (found := _module(module)).__all__:
-                value = getattr(found, name)
-                break
-        else:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    place = _MODULES.get(name) or (None if name.startswith("_") else _more().get(name))
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, package = place
+    require(package, f"martlet.{name}")
+    value = getattr(importlib.import_module(f".{module}", __name__), name)
     globals()[name] = value
     return value
 
 
-def _module(name: str) -> types.ModuleType:
-    return importlib.import_module(f".{name}", __name__)
+@functools.lru_cache(maxsize=1)
+def _more() -> dict[str, tuple[str, str]]:
+    """Names of the other modules, read from their text: importing them takes packages that may not be there."""
+    found: dict[str, tuple[str, str]] = {}
+    for module, package in _MORE.items():
+        path = Path(__file__).with_name(f"{module}.py")
+        for node in ast.parse(path.read_text()).body if path.is_file() else ():
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+                found |= dict.fromkeys(ast.literal_eval(node.value), (module, package))
+    return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *_MODULES, *_more()})
 
 
 class _Package(types.ModuleType):

@@ -73,6 +73,9 @@ class Flows:
         self._problems: list[Problem] | None = None
         self._counters: dict[str, Any] = {}
         self._runs = 0
+        #: A run that was opened to check the options, and one whose stream was taken for the schema: the next run.
+        self._checked: Run | None = None
+        self._opened: tuple[Run, pa.RecordBatchReader] | None = None
         self._known_schema: pa.Schema | None = None
 
     def __repr__(self) -> str:
@@ -107,11 +110,10 @@ class Flows:
         """Names and types of the columns; reads no packet."""
         require("pyarrow", "Flows.schema")
         if self._known_schema is None:
-            run = Run(self._source, self._all_options(self._chosen))
-            try:
-                self._known_schema = self._converted(_reader(run).schema)
-            finally:
-                run.close()
+            run, reader = self._opened or self._open(self._chosen)
+            # The first run goes on from here: to open many captures takes a while.
+            self._opened = run, reader
+            self._known_schema = self._converted(reader.schema)
         return self._known_schema
 
     # Records.
@@ -129,6 +131,7 @@ class Flows:
         if not available("pyarrow"):
             if self._schema_choice is not None:
                 require("pyarrow", "schema=")
+            self._runs += 1
             return self._begin(self._chosen).stream()
         return self.to_reader().__arrow_c_stream__(requested_schema)
 
@@ -140,7 +143,8 @@ class Flows:
     def to_arrow(self) -> pa.Table:
         """All records as a ``pyarrow.Table``."""
         pa = require("pyarrow", "Flows.to_arrow")
-        return pa.Table.from_batches(list(self), self.schema)
+        schema = self.schema
+        return pa.Table.from_batches(list(self), schema)
 
     def to_pandas(self, dtype_backend: Literal["numpy", "numpy_nullable", "pyarrow"] = "numpy") -> pandas.DataFrame:
         """All records as a ``pandas.DataFrame``.
@@ -226,7 +230,7 @@ class Flows:
 
     def _check(self) -> None:
         """Raises what is wrong with the options, before anything is read."""
-        Run(self._source, self._all_options(self._chosen)).close()
+        self._checked = Run(self._source, self._all_options(self._chosen))
 
     def _parts(self, chosen: Chosen, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Batches of a run without a schema, with those columns of ``names`` that there are."""
@@ -238,19 +242,29 @@ class Flows:
         return [*_plugins.as_options(chosen), *self._options]
 
     def _begin(self, chosen: Chosen) -> Run:
+        """A run whose stream was not taken yet: the first time that which the options were checked with."""
+        first, self._checked = self._checked, None
+        if first is not None and chosen == self._chosen:
+            return first
         if self._runs and "-" in self._source:
             raise MartletError("standard input was read already")
-        self._runs += 1
         return Run(self._source, self._all_options(chosen))
 
-    def _batches(self, chosen: Chosen, schema: Schema | None) -> Iterator[pa.RecordBatch]:
+    def _open(self, chosen: Chosen) -> tuple[Run, pa.RecordBatchReader]:
         run = self._begin(chosen)
+        return run, _reader(run)
+
+    def _batches(self, chosen: Chosen, schema: Schema | None) -> Iterator[pa.RecordBatch]:
+        opened, self._opened = self._opened, None
+        if opened is None or chosen != self._chosen:
+            opened = self._open(chosen)
+        run, reader = opened
+        self._runs += 1
 
         def ended() -> None:
             self._problems, self._counters = run.problems(), run.counters()
             run.close()
 
-        reader = _reader(run)
         for batch in batches(run, reader, display(self._progress), ended):
             yield batch if schema is None else schema.convert(batch)
         self._warn()
