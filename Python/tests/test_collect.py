@@ -762,12 +762,35 @@ def test_a_failure_leaves_whole_files_only(tmp_path):
     assert pq.read_table(file).num_rows == 10
 
 
+def test_a_disk_that_is_slow_stops_nobody(tmp_path, monkeypatch):
+    """Batches go on while a file waits for the disk, whose name comes only then; a disk that fails is an error."""
+    held, sync = threading.Event(), os.fsync
+
+    def slow(descriptor):
+        assert held.wait(20)
+        sync(descriptor)
+    monkeypatch.setattr("os.fsync", slow)
+    with ParquetRotation(tmp_path, rows=1) as files:
+        for value in range(5):
+            files.write(batch(a=[value]))
+        assert files.files == [] and not list(tmp_path.glob("flows-*"))
+        held.set()
+    assert [pq.read_table(path)["a"].to_pylist() for path in files.files] == [[0], [1], [2], [3], [4]]
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"), ParquetRotation(tmp_path / "full", rows=1) as files:
+        files.write(batch(a=[1]))
+    assert not list((tmp_path / "full").glob("flows-*"))
+
+
 def test_files_end_with_time(tmp_path):
     with ParquetRotation(tmp_path, rotate=0.1) as files:
         files.write(batch(a=[1]))
         time.sleep(0.15)
         files.tick()
-        assert len(files.files) == 1
+        assert files._writer is None
         files.write(batch(a=[2]))
     assert len(files.files) == 2
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections import deque
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
@@ -16,6 +18,8 @@ import pyarrow.parquet as pq
 ROW_GROUP = 65536
 #: Octets that are gathered at most.
 MOST_WAITING = 256 << 20
+#: Files that wait for the disk at most; beyond that batches wait, too.
+MOST_SETTLING = 8
 
 
 class ParquetRotation:
@@ -36,6 +40,9 @@ class ParquetRotation:
         #: The files that are whole.
         self.files: list[Path] = []
         self._number = 0
+        # A disk that is busy takes a minute for a file; batches do not wait for that.
+        self._settler = ThreadPoolExecutor(1, thread_name_prefix="martlet-parquet")
+        self._settling: deque[Future[Path]] = deque()
         self._writer: pq.ParquetWriter | None = None
         self._clear()
 
@@ -64,6 +71,7 @@ class ParquetRotation:
 
     def tick(self) -> None:
         """Ends the file whose time is over; to be called now and then where no batches come."""
+        self._settled()
         if self.rotate is not None and self._began is not None and time.monotonic() - self._began >= self.rotate:
             self.finish()
 
@@ -86,19 +94,16 @@ class ParquetRotation:
             return
         self._writer.close()
         self._writer = None
-        # Whoever sees the name finds the whole file behind it, also after the power went.
-        with open(self._hidden, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(self._hidden, self._path)
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-        self.files.append(self._path)
+        self._settling.append(self._settler.submit(_settle, self._hidden, self._path))
+        self._settled()
+
+    def _settled(self, *, wait: bool = False) -> None:
+        """Takes note of the files that are on the disk by now, or with `wait` of all; raises what went wrong with them."""
+        while self._settling and (wait or self._settling[0].done() or len(self._settling) > MOST_SETTLING):
+            self.files.append(self._settling.popleft().result())
 
     def finish(self) -> None:
-        """Ends the file that is being written; the next batch begins another."""
+        """Ends the file that is being written; the next batch begins another. It gets its name when the disk has it."""
         self._write_group()
         self._close()
         self._clear()
@@ -111,6 +116,15 @@ class ParquetRotation:
                 self._writer.close()
             self._writer = None
             self._hidden.unlink(missing_ok=True)
+        self._settler.shutdown()
+        with contextlib.suppress(OSError):
+            self._settled(wait=True)
+
+    def close(self) -> None:
+        """Ends the last file, and waits until all are on the disk."""
+        self.finish()
+        self._settler.shutdown()
+        self._settled(wait=True)
 
     def __enter__(self) -> ParquetRotation:
         return self
@@ -118,9 +132,23 @@ class ParquetRotation:
     def __exit__(
             self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
         if kind is None:
-            self.finish()
+            self.close()
         else:
             self.abandon()
+
+
+def _settle(hidden: Path, path: Path) -> Path:
+    """Gives a file its name when it is on the disk: whoever sees the name finds the whole file behind it, also after the power
+    went."""
+    with open(hidden, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(hidden, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return path
 
 
 def write_parquet(
