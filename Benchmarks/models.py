@@ -29,7 +29,7 @@ import xgboost  # noqa: E402
 import martlet.models as models  # noqa: E402
 
 FEATURES = [f"packetLength[{index}]" for index in range(30)] + [f"packetTime[{index}]" for index in range(30)]
-FLOWS = 200_000
+FLOWS = 100_000
 
 
 def noise(rows):
