@@ -97,11 +97,6 @@ enum Offline {
     }
     guard let last = failures.popLast() else { return }
     for failure in failures { Console.failure(failure.description) }
-    if configuration.stats != nil {
-      var nothing = CounterSnapshot()
-      nothing.workers = [.init(lcore: 0)]
-      configuration.offlineReport.sayTotals(nothing)
-    }
     throw last
   }
 
@@ -218,6 +213,7 @@ struct OfflineReader: ~Copyable {
     while !stop.load(ordering: .relaxed) {
       switch capture.next() {
       case .packet(let packet):
+        progress.took(captured: packet.captured)
         if let program, !program.accepts(packet.bytes, captured: packet.captured, wire: packet.wire) {
           leaveOut(packet)
           continue
