@@ -15,6 +15,8 @@ extension CaptureBurst {
   public struct LeftOut: BitwiseCopyable, Sendable {
     public var packets: UInt64 = 0
     public var octets: UInt64 = 0
+    /// The octets that were captured of all packets that were read, these and the others.
+    public var captured: UInt64 = 0
 
     /// None.
     public init() {}
@@ -34,6 +36,7 @@ extension CaptureBurst {
       rest &-= 1
       switch capture.next() {
       case .packet(let packet):
+        leftOut.captured &+= UInt64(truncatingIfNeeded: packet.captured)
         if let program, !program.accepts(packet.bytes, captured: packet.captured, wire: packet.wire) {
           leftOut.packets &+= 1
           leftOut.octets &+= UInt64(packet.wire)

@@ -139,10 +139,37 @@ def test_long_runs_show_how_far_they_are(long_capture):
     assert run("--pcap", long_capture, "--export", "json:/dev/null").err == b""
 
 
+def test_names_of_files_are_no_commands(tmp_path):
+    """A terminal obeys ESC and the like wherever they stand; JSON has them escaped."""
+    name = tmp_path / "\x1b]0;x\x07\x9b2J\x7f\r\u202e\u00fc.pcap"
+    shown = f"{tmp_path}/\ufffd]0;x\ufffd\ufffd2J\ufffd\ufffd\ufffd\u00fc.pcap"
+    name.write_bytes(DEMO.read_bytes()[:-1])
+    result = run("--pcap", name, "--export", "json:/dev/null")
+    assert result.status == 1 and result.err.decode().startswith(f"martlet: {shown} is damaged"), result.err
+    _, text = on_a_terminal("--pcap", name, "--export", f"json:{tmp_path}/a\x1b[2J")
+    assert shown in text and not re.search("[\x1b\x07\x7f-\x9f\u202e]", text), text
+    _, text = on_a_terminal("--pcap", DEMO, "--stats", "0", "--export", f"json:{tmp_path}/a\x1b[2J\n\n  received  7")
+    assert f"{tmp_path}/a\ufffd[2J" in text and "\x1b" not in text and "\n  received  7" not in text, text
+    result = run("--pcap", name, "--export", "json:/dev/null", "--log-format", "json")
+    assert json.loads(result.err.decode().splitlines()[-1])["message"].startswith(f"{name} is damaged")
+
+
 def test_progress_and_ctrl_c(long_capture):
     status, text = on_a_terminal("--pcap", long_capture, "--plugins", "all", "--export", "json:/dev/null",
                                  signal_at=("% of", signal.SIGINT))
     assert status == 0 and text.rstrip().endswith("json:/dev/null"), text[-300:]
+
+
+def test_what_comes_through_a_pipe_is_counted(long_capture, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with subprocess.Popen(["cp", long_capture, fifo]) as copy:
+        status, text = on_a_terminal("--pcap", fifo, "--plugins", "all", "--export", "json:/dev/null")
+        assert status == 0 and copy.wait(60) == 0
+    shown = [float(number) * {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}[unit] for number, unit in re.findall(
+        r"\r\x1b\[Kmartlet: ([\d.]+)([KMG]?) bytes, [1-9]\S* bytes/s: fifo", text)]
+    # What was captured: less than the file has, which says of each packet when it was and how long.
+    assert shown and shown == sorted(shown) and 0 < shown[-1] < long_capture.stat().st_size, text[:500]
 
 
 # The table.

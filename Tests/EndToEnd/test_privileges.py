@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from harness import (
     CAPTURES, MARTLET, PATIENCE, Live, Session, UDPCollector, file_messages, free_port, have, is_root, run, wait_until)
+from mmdb import database
 from tls_collectors import Authority, TLSCollector, server_context
 
 MANY = CAPTURES / "many-flows.pcap"  # 1000 flows
@@ -122,6 +123,18 @@ def test_files_are_rotated(folder, kind):
         assert martlet.stop() == 0, martlet.text()
     files = list(folder.iterdir())
     assert all(is_owned(file) and file.name.startswith("flows-") for file in files), files
+
+
+def test_a_database_is_read_again_under_the_filter(tmp_path):
+    """It is copied into memory that the kernel has to be asked for."""
+    path = tmp_path / "asn.mmdb"
+    path.write_bytes(database({"::/1": {"autonomous_system_number": (6, 1)}}))
+    with Live([REPLAY], ["--seccomp", "on", "--mmdb", path, "--stats", "1"]) as martlet:
+        martlet.wait_received(1000)
+        martlet.process.send_signal(signal.SIGHUP)
+        martlet.wait_for(lambda: "--mmdb" in martlet.text())
+        assert martlet.stop() == 0, martlet.text()
+        assert "martlet: --mmdb: read again\n" in martlet.text(), martlet.text()
 
 
 def test_udp_goes_on(folder):
@@ -271,7 +284,8 @@ def test_what_an_intruder_asks_for_fails(folder):
 
 @pytest.mark.parametrize("options,words", [
     (["--user", "nobody-of-this-name"], "there is no such user"), (["--user", "root"], "name another user"),
-    (["--user", "nobody:no-such-group"], "there is no such group"), (["--user", ":adm"], "NAME[:GROUP]"),
+    (["--user", "nobody:no-such-group"], "there is no such group"), (["--user", "nobody:root"], "name another one"),
+    (["--user", ":adm"], "NAME[:GROUP]"),
     (["--seccomp", "perhaps"], "--seccomp"),
     (["--user", "nobody", "--plugins", "osquery"], "--seccomp off"),
     (["--seccomp", "on", "--plugins", "osquery"], "--seccomp off"),

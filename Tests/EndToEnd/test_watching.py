@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -162,6 +163,16 @@ def test_health_and_other_pages(tmp_path):
         assert get(port, "/metrics", method="HEAD")[::2] == (200, "")
 
 
+def test_a_whole_address_may_be_asked_for(tmp_path):
+    """RFC 9112 section 3.2.2: a server must accept the absolute form."""
+    with watched(tmp_path) as (_live, port):
+        for target, status in ((f"http://127.0.0.1:{port}/healthz", 200), ("HTTP://a.example/metrics", 200),
+                               ("http://a.example", 200), ("http://a.example/nothing", 404)):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+                client.sendall(f"GET {target} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
+                assert client.recv(4096).split()[1] == str(status).encode(), target
+
+
 def test_the_address_may_be_of_ipv6_and_must_be_free(tmp_path):
     port = free_port()
     with Live([f"--vdev=net_pcap0,rx_pcap={DEMO}"], ["--metrics", f"[::1]:{port}", "--export", "json:/dev/null"]) as live:
@@ -231,6 +242,39 @@ def test_slow_greedy_and_silent_clients_keep_nobody_out(tmp_path):
         assert live.stop() == 0, live.text()
 
 
+def test_a_crowd_that_comes_again_keeps_nobody_waiting(tmp_path):
+    """A hundred clients that never end their requests, and are back at once: who asks is answered all the same."""
+    with watched(tmp_path) as (live, port):
+        over = threading.Event()
+
+        def crowd():
+            while not over.is_set():
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=3) as client:
+                    client.settimeout(0.5)
+                    client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
+                    while not over.is_set():
+                        client.sendall(b"X: a\r\n")
+                        with contextlib.suppress(socket.timeout):
+                            if not client.recv(10):
+                                break
+        threads = [threading.Thread(target=crowd, daemon=True) for _ in range(100)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        try:
+            waits = []
+            for _ in range(20):
+                start = time.monotonic()
+                assert get(port, "/healthz")[0] == 200
+                waits.append(time.monotonic() - start)
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        assert max(waits) < 10 and sorted(waits)[10] < 1, waits
+        assert live.stop() == 0, live.text()
+
+
 def test_two_queues_and_readiness_at_the_end(tmp_path):
     """While a collector keeps the end waiting, /readyz says no and /metrics still answers."""
     fifo = tmp_path / "fifo"
@@ -281,6 +325,13 @@ def test_telemetry_has_stats_lcores_and_outputs(tmp_path):
     assert lcores["2"]["role"] == "worker" and lcores["1"]["role"] == "export"
     assert lcores["2"]["received"] == DEMO_PACKETS and 0 < lcores["2"]["busy_cycles"] <= lcores["2"]["cycles"]
     assert outputs == {"1": {"output": f"json:{tmp_path}/out.json", "lcore": 1, "records": 0, "sent": 0}}
+
+
+def test_telemetry_is_json_whatever_an_output_is_called(tmp_path):
+    """DPDK 22.11 takes octets from 0x80 on for control characters, and writes \\uffffffc3."""
+    with watched(tmp_path, options=["--export", f"csv:{tmp_path}/gr\u00fc\u00df\u2603.csv"]) as (live, _port):
+        outputs, = telemetry(live, "/martlet/outputs")
+    assert outputs["2"]["output"] == f"csv:{tmp_path}/gr???.csv"
 
 
 def test_telemetry_shows_the_largest_flows(tmp_path):
@@ -390,6 +441,87 @@ def test_top_says_in_a_line_that_there_is_nothing_to_watch():
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert top("--bogus").returncode == 64 and top("--flows", "65").returncode == 64
     assert "--once" in top("--help").stdout
+
+
+@contextlib.contextmanager
+def answering(path, answers):
+    """A program that answers in the place of martlet."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve():
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                with client, contextlib.suppress(OSError):
+                    client.send(b'{"version":"DPDK 22.11","pid":1,"max_output_len":16384}')
+                    while question := client.recv(1000):
+                        name = question.decode().split(",")[0]
+                        client.send(json.dumps({name: answers[name]}).encode())
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+MOST = 2 ** 64 - 1
+HOSTILE = {
+    "/martlet/stats": {"hertz": MOST, "start_time": 0, "received": MOST, "bytes": MOST, "in_table": MOST, "missed": MOST},
+    "/martlet/lcores": {"2\u001b]0;x\u0007\u001b[2J": {
+        "role": "worker", "cycles": MOST, "busy_cycles": MOST, "ring_records": MOST, "ring_size": 1, "table_size": 1}},
+    "/martlet/outputs": {"1": {"output": "a\n\u009b2J" + "x" * 5000, "lcore": MOST, "records": MOST, "sent": MOST}},
+    "/martlet/flows": {"1": {"flow": "a\u202eb\u007f", "octets": MOST, "packets": MOST, "milliseconds": MOST, "lcore": MOST}},
+}
+CONTROLS = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def test_top_stands_any_answer_and_shows_no_commands(tmp_path):
+    path = tmp_path / "socket"
+    with answering(path, HOSTILE):
+        done = top("--once", "--socket", path, "--interval", "0.1")
+        assert done.returncode == 0 and done.stderr == ""
+        assert not CONTROLS.search(done.stdout) and len(done.stdout.splitlines()) == 12, done.stdout
+    # One at a time is 0: nothing is divided by it.
+    for member in ("cycles", "busy_cycles", "ring_records", "ring_size", "table_size"):
+        path.unlink()
+        lcores = {key: {**value, member: 0} for key, value in HOSTILE["/martlet/lcores"].items()}
+        with answering(path, {**HOSTILE, "/martlet/lcores": lcores}):
+            assert top("--once", "--socket", path, "--interval", "0.1").returncode == 0, member
+
+
+def test_top_asks_nobody_who_could_be_anybody(tmp_path):
+    """Whoever may write to a folder of sockets, or owns it, could answer there; a name in it could be a terminal's command."""
+    root = tmp_path / "dpdk"
+    prefix = f"{file_prefix()}\x1b[2J"
+    folder = root / prefix
+    folder.mkdir(parents=True)
+    folder.chmod(0o700)
+    root.chmod(0o700)
+
+    def look():
+        return top("--once", "--file-prefix", prefix, "--interval", "0.1", env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)})
+    with answering(folder / "dpdk_telemetry.v2", HOSTILE):
+        done = look()
+        assert done.returncode == 0 and not CONTROLS.search(done.stdout), done
+        for place, reason in ((root, "belongs to user 65534"), (folder, "belongs to user 65534"),
+                              (folder / "dpdk_telemetry.v2", "belongs to user 65534"),
+                              (root, "others may write"), (folder, "others may write")):
+            owner, mode = (65534, 0o700) if "belongs" in reason else (0, 0o770)
+            os.chown(place, owner, owner)
+            place.chmod(mode)
+            done = look()
+            assert done.returncode == 1 and done.stdout == "" and len(done.stderr.splitlines()) == 1, done
+            assert reason in done.stderr and str(root) in done.stderr and not CONTROLS.search(done.stderr), done
+            os.chown(place, 0, 0)
+            place.chmod(0o700)
+        # A link leads anywhere.
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+        assert "it is no folder" in look().stderr
 
 
 def test_top_draws_on_a_terminal_until_q(tmp_path):

@@ -102,11 +102,6 @@ enum Offline {
     }
     guard let last = failures.popLast() else { return }
     for failure in failures { Console.failure(failure.description) }
-    if configuration.stats != nil {
-      var nothing = CounterSnapshot()
-      nothing.workers = [.init(lcore: 0)]
-      configuration.offlineReport.sayTotals(nothing)
-    }
     throw last
   }
 
@@ -224,6 +219,7 @@ struct OfflineReader: ~Copyable {
       var leftOut = CaptureBurst.LeftOut()
       let filling = burst.fill(from: capture, through: program, leftOut: &leftOut)
       count(leftOut)
+      progress.took(captured: leftOut.captured)
       switch filling {
       case .more:
         guard burst.isFull else { continue }

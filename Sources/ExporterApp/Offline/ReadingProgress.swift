@@ -8,7 +8,7 @@ struct ReadingProgress {
   private let isShown: Bool
   /// Bytes of all captures that are files; nil where one is not, whose length nobody knows.
   private let total: UInt64?
-  /// Bytes of the captures before this one.
+  /// Bytes of the captures before this one, and of this one where it is a pipe.
   private var before: UInt64 = 0
   /// The file that is read, and its length.
   private var name = ""
@@ -45,6 +45,11 @@ struct ReadingProgress {
     before &+= length
     name = capture.name.split(separator: "/").last.map(String.init) ?? capture.name
     length = capture.name == "standard input" ? 0 : Self.length(capture.name) ?? 0
+  }
+
+  /// So many octets of packets were read: those of pipes are counted, which have no position.
+  mutating func took(captured: UInt64) {
+    if length == 0 { before &+= captured }
   }
 
   /// A burst was read: shows how far it is, when it is time.

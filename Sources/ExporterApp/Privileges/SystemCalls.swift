@@ -17,7 +17,7 @@ struct SystemCallGroup: Sendable {
   static let all = [
     SystemCallGroup(
       "memory",
-      "brk madvise mbind get_mempolicy set_mempolicy mincore mlock mremap msync munlock munmap",
+      "brk madvise mbind memfd_create get_mempolicy set_mempolicy mincore mlock mremap msync munlock munmap",
       [
         SystemCall(
           name: "mmap", limit: "none that is writable and executable",

@@ -7,7 +7,7 @@ struct UserAccount: Equatable, Sendable {
   let name: String
   /// Its number; never root's.
   let user: uid_t
-  /// The number of its group, or of the group that was named.
+  /// The number of its group, or of the group that was named; never root's.
   let group: gid_t
   /// Whether the other groups of the user count, too.
   let hasOwnGroups: Bool
@@ -28,11 +28,20 @@ struct UserAccount: Equatable, Sendable {
     user = entry.pointee.pw_uid
     hasOwnGroups = wanted.group == nil
     guard let groupName = wanted.group else {
+      guard entry.pointee.pw_gid != 0 else {
+        throw .usage(
+          "--user \(wanted.user): its group has what root's files give to it: name another one, as \(wanted.user):GROUP"
+        )
+      }
       group = entry.pointee.pw_gid
       return
     }
     guard let found = getgrnam(groupName) else {
       throw .usage("--user \(wanted.user):\(groupName): there is no such group: name another one")
+    }
+    guard found.pointee.gr_gid != 0 else {
+      throw .usage(
+        "--user \(wanted.user):\(groupName): this group has what root's files give to it: name another one")
     }
     group = found.pointee.gr_gid
   }
