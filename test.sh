@@ -99,7 +99,10 @@ stage() {
 for name in "${CHOSEN[@]}"; do
     case $name in
         format) stage format 'error:|warning:' Tests/lint.sh ;;
-        build) stage build 'error:|Compiling|complete' swift build -c release ;;
+        build)
+            stage build 'error:|Compiling|complete' swift build -c release
+            stage library 'error:|^build-libmartlet|libmartlet.so' packaging/build-libmartlet.sh
+            ;;
         unit) stage unit 'Test run with|error:' swift test ;;
         fuzz) stage fuzz '^fuzz: [0-9]+ targets|error:' Tests/Fuzz/fuzz.sh --seconds "$FUZZ_SECONDS" ;;
         offline | end-to-end)
