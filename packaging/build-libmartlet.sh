@@ -42,6 +42,10 @@ done
 
 swift build -c release --scratch-path "$SCRATCH" --product martlet-c "${FLAGS[@]}" --pkg-config-path "$ARCHIVES" \
     -Xswiftc "-L$ARCHIVES" -Xswiftc -Xclang-linker -Xswiftc -static-libgcc -Xlinker -soname=libmartlet.so
-strip --strip-unneeded -o "$OUT/libmartlet.so" "$SCRATCH/release/libmartlet-c.so"
+if [ "$SCRATCH" = .build-lib ]; then
+    strip --strip-unneeded -o "$OUT/libmartlet.so" "$SCRATCH/release/libmartlet-c.so"
+else
+    cp "$SCRATCH/release/libmartlet-c.so" "$OUT/libmartlet.so"  # with the names that a finding is to be said in
+fi
 cp Sources/MartletC/include/martlet.h "$OUT/"
 echo "$OUT/libmartlet.so"

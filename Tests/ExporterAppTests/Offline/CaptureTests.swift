@@ -1,9 +1,10 @@
-// The capture reader on files made here byte by byte: both byte orders, both precisions, damage, long packets.
-import struct Captures.Capture
-import struct Captures.CaptureBurst
 import FlowCore
 import Foundation
 import Testing
+
+// The capture reader on files made here byte by byte: both byte orders, both precisions, damage, long packets.
+import struct Captures.Capture
+import struct Captures.CaptureBurst
 
 @testable import ExporterApp
 
