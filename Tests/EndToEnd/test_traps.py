@@ -27,7 +27,8 @@ EXPLAINED = {
 
 #: The parts of the program, by the beginning of the file's name.
 AREAS = (
-    "Sources/Arrow", "Sources/CDPDK", "Sources/CIntrinsics", "Sources/ExporterApp", "Sources/FlowCore/Engine", "Sources/FlowCore/Packet",
+    "Sources/Arrow", "Sources/CDPDK", "Sources/CIntrinsics", "Sources/ExporterApp", "Sources/FlowCore/Engine",
+    "Sources/FlowCore/Packet",
     "Sources/FlowCore/Plugin/", "Sources/FlowCore/Plugins/[A-Z]\\w+\\.swift", "Sources/FlowCore/Plugins/TLS",
     "Sources/FlowCore/Table", "Sources/IPFIX", "Sources/Rendering", "Sources/Wire", re.escape(LIBRARY))
 

@@ -1,7 +1,8 @@
-// Filters without EAL: what libpcap makes of an expression, and how one is exchanged for another while a worker has it.
-import class Captures.FilterProgram
 import FlowCore
 import Testing
+
+// Filters without EAL: what libpcap makes of an expression, and how one is exchanged for another while a worker has it.
+import class Captures.FilterProgram
 
 @testable import ExporterApp
 

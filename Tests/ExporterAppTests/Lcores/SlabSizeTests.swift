@@ -1,8 +1,9 @@
-// How much memory plugins get for what they keep of variable length, and what happens where it cannot be had.
-import enum Captures.SlabSize
 import FlowCore
 import Synchronization
 import Testing
+
+// How much memory plugins get for what they keep of variable length, and what happens where it cannot be had.
+import enum Captures.SlabSize
 
 @testable import ExporterApp
 
