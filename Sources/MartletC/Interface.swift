@@ -1,4 +1,5 @@
-// The functions of martlet.h.
+// The functions of martlet.h, under the names that they and their arguments have there.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 import Arrow
 import CArrow
 import CMartlet
