@@ -422,7 +422,7 @@ def test_csv_and_text_show_the_same_flows(tmp_path, mixed):
 
 
 def test_stats_lines_appear(mixed):
-    err = run("--stats", "0.001", "--pcap", *[mixed] * 3, "--export", "json:/dev/null").err.decode()
+    err = run("--stats", "0.001", "--pcap", *[mixed] * 30, "--export", "json:/dev/null").err.decode()
     assert stats_lines(err)
     assert stats_lines(err)[-1]["received"] <= totals(err)["received"]
 
