@@ -316,7 +316,7 @@ def test_files_that_are_refused(tmp_path):
     assert "No such file" in refusal(good)
     good.unlink()
     os.mkfifo(good)
-    assert "not an ordinary file" in refusal(good)
+    assert "it is a FIFO" in refusal(good)
     assert "No such file" in refusal(tmp_path / "nobody.model")
     assert "not called NAME.model" in refusal(CAPTURES / "udp.pcap")
     assert b"takes a model" in run("--plugin", "model", "--pcap", CAPTURES / "udp.pcap").err

@@ -68,41 +68,22 @@ public struct Anonymisation: Equatable, Sendable {
 
   /// The key in a file: 32 octets, or 64 hexadecimal digits.
   private static func key(in name: String) throws(Failure) -> [UInt8] {
-    let descriptor: Int32
-    do { descriptor = try SystemFiles.openRegular(name) } catch {
+    let octets: [UInt8]
+    do {
+      octets = try OrdinaryFile.contents(name) { status in
+        guard status.st_mode & 0o077 != 0 else { return nil }
+        let mode = String(status.st_mode & 0o777, radix: 8)
+        return "it is open to others than its owner (mode \(mode)): chmod 600 it"
+      }
+    } catch {
       throw .general("--anonymise: key file \(name): \(error.reason)")
     }
-    defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else {
-      throw .general("--anonymise: key file \(name): \(errorText(errno))")
-    }
-    guard status.st_mode & 0o077 == 0 else {
-      throw .general(
-        "--anonymise: key file \(name) is open to others than its owner (mode \(String(status.st_mode & 0o777, radix: 8))): chmod 600 it"
-      )
-    }
-    guard let key = Self.key(contents(descriptor)) else {
+    guard let key = Self.key(octets) else {
       throw .general(
         "--anonymise: key file \(name) has no key: 32 octets or 64 hexadecimal digits (as from: head -c 32 /dev/urandom)"
       )
     }
     return key
-  }
-
-  /// More than a key in hexadecimal with a line's end.
-  private static let longestFile = 66
-
-  /// All that a file of this length has, and one octet more of a longer one; less where it cannot be read.
-  private static func contents(_ descriptor: CInt) -> [UInt8] {
-    var octets = [UInt8](repeating: 0, count: longestFile + 1)
-    var count = 0
-    while count < octets.count {
-      let more = octets.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + count, $0.count - count) }
-      if more == 0 || more < 0 && errno != EINTR { break }
-      count += max(more, 0)
-    }
-    return Array(octets.prefix(count))
   }
 
   /// The key that these octets are.

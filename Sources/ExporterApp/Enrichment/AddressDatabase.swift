@@ -41,7 +41,7 @@ final class AddressDatabase: @unchecked Sendable {
   /// The file in memory of its own.
   private static func copy(_ path: String) throws(Failure) -> Int32 {
     let source: Int32
-    do { source = try SystemFiles.openRegular(path) } catch {
+    do { source = try OrdinaryFile.open(path) } catch {
       throw .general("--mmdb \(path): \(error.reason)")
     }
     defer { close(source) }

@@ -1,4 +1,5 @@
 // `kafka://BROKER[:9092][,BROKER…]/TOPIC?NAME=VALUE&…`, where librdkafka knows most of the names.
+import FlowCore
 import Glibc
 import Kafka
 
@@ -53,10 +54,11 @@ extension KafkaProperties {
   ///
   /// - Throws: it cannot be read, or a line is something else.
   fileprivate mutating func read(_ path: String) throws(KafkaError) {
-    let text: String
-    do { text = try SystemFiles.regularText(path) } catch {
+    let octets: [UInt8]
+    do { octets = try OrdinaryFile.contents(path) } catch {
       throw KafkaError("cannot read \(path): \(error.reason)")
     }
+    let text = String(decoding: octets, as: UTF8.self)
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
     for (index, line) in lines.enumerated() {
       let text = Self.trimmed(line)

@@ -1,4 +1,5 @@
 // Reading sysfs and procfs: small files, directories and links.
+import FlowCore
 import Glibc
 
 /// The kernel's files, read without complaints: what is not there is empty.
@@ -26,49 +27,9 @@ enum SystemFiles {
     let descriptor = open(path, O_RDONLY)
     guard descriptor >= 0 else { return "" }
     defer { close(descriptor) }
-    guard var bytes = try? contents(descriptor) else { return "" }
+    guard var bytes = try? OrdinaryFile.contents(of: descriptor) else { return "" }
     if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
     return String(decoding: bytes, as: UTF8.self)
-  }
-
-  /// All that can be read from a descriptor; where that is more than `limit` octets, more than `limit` of them.
-  static func contents(_ descriptor: CInt, atMost limit: Int = .max) throws(Unreadable) -> [UInt8] {
-    var bytes: [UInt8] = []
-    var part = [UInt8](repeating: 0, count: 1 << 14)
-    while bytes.count <= limit {
-      let count = part.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
-      if count == 0 { break }
-      if count > 0 {
-        bytes += part.prefix(count)
-      } else if errno != EINTR {
-        throw Unreadable(reason: errorText(errno))
-      }
-    }
-    return bytes
-  }
-
-  /// Why a file cannot be read, for people.
-  struct Unreadable: Error {
-    let reason: String
-  }
-
-  /// The text of a regular file of at most `limit` octets: what a user wrote for a program.
-  static func regularText(_ path: String, atMost limit: Int = 1 << 20) throws(Unreadable) -> String {
-    let descriptor = try openRegular(path)
-    defer { close(descriptor) }
-    let bytes = try contents(descriptor, atMost: limit)
-    guard bytes.count <= limit else { throw Unreadable(reason: "it has more than \(limit) octets") }
-    return String(decoding: bytes, as: UTF8.self)
-  }
-
-  /// Opens a regular file to read it, and nothing else: a FIFO would be waited for, and a device has no end.
-  static func openRegular(_ path: String) throws(Unreadable) -> CInt {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-    guard descriptor >= 0 else { throw Unreadable(reason: "\(errorText(errno)): check name and permissions") }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0, let kind = kindOfNoFile(status.st_mode) else { return descriptor }
-    close(descriptor)
-    throw Unreadable(reason: "it is \(kind): name a file")
   }
 
   /// The path without links, "." and ".."; where its last component does not exist, its directory's with it behind.
@@ -113,18 +74,7 @@ enum SystemFiles {
   /// What is at the path, in words, where that is no regular file; nil where it is one, or where there is nothing.
   static func kindOfNoFile(_ path: String) -> String? {
     var status = stat()
-    return stat(path, &status) == 0 ? kindOfNoFile(status.st_mode) : nil
-  }
-
-  /// The same of a mode.
-  private static func kindOfNoFile(_ mode: mode_t) -> String? {
-    switch mode & S_IFMT {
-    case S_IFREG: return nil
-    case S_IFDIR: return "a folder"
-    case S_IFIFO: return "a FIFO"
-    case S_IFSOCK: return "a socket"
-    default: return "a device"
-    }
+    return stat(path, &status) == 0 ? OrdinaryFile.kindOfOther(status.st_mode) : nil
   }
 
   /// The last component of what a symbolic link names.

@@ -1,11 +1,11 @@
-// Files that an option names: read once, whole, and only where they are ordinary ones.
+// Files that a user names: read once, whole, and only where they are ordinary ones.
 import Glibc
 
 /// Reading a file that an option names.
-enum OrdinaryFile {
+public enum OrdinaryFile {
   /// Why a file cannot be read, for people.
-  struct Unreadable: Error {
-    let reason: String
+  public struct Unreadable: Error {
+    public let reason: String
   }
 
   /// All octets of the file.
@@ -14,28 +14,59 @@ enum OrdinaryFile {
   ///   - limit: the most octets that it may have.
   ///   - check: looks at what the file is before it is read; what is wrong with it, or nil.
   /// - Throws: it is no ordinary file, has more than `limit` octets, cannot be read, or did not please `check`.
-  static func contents(
-    _ path: String, atMost limit: Int, check: (stat) -> String? = { _ in nil }
+  public static func contents(
+    _ path: String, atMost limit: Int = 1 << 20, check: (stat) -> String? = { _ in nil }
   ) throws(Unreadable) -> [UInt8] {
-    // Without waiting: a FIFO that nobody writes to would hold up the start for ever.
-    let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-    guard file >= 0 else { throw Unreadable(reason: String(cString: strerror(errno))) }
-    defer { close(file) }
+    let descriptor = try open(path)
+    defer { close(descriptor) }
     var status = stat()
-    guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      throw Unreadable(reason: "it is not an ordinary file")
-    }
+    guard fstat(descriptor, &status) == 0 else { throw Unreadable(reason: error(errno)) }
     if let wrong = check(status) { throw Unreadable(reason: wrong) }
-    guard status.st_size <= limit else { throw Unreadable(reason: "it has more than \(limit >> 20) MiB") }
-    var bytes: [UInt8] = []
-    var part = [UInt8](repeating: 0, count: 65536)
-    while bytes.count <= limit {
-      let count = read(file, &part, part.count)
-      guard count >= 0 else { throw Unreadable(reason: String(cString: strerror(errno))) }
-      if count == 0 { break }
-      bytes += part[..<count]
+    let octets = status.st_size <= limit ? try contents(of: descriptor, atMost: limit) : nil
+    guard let octets, octets.count <= limit else {
+      throw Unreadable(reason: "it has more than \(limit >> 20) MiB")
     }
-    guard bytes.count <= limit else { throw Unreadable(reason: "it has more than \(limit >> 20) MiB") }
-    return bytes
+    return octets
   }
+
+  /// Opens the file to read it, and nothing else: a FIFO would be waited for, and a device has no end.
+  ///
+  /// - Returns: a descriptor, for the caller to close.
+  public static func open(_ path: String) throws(Unreadable) -> CInt {
+    let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+    guard descriptor >= 0 else { throw Unreadable(reason: "\(error(errno)): check name and permissions") }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, let kind = kindOfOther(status.st_mode) else { return descriptor }
+    close(descriptor)
+    throw Unreadable(reason: "it is \(kind): name a file")
+  }
+
+  /// All that can be read from a descriptor; where that is more than `limit` octets, more than `limit` of them.
+  public static func contents(of descriptor: CInt, atMost limit: Int = .max) throws(Unreadable) -> [UInt8] {
+    var octets: [UInt8] = []
+    var part = [UInt8](repeating: 0, count: 1 << 16)
+    while octets.count <= limit {
+      let count = part.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+      if count == 0 { break }
+      if count > 0 {
+        octets += part.prefix(count)
+      } else if errno != EINTR {
+        throw Unreadable(reason: error(errno))
+      }
+    }
+    return octets
+  }
+
+  /// What a file of this mode is, in words, where that is no ordinary file.
+  public static func kindOfOther(_ mode: mode_t) -> String? {
+    switch mode & S_IFMT {
+    case S_IFREG: return nil
+    case S_IFDIR: return "a folder"
+    case S_IFIFO: return "a FIFO"
+    case S_IFSOCK: return "a socket"
+    default: return "a device"
+    }
+  }
+
+  private static func error(_ number: CInt) -> String { String(cString: strerror(number)) }
 }

@@ -213,7 +213,7 @@ private enum MirrorRegistry: PluginRegistry {
         == "option list of plugin mirror: cannot read \(folder.path)/none: No such file or directory")
     #expect(
       line("mirror:list=\(folder.path)")
-        == "option list of plugin mirror: cannot read \(folder.path): it is not an ordinary file")
+        == "option list of plugin mirror: cannot read \(folder.path): it is a folder: name a file")
     #expect(line("mirror:list") == "option list of plugin mirror takes a file: list=FILE")
     #expect(line("mirror:list=") == "option list of plugin mirror takes a file: list=FILE")
     #expect(line("mirror:words") == "option words of plugin mirror takes a text: words=TEXT")

@@ -1,4 +1,5 @@
 // A settings file as words of a command line, so that the options' declarations check its values as they check what is typed.
+import FlowCore
 import Glibc
 
 /// A settings file, read and checked.
@@ -115,7 +116,7 @@ struct SettingsFile {
     // What a process writes there (`<(…)` in a shell) is waited for.
     _ = fcntl(descriptor, F_SETFL, 0)
     let bytes: [UInt8]
-    do { bytes = try SystemFiles.contents(descriptor, atMost: longest) } catch {
+    do { bytes = try OrdinaryFile.contents(of: descriptor, atMost: longest) } catch {
       throw SettingsProblem(0, error.reason)
     }
     guard bytes.count <= longest else {
