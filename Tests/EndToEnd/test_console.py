@@ -144,6 +144,18 @@ def test_progress_and_ctrl_c(long_capture):
     assert status == 0 and text.rstrip().endswith("json:/dev/null"), text[-300:]
 
 
+def test_what_comes_through_a_pipe_is_counted(long_capture, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with subprocess.Popen(["cp", long_capture, fifo]) as copy:
+        status, text = on_a_terminal("--pcap", fifo, "--plugins", "all", "--export", "json:/dev/null")
+        assert status == 0 and copy.wait(60) == 0
+    shown = [float(number) * {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}[unit] for number, unit in re.findall(
+        r"\r\x1b\[Kmartlet: ([\d.]+)([KMG]?) bytes, [1-9]\S* bytes/s: fifo", text)]
+    # What was captured: less than the file has, which says of each packet when it was and how long.
+    assert shown and shown == sorted(shown) and 0 < shown[-1] < long_capture.stat().st_size, text[:500]
+
+
 # The table.
 
 def shown(*arguments):

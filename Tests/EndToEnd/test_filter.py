@@ -24,6 +24,13 @@ EXPRESSIONS = [
 ]
 
 
+@pytest.mark.parametrize("options", [[], ["--stats", "0"], ["--stats", "0", "--stats-format", "json"]])
+def test_what_is_refused_leaves_no_totals(options):
+    result = run("--pcap", CAPTURES / "demo.pcap", "--filter", "nonsense at all", "--export", "json:-", *options)
+    assert result.status == 64 and result.out == b""
+    assert len(result.err.splitlines()) == 1 and b"--filter" in result.err, result.err
+
+
 def matching(path, expression):
     """How many packets tcpdump says match; None where it cannot read the capture or compile the expression for it."""
     # `tcpdump -r FILE EXPR | wc -l` says the same only where each packet is a line.

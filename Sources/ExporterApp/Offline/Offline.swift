@@ -97,7 +97,8 @@ enum Offline {
     }
     guard let last = failures.popLast() else { return }
     for failure in failures { Console.failure(failure.description) }
-    if configuration.stats != nil {
+    // A filter that is refused is a mistake on the command line, and no run.
+    if configuration.stats != nil, last.status != Failure.usageStatus {
       var nothing = CounterSnapshot()
       nothing.workers = [.init(lcore: 0)]
       configuration.offlineReport.sayTotals(nothing)
@@ -218,6 +219,7 @@ struct OfflineReader: ~Copyable {
     while !stop.load(ordering: .relaxed) {
       switch capture.next() {
       case .packet(let packet):
+        progress.took(captured: packet.captured)
         if let program, !program.accepts(packet.bytes, captured: packet.captured, wire: packet.wire) {
           leaveOut(packet)
           continue

@@ -7,7 +7,7 @@ struct ReadingProgress {
   private let isShown: Bool
   /// Bytes of all captures that are files; nil where one is not, whose length nobody knows.
   private let total: UInt64?
-  /// Bytes of the captures before this one.
+  /// Bytes of the captures before this one, and of this one where it is a pipe.
   private var before: UInt64 = 0
   /// The file that is read, and its length.
   private var name = ""
@@ -44,6 +44,11 @@ struct ReadingProgress {
     before &+= length
     name = capture.name.split(separator: "/").last.map(String.init) ?? capture.name
     length = capture.name == "standard input" ? 0 : Self.length(capture.name) ?? 0
+  }
+
+  /// A packet was read: those of pipes are counted, which have no position.
+  mutating func took(captured: Int) {
+    if length == 0 { before &+= UInt64(clamping: captured) }
   }
 
   /// A burst was read: shows how far it is, when it is time.
