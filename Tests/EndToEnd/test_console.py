@@ -138,6 +138,21 @@ def test_long_runs_show_how_far_they_are(long_capture):
     assert run("--pcap", long_capture, "--export", "json:/dev/null").err == b""
 
 
+def test_names_of_files_are_no_commands(tmp_path):
+    """A terminal obeys ESC and the like wherever they stand; JSON has them escaped."""
+    name = tmp_path / "\x1b]0;x\x07\x9b2J\x7f\r\u202e\u00fc.pcap"
+    shown = f"{tmp_path}/\ufffd]0;x\ufffd\ufffd2J\ufffd\ufffd\ufffd\u00fc.pcap"
+    name.write_bytes(DEMO.read_bytes()[:-1])
+    result = run("--pcap", name, "--export", "json:/dev/null")
+    assert result.status == 1 and result.err.decode().startswith(f"martlet: {shown} is damaged"), result.err
+    _, text = on_a_terminal("--pcap", name, "--export", f"json:{tmp_path}/a\x1b[2J")
+    assert shown in text and not re.search("[\x1b\x07\x7f-\x9f\u202e]", text), text
+    _, text = on_a_terminal("--pcap", DEMO, "--stats", "0", "--export", f"json:{tmp_path}/a\x1b[2J\n\n  received  7")
+    assert f"{tmp_path}/a\ufffd[2J" in text and "\x1b" not in text and "\n  received  7" not in text, text
+    result = run("--pcap", name, "--export", "json:/dev/null", "--log-format", "json")
+    assert json.loads(result.err.decode().splitlines()[-1])["message"].startswith(f"{name} is damaged")
+
+
 def test_progress_and_ctrl_c(long_capture):
     status, text = on_a_terminal("--pcap", long_capture, "--plugins", "all", "--export", "json:/dev/null",
                                  signal_at=("% of", signal.SIGINT))

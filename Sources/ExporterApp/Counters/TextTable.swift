@@ -1,6 +1,6 @@
 // Columns of text for people, in the totals and in lists.
 
-/// Rows of cells in columns as wide as their widest cell.
+/// Rows of cells in columns as wide as their widest cell. Names in cells may be anybody's: they keep to their lines.
 enum TextTable {
   /// Where the cells of a column stand.
   enum Alignment {
@@ -15,6 +15,7 @@ enum TextTable {
   ///   - alignments: by column.
   ///   - indent: what each line begins with.
   static func text(_ rows: [[String]], _ alignments: [Alignment], indent: String = "") -> String {
+    let rows = rows.map { $0.map(ShownText.cleaned) }
     let columns = rows.map(\.count).max() ?? 0
     let widths = (0..<columns).map { column in
       rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0

@@ -83,7 +83,7 @@ enum Console {
   static func status(_ text: String) {
     state.withLock { state in
       guard state.skipped == 0, state.hasStatus || !text.isEmpty else { return }
-      let line = text.isEmpty ? "" : "martlet: " + text
+      let line = text.isEmpty ? "" : "martlet: " + ShownText.cleaned(text)
       if put(eraseLine + line, wait: 0) { state.hasStatus = !text.isEmpty }
     }
   }

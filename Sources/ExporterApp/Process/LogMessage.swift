@@ -9,7 +9,7 @@ struct LogMessage {
   /// The line for standard error, with its end: the program's name and the level where that is a warning, or an object.
   func line(_ format: LogFormat, nanoseconds: UInt64) -> String {
     switch format {
-    case .text: level == .warning ? "martlet: warning: \(text)\n" : "martlet: \(text)\n"
+    case .text: "martlet: \(level == .warning ? "warning: " : "")\(ShownText.cleaned(text))\n"
     case .json: json(nanoseconds: nanoseconds) + "\n"
     }
   }
@@ -18,7 +18,7 @@ struct LogMessage {
   ///
   /// - Parameter nanoseconds: since 1970.
   func datagram(_ destination: LogDestination, _ format: LogFormat, nanoseconds: UInt64) -> String {
-    let words = format == .json ? json(nanoseconds: nanoseconds) : Self.oneLine(text)
+    let words = format == .json ? json(nanoseconds: nanoseconds) : ShownText.cleaned(text)
     switch destination {
     case .journald:
       // https://systemd.io/JOURNAL_NATIVE_PROTOCOL/
@@ -54,12 +54,5 @@ struct LogMessage {
       guard let base = text.baseAddress, strftime(base, 64, format, &parts) > 0 else { return "" }
       return String(cString: base)
     }
-  }
-
-  /// Text without line ends, which would end a field.
-  private static func oneLine(_ text: String) -> String {
-    var line = ""
-    for scalar in text.unicodeScalars { line.unicodeScalars.append(scalar == "\n" ? " " : scalar) }
-    return line
   }
 }

@@ -14,6 +14,15 @@ import Testing
     #expect(LogMessage(level: .error, text: "a").line(.text, nanoseconds: time) == "martlet: a\n")
   }
 
+  /// A name of a file may be a terminal's command (ECMA-48: ESC, BEL, CSI of one octet), or turn the line round.
+  @Test func aTerminalIsGivenNoCommands() {
+    let text = "a\u{1B}]0;x\u{7}\u{9B}2J\r\u{7F}\u{202E}b\nü"
+    #expect(ShownText.cleaned(text) == "a\u{FFFD}]0;x\u{FFFD}\u{FFFD}2J\u{FFFD}\u{FFFD}\u{FFFD}b ü")
+    let message = LogMessage(level: .warning, text: text)
+    #expect(message.line(.text, nanoseconds: time) == "martlet: warning: \(ShownText.cleaned(text))\n")
+    #expect(message.datagram(.syslog, .text, nanoseconds: time).hasSuffix(": \(ShownText.cleaned(text))"))
+  }
+
   @Test func objectsHaveTimeLevelAndMessage() {
     let line = LogMessage(level: .error, text: "a \"b\" \\ c\nd\u{1}ü").line(.json, nanoseconds: time)
     #expect(
