@@ -375,6 +375,87 @@ def test_top_says_in_a_line_that_there_is_nothing_to_watch():
     assert "--once" in top("--help").stdout
 
 
+@contextlib.contextmanager
+def answering(path, answers):
+    """A program that answers in the place of martlet."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve():
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                with client, contextlib.suppress(OSError):
+                    client.send(b'{"version":"DPDK 22.11","pid":1,"max_output_len":16384}')
+                    while question := client.recv(1000):
+                        name = question.decode().split(",")[0]
+                        client.send(json.dumps({name: answers[name]}).encode())
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+MOST = 2 ** 64 - 1
+HOSTILE = {
+    "/martlet/stats": {"hertz": MOST, "start_time": 0, "received": MOST, "bytes": MOST, "in_table": MOST, "missed": MOST},
+    "/martlet/lcores": {"2\u001b]0;x\u0007\u001b[2J": {
+        "role": "worker", "cycles": MOST, "busy_cycles": MOST, "ring_records": MOST, "ring_size": 1, "table_size": 1}},
+    "/martlet/outputs": {"1": {"output": "a\n\u009b2J" + "x" * 5000, "lcore": MOST, "records": MOST, "sent": MOST}},
+    "/martlet/flows": {"1": {"flow": "a\u202eb\u007f", "octets": MOST, "packets": MOST, "milliseconds": MOST, "lcore": MOST}},
+}
+CONTROLS = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def test_top_stands_any_answer_and_shows_no_commands(tmp_path):
+    path = tmp_path / "socket"
+    with answering(path, HOSTILE):
+        done = top("--once", "--socket", path, "--interval", "0.1")
+        assert done.returncode == 0 and done.stderr == ""
+        assert not CONTROLS.search(done.stdout) and len(done.stdout.splitlines()) == 12, done.stdout
+    # One at a time is 0: nothing is divided by it.
+    for member in ("cycles", "busy_cycles", "ring_records", "ring_size", "table_size"):
+        path.unlink()
+        lcores = {key: {**value, member: 0} for key, value in HOSTILE["/martlet/lcores"].items()}
+        with answering(path, {**HOSTILE, "/martlet/lcores": lcores}):
+            assert top("--once", "--socket", path, "--interval", "0.1").returncode == 0, member
+
+
+def test_top_asks_nobody_who_could_be_anybody(tmp_path):
+    """Whoever may write to a folder of sockets, or owns it, could answer there; a name in it could be a terminal's command."""
+    root = tmp_path / "dpdk"
+    prefix = f"{file_prefix()}\x1b[2J"
+    folder = root / prefix
+    folder.mkdir(parents=True)
+    folder.chmod(0o700)
+    root.chmod(0o700)
+
+    def look():
+        return top("--once", "--file-prefix", prefix, "--interval", "0.1", env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)})
+    with answering(folder / "dpdk_telemetry.v2", HOSTILE):
+        done = look()
+        assert done.returncode == 0 and not CONTROLS.search(done.stdout), done
+        for place, reason in ((root, "belongs to user 65534"), (folder, "belongs to user 65534"),
+                              (folder / "dpdk_telemetry.v2", "belongs to user 65534"),
+                              (root, "others may write"), (folder, "others may write")):
+            owner, mode = (65534, 0o700) if "belongs" in reason else (0, 0o770)
+            os.chown(place, owner, owner)
+            place.chmod(mode)
+            done = look()
+            assert done.returncode == 1 and done.stdout == "" and len(done.stderr.splitlines()) == 1, done
+            assert reason in done.stderr and str(root) in done.stderr and not CONTROLS.search(done.stderr), done
+            os.chown(place, 0, 0)
+            place.chmod(0o700)
+        # A link leads anywhere.
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+        assert "it is no folder" in look().stderr
+
+
 def test_top_draws_on_a_terminal_until_q(tmp_path):
     """On a pseudo-terminal: another screen, frames of its size, and the screen as it was after q."""
     import fcntl

@@ -140,7 +140,7 @@ enum CounterReport {
   static func fixed(_ value: Double, digits: Int) -> String {
     var scale = 1.0
     for _ in 0..<digits { scale *= 10 }
-    let scaled = Int((value * scale).rounded())
+    let scaled = ScaledNumber.whole(value * scale)
     if digits == 0 { return String(scaled) }
     let fraction = String(scaled % Int(scale))
     return "\(scaled / Int(scale))." + String(repeating: "0", count: digits - fraction.count) + fraction

@@ -7,8 +7,16 @@ enum ScaledNumber {
     value < 100_000 ? String(value) : scaled(Double(value), "KMGTPE")
   }
 
-  /// The same for a rate; what an integer does not hold is as much as it holds.
-  static func text(rate: Double) -> String { text(UInt64(max(0, min(rate, 1e18)))) }
+  /// The same for a rate.
+  static func text(rate: Double) -> String { text(UInt64(clamping: whole(rate.rounded(.down)))) }
+
+  /// The nearest whole number; what an integer does not hold is as much as it holds, and no number is 0.
+  static func whole(_ value: Double) -> Int {
+    // The bounds are powers of two, which both kinds of number have.
+    if value >= 0x1p63 { return .max }
+    if value <= -0x1p63 { return .min }
+    return value.isNaN ? 0 : Int(value.rounded())
+  }
 
   /// A number from 1000 on with three digits and the first of `units` that leaves no more than three before the point: 1.23k, 45.6M,
   /// 789G.

@@ -64,10 +64,6 @@ enum JSONValue: Equatable {
   /// The object's number `name`; 0 without one.
   func number(_ name: String) -> UInt64 { if case .number(let number)? = self[name] { number } else { 0 } }
 
-  /// The object's text `name`, without what a terminal would obey; "" without one.
-  func text(_ name: String) -> String {
-    guard case .text(let text)? = self[name] else { return "" }
-    return String(
-      text.unicodeScalars.map { $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) ? "?" : Character($0) })
-  }
+  /// The object's text `name`; "" without one.
+  func text(_ name: String) -> String { if case .text(let text)? = self[name] { text } else { "" } }
 }

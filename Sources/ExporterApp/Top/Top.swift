@@ -3,14 +3,18 @@ import Glibc
 
 /// The program as a viewer.
 enum Top {
+  /// The socket of the program that runs; says which are not asked.
+  private static func found(_ settings: TopSettings) throws(Failure) -> String {
+    let finding = try TelemetrySockets.find(prefix: settings.filePrefix, roots: TelemetrySockets.roots())
+    for line in finding.leftOut { Console.warning(line) }
+    return finding.path
+  }
+
   /// Shows frames until the user or the watched program ends, or one.
   ///
   /// - Throws: there is no program to watch, or it has ended.
   static func run(_ settings: TopSettings) throws(Failure) {
-    let path =
-      if let socket = settings.socket { socket } else {
-        try TelemetrySockets.find(prefix: settings.filePrefix, roots: TelemetrySockets.roots())
-      }
+    let path = if let socket = settings.socket { socket } else { try found(settings) }
     let client = try TelemetryClient(path: path)
     let title = "(\(path.split(separator: "/").dropLast().last ?? ""))"
     let milliseconds = Int32(clamping: max(100, settings.interval.nanoseconds / 1_000_000))

@@ -12,7 +12,8 @@ struct TopFrame {
 
   /// The lines, cut off at `columns` characters, at most `rows` of them; nil for all.
   func lines(columns: Int?, rows: Int?) -> [String] {
-    var lines = heading + [""] + lcores + [""] + outputs
+    // Tables see to their cells.
+    var lines = heading.map(ShownText.cleaned) + [""] + lcores + [""] + outputs
     let room = rows.map { max(0, $0 - lines.count - 2) } ?? now.flows.members.count
     if room > 0, !now.flows.members.isEmpty { lines += [""] + flows(room) }
     if let rows { lines = Array(lines.prefix(rows)) }
@@ -126,11 +127,11 @@ struct TopFrame {
     return new > old ? new &- old : 0
   }
 
-  private func percent(_ share: Double) -> String { "\(Int((share * 100).rounded())) %" }
+  private func percent(_ share: Double) -> String { "\(ScaledNumber.whole(share * 100)) %" }
 
   /// A number in four or five characters: 999, 1.23k, 45.6M, 789G.
   static func short(_ value: Double) -> String {
-    value < 1000 ? String(Int(max(0, value).rounded())) : ScaledNumber.scaled(value, "kMGTPE")
+    value < 1000 ? String(ScaledNumber.whole(max(0, value))) : ScaledNumber.scaled(value, "kMGTPE")
   }
 
   /// A span of time: 59 s, 12 min, 3 h 05 min, 4 d 02 h.

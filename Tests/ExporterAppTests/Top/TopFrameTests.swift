@@ -54,6 +54,36 @@ import Testing
     }
   }
 
+  /// Whoever answers may answer anything: each number as large as it can be, each text a terminal's command and several lines.
+  @Test func aFrameStandsAnyAnswer() throws {
+    let most = UInt64.max
+    func answer(_ name: String, _ fields: [String]) throws -> JSONValue {
+      let numbers = fields.map { "\"\($0)\":\(most)" }.joined(separator: ",")
+      return try value(
+        #"{"\#(name)":{"role":"worker","output":"a\n\u001b[2J","flow":"\u009b2J\r",\#(numbers)}}"#)
+    }
+    let name = "2\\u001b]0;x\\u0007\\n"
+    let counts = [
+      "cycles", "busy_cycles", "ring_records", "in_table", "received", "records", "message_bytes", "sent",
+    ]
+    let stats = try value(
+      #"{"received":\#(most),"bytes":\#(most),"in_table":\#(most),"missed":\#(most),"start_time":0}"#)
+    let now = TopSample(
+      time: 1, stats: stats, lcores: try answer(name, counts + ["idle"]),
+      outputs: try answer("1", counts + ["lcore"]),
+      flows: try answer("1", ["octets", "packets", "milliseconds", "lcore"]))
+    let empty = try value("{}")
+    let before = TopSample(time: 1, stats: empty, lcores: empty, outputs: empty, flows: empty)
+    for previous in [before, now] {
+      let lines = TopFrame(previous: previous, now: now, title: "(\u{1B}c)").lines(columns: nil, rows: nil)
+      // A heading of three, three tables with a line for their one row, and lines between.
+      #expect(lines.count == 3 + 3 * 3)
+      #expect(lines.joined().unicodeScalars.allSatisfy { $0.properties.generalCategory != .control })
+    }
+    #expect(
+      [1e300, -1e300, .infinity, .nan, 2.5, 0x1p63].map(ScaledNumber.whole) == [.max, .min, .max, 0, 3, .max])
+  }
+
   @Test func numbersAreShort() {
     #expect(
       [0, 999, 1000, 9994, 99_900, 999_499, 999_500, 12_345_678, 5e12].map(TopFrame.short)
@@ -70,8 +100,6 @@ import Testing
       #expect(throws: Failure.self) { try JSONValue(Array(text.utf8.prefix(length))) }
     }
     #expect(throws: Failure.self) { try value(String(repeating: "[", count: 100_000)) }
-    // A terminal obeys no name.
-    #expect(try value(#"{"a":"x\u001b[2J\u009b"}"#).text("a") == "x?[2J?")
   }
 
   @Test func socketsAreFoundByPrefix() {
