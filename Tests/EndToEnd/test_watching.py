@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -162,6 +163,16 @@ def test_health_and_other_pages(tmp_path):
         assert get(port, "/metrics", method="HEAD")[::2] == (200, "")
 
 
+def test_a_whole_address_may_be_asked_for(tmp_path):
+    """RFC 9112 section 3.2.2: a server must accept the absolute form."""
+    with watched(tmp_path) as (_live, port):
+        for target, status in ((f"http://127.0.0.1:{port}/healthz", 200), ("HTTP://a.example/metrics", 200),
+                               ("http://a.example", 200), ("http://a.example/nothing", 404)):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+                client.sendall(f"GET {target} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
+                assert client.recv(4096).split()[1] == str(status).encode(), target
+
+
 def test_the_address_may_be_of_ipv6_and_must_be_free(tmp_path):
     port = free_port()
     with Live([f"--vdev=net_pcap0,rx_pcap={DEMO}"], ["--metrics", f"[::1]:{port}", "--export", "json:/dev/null"]) as live:
@@ -228,6 +239,39 @@ def test_slow_greedy_and_silent_clients_keep_nobody_out(tmp_path):
                 client.shutdown(socket.SHUT_WR)
                 client.recv(4096)
         wait_until(answered, "an answer behind greedy clients")
+        assert live.stop() == 0, live.text()
+
+
+def test_a_crowd_that_comes_again_keeps_nobody_waiting(tmp_path):
+    """A hundred clients that never end their requests, and are back at once: who asks is answered all the same."""
+    with watched(tmp_path) as (live, port):
+        over = threading.Event()
+
+        def crowd():
+            while not over.is_set():
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=3) as client:
+                    client.settimeout(0.5)
+                    client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
+                    while not over.is_set():
+                        client.sendall(b"X: a\r\n")
+                        with contextlib.suppress(socket.timeout):
+                            if not client.recv(10):
+                                break
+        threads = [threading.Thread(target=crowd, daemon=True) for _ in range(100)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        try:
+            waits = []
+            for _ in range(20):
+                start = time.monotonic()
+                assert get(port, "/healthz")[0] == 200
+                waits.append(time.monotonic() - start)
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        assert max(waits) < 10 and sorted(waits)[10] < 1, waits
         assert live.stop() == 0, live.text()
 
 

@@ -5,6 +5,10 @@ import Glibc
 struct ListeningSocket: ~Copyable {
   private let descriptor: Int32
 
+  /// Connections that the system takes before they are asked for. Those beyond are tried again by their clients after a second,
+  /// then after two more, and so on: a crowd should find room.
+  private static let waiting: Int32 = 1024
+
   /// Listens at `address`.
   ///
   /// - Throws: why that is not possible.
@@ -28,7 +32,9 @@ struct ListeningSocket: ~Copyable {
     // The address of a run that has just ended can be had again at once.
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, size)
     if place.ai_family == AF_INET6 { setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &on, size) }
-    if descriptor >= 0, bind(descriptor, place.ai_addr, place.ai_addrlen) == 0, listen(descriptor, 16) == 0 {
+    if descriptor >= 0, bind(descriptor, place.ai_addr, place.ai_addrlen) == 0,
+      listen(descriptor, waiting) == 0
+    {
       return descriptor
     }
     let number = errno

@@ -8,6 +8,18 @@ struct WebRequest: Sendable {
   var path: String
   /// The Accept header; "" for none.
   var accept: String
+
+  /// A request for `target`, a path or, as proxies are asked, a whole address (RFC 9112 section 3.2), either without its query.
+  init(target: String, accept: String) {
+    self.accept = accept
+    let scheme = ["http://", "https://"].first { target.lowercased().hasPrefix($0) }
+    guard let scheme else {
+      path = target
+      return
+    }
+    let path = target.dropFirst(scheme.count).drop { $0 != "/" }
+    self.path = path.isEmpty ? "/" : String(path)
+  }
 }
 
 /// What a client gets.
@@ -18,19 +30,25 @@ struct WebResponse: Sendable {
 }
 
 /// A server with one thread beside the lcores. A client gets one answer for a connection: it has 16 KiB for its request and ten
-/// seconds for all of it; more than sixteen wait for their turn.
+/// seconds for all of it, or one where there are more than a few: who asks is answered at once, and only others are still there
+/// then. Those that find no place wait until some have had their time.
 ///
 /// Safe between threads: libmicrohttpd's daemon may be stopped by any thread, once; what else changes is behind a lock.
 final class WebServer: @unchecked Sendable {
   private var daemon: OpaquePointer?
-  /// The open connections' sockets, and since when they are open, nanoseconds of the monotonic clock.
+  /// The open connections' sockets, and since when they are open, nanoseconds of the monotonic clock; 0 for those that were cut
+  /// off and that the server has still to close.
   private let connections = Mutex<[Int32: UInt64]>([:])
   private let answer: @Sendable (WebRequest) -> WebResponse
 
-  private static let mostConnections: UInt32 = 16
+  private static let mostConnections: UInt32 = 128
+  /// Connections that have time.
+  private static let fewConnections = 16
   private static let requestMemory = 16 << 10
   /// Seconds that a connection lasts.
   private static let patience: UInt32 = 10
+  /// The same in a crowd.
+  private static let haste: UInt32 = 1
 
   /// Serves on `socket` until `stop`; `answer` is called in the server's thread.
   ///
@@ -61,13 +79,25 @@ final class WebServer: @unchecked Sendable {
     daemon = nil
   }
 
-  /// Cuts connections off that have had their time, whatever they did with it.
-  func closeOld(now: UInt64) {
+  /// Cuts connections off that have had their time, whatever they did with it. To be called once a second.
+  func closeOld(now: UInt64) { connections.withLock { Self.closeOld(now: now, &$0) } }
+
+  private static func closeOld(now: UInt64, _ open: inout [Int32: UInt64]) {
+    let others = open.filter { $0.value > 0 }
+    let seconds = others.count > fewConnections ? haste : patience
+    for (descriptor, since) in others where now &- since > UInt64(seconds) &* 1_000_000_000 {
+      // The server finds it at its end, and closes it.
+      shutdown(descriptor, Int32(SHUT_RDWR))
+      open[descriptor] = 0
+    }
+  }
+
+  /// Notes a connection that was opened, for which another may have to go.
+  private func opened(_ descriptor: Int32) {
+    let now = Clock.monotonic()
     connections.withLock { open in
-      for (descriptor, since) in open where now &- since > UInt64(Self.patience) &* 1_000_000_000 {
-        // The server closes it, and finds it at its end.
-        shutdown(descriptor, Int32(SHUT_RDWR))
-      }
+      open[descriptor] = now
+      Self.closeOld(now: now, &open)
     }
   }
 
@@ -81,8 +111,8 @@ final class WebServer: @unchecked Sendable {
   private static let note: MHD_NotifyConnectionCallback = { context, connection, _, code in
     guard let server = server(context), let connection else { return }
     let descriptor = martlet_http_descriptor(connection)
-    let since = martlet_http_is_opened(code) != 0 ? Clock.monotonic() : nil
-    server.connections.withLock { $0[descriptor] = since }
+    if martlet_http_is_opened(code) != 0 { return server.opened(descriptor) }
+    server.connections.withLock { $0[descriptor] = nil }
   }
 
   /// A request has come.
@@ -96,7 +126,7 @@ final class WebServer: @unchecked Sendable {
     }
     let accept = martlet_http_header(connection, "Accept").map { String(cString: $0) }
     return reply(
-      connection, server.answer(WebRequest(path: String(cString: path), accept: accept ?? "")))
+      connection, server.answer(WebRequest(target: String(cString: path), accept: accept ?? "")))
   }
 
   /// Sends a response, after which the connection ends.
