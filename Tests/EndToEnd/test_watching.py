@@ -327,6 +327,13 @@ def test_telemetry_has_stats_lcores_and_outputs(tmp_path):
     assert outputs == {"1": {"output": f"json:{tmp_path}/out.json", "lcore": 1, "records": 0, "sent": 0}}
 
 
+def test_telemetry_is_json_whatever_an_output_is_called(tmp_path):
+    """DPDK 22.11 takes octets from 0x80 on for control characters, and writes \\uffffffc3."""
+    with watched(tmp_path, options=["--export", f"csv:{tmp_path}/gr\u00fc\u00df\u2603.csv"]) as (live, _port):
+        outputs, = telemetry(live, "/martlet/outputs")
+    assert outputs["2"]["output"] == f"csv:{tmp_path}/gr???.csv"
+
+
 def test_telemetry_shows_the_largest_flows(tmp_path):
     """The same flows as the records have that are exported at the end."""
     with watched(tmp_path) as (live, _port):

@@ -118,11 +118,13 @@ private struct TelemetryAnswer {
 
   func add(_ name: String, _ value: UInt64) { rte_tel_data_add_dict_u64(data, name, value) }
 
-  /// Text of 127 octets at most.
+  /// Text of 127 characters at most, those that are not of ASCII replaced by '?': DPDK 22.11 takes their octets for control
+  /// characters, and makes of them what is no JSON.
   func add(_ name: String, _ value: String) {
-    var text = value
-    while text.utf8.count >= RTE_TEL_MAX_STRING_LEN { text.removeLast() }
-    rte_tel_data_add_dict_string(data, name, text)
+    let text = value.unicodeScalars.prefix(Int(RTE_TEL_MAX_STRING_LEN) - 1).map {
+      $0.isASCII ? Character($0) : "?"
+    }
+    rte_tel_data_add_dict_string(data, name, String(text))
   }
 
   /// An answer under a name.
