@@ -123,6 +123,20 @@ struct OutputCounters: BitwiseCopyable, Sendable, Equatable {
     }
   }
 
+  /// Adds what another output counted.
+  mutating func add(_ other: OutputCounters) {
+    // Safe: both have the same members, and all of them are UInt64.
+    withUnsafeMutableBytes(of: &self) { sums in
+      withUnsafeBytes(of: other) { counts in
+        for offset in stride(from: 0, to: MemoryLayout<OutputCounters>.size, by: MemoryLayout<UInt64>.size) {
+          let count = counts.load(fromByteOffset: offset, as: UInt64.self)
+          let sum = sums.load(fromByteOffset: offset, as: UInt64.self) &+ count
+          sums.storeBytes(of: sum, toByteOffset: offset, as: UInt64.self)
+        }
+      }
+    }
+  }
+
   /// Moves records from sent to lost; never below zero.
   mutating func takeBack(_ count: UInt64, _ cause: LossCause) {
     sentRecords = sentRecords &- min(count, sentRecords)

@@ -2,11 +2,6 @@
 // the lcore that owns the outputs only takes one list for another, and waits for nobody.
 import Synchronization
 
-/// How many outputs are being closed, at an address that stays for their threads.
-final class OutputClosings: Sendable {
-  let count = Atomic<Int>(0)
-}
-
 /// The control lcore's hand on the outputs of an export lcore.
 struct OutputChanges {
   let outputs: Outputs
@@ -29,16 +24,14 @@ struct OutputChanges {
   /// - Returns: whether some are still open.
   @discardableResult
   func closeRetired() -> Bool {
-    let closings = outputs.closings
     let taken = outputs.replacementsTaken.load(ordering: .acquiring)
     let retired = outputs.roster.withLock { $0.takeRetired(taken) }
     for entry in retired {
-      closings.count.wrappingAdd(1, ordering: .relaxed)
       entry.closeApart {
         entry.published.pointee = entry.output.counters
-        closings.count.wrappingSubtract(1, ordering: .releasing)
+        entry.noteClosed()
       }
     }
-    return closings.count.load(ordering: .acquiring) > 0
+    return outputs.roster.withLock { $0.settle() }
   }
 }

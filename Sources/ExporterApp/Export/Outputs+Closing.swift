@@ -40,16 +40,14 @@ extension Outputs {
     var lost = before
     var reasons = before > 0 ? "\(before) between the lcores" : ""
     var failure: ExportError?
-    for entry in all.flatMap({ $0.roster.withLock(\.all) }) {
-      let count = entry.output.counters.lostRecords
+    for account in all.flatMap({ $0.roster.withLock(\.final) }) {
+      let count = account.counters.lostRecords
       if count > 0 {
         lost &+= count
-        let reason = entry.lossReason.isEmpty ? "it did not keep up" : entry.lossReason
-        reasons += "\(reasons.isEmpty ? "" : ", ")\(count) at \(entry.name) (\(reason))"
+        let reason = account.lossReason.isEmpty ? "it did not keep up" : account.lossReason
+        reasons += "\(reasons.isEmpty ? "" : ", ")\(count) at \(account.name) (\(reason))"
       }
-      // A reader that has seen enough (`martlet … | head`) is no failure.
-      if case .readerGone = entry.output.failure { continue }
-      failure = failure ?? entry.output.failure
+      failure = failure ?? account.failure
     }
     if lost > 0 { return .lost("\(lost) records were lost on the way out: \(reasons)") }
     return failure.map { .general($0.description) }

@@ -28,6 +28,8 @@ final class Outputs {
     fileprivate var complaint: Complaint
     /// The trouble in which records were lost last, which may be over; empty when none is known.
     var lossReason = ""
+    /// Nobody uses the output any more.
+    private let closed = Atomic<Bool>(false)
 
     init(_ planned: OutputPlan.Entry, _ output: any Output) {
       name = planned.argument
@@ -37,13 +39,19 @@ final class Outputs {
       published.initialize(to: OutputCounters())
       complaint = Complaint(name: name)
     }
+
+    deinit { published.deallocate() }
+
+    /// Whether the thread that closed the output has done with it; what it left is to be seen then.
+    var isClosed: Bool { closed.load(ordering: .acquiring) }
+
+    /// The last word of the thread that closed the output.
+    func noteClosed() { closed.store(true, ordering: .releasing) }
   }
 
   private(set) var entries: [Entry] = []
   /// What other threads know of the entries.
   let roster: Mutex<OutputRoster>
-  /// How many of those that went are being closed.
-  let closings = OutputClosings()
   /// How often the control lcore has given this lcore other entries, and how often it took them.
   let replacements = Atomic<UInt64>(0)
   let replacementsTaken = Atomic<UInt64>(0)
@@ -271,8 +279,8 @@ final class Outputs {
       counters: ExporterCounters(
         records: handedOver.pointee, lookups: enricher?.counters.pointee ?? LookupCounters(),
         parserFaults: faults.counts),
-      outputs: roster.withLock(\.all).map {
-        CounterSnapshot.OutputEntry(name: $0.name, counters: $0.published.pointee)
+      outputs: roster.withLock(\.published).map {
+        CounterSnapshot.OutputEntry(name: $0.name, counters: $0.counters)
       })
   }
 }
