@@ -87,7 +87,11 @@ def test_eal_options_of_a_file_mean_nothing_to_a_capture(tmp_path):
     ("a: &a [x, x]\nb: *a\n", 1, ["anchors"]),
     ("flows: !!int 1000\n", 1, ["tags"]),
     ("flows: 1000\n---\nodid: 1\n", 2, ["second document"]),
-    ('export: "json:a\\nb"\n', 1, ["line end"]),
+    ("export: |\n  json:a\n", 1, ["line end", "double quotes"]),
+    ('export: "json:a\\0b"\n', 1, ["control character"]),
+    ('eal: ["-l", "0-3\\0"]\n', 1, ["control character"]),
+    ("eal:\n  - -l\n  - 0-3\n  - a\n", 4, ["'a' is no option"]),
+    ("eal: [--no-huge, 512]\n", 1, ["'512' is no option"]),
     (b"flows: 1000\nodid: \xff\n", 0, ["UTF-8"]),
     ("flows: 1000\n".encode("utf-16"), 0, ["UTF-8"]),
     (b"flows: 10\x0000\n", 0, ["NUL"]),
@@ -104,6 +108,12 @@ def test_each_mistake_has_its_line(tmp_path, text, line, words):
     # A run says the first of them.
     result = run("--settings", tmp_path / "settings.yaml", "--pcap", DEMO, "--export", "json:/dev/null")
     assert result.status == 64 and len(result.messages) == 1 and found[0][1] in result.messages[0]
+
+
+def test_a_name_in_a_file_is_no_command_to_a_terminal(tmp_path):
+    (_, text), = problems(tmp_path, '"\\e[31mred\\a": 1\n')
+    assert text.startswith("there is no setting '\ufffd[31mred\ufffd'"), text
+    assert len(problems(tmp_path, "eal: [a, b]\n")) == 2
 
 
 def test_all_mistakes_are_said_at_once(tmp_path):
@@ -150,6 +160,18 @@ def test_printed_settings_are_read_again(tmp_path):
     assert yaml.safe_load(text) == {
         "eal": ["-l", "0-3", "--vdev=net_pcap0,rx_pcap=a b.pcap", "--vdev=net_null0"], "odid": 9, "uniflow": True, "stats": 1,
         "export": ["json:x: y", "udp://h:1?dscp=ef&options=off"], "config": "(0,0,2),(1,0,2)"}
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\r\n\x01\x7f", "\u0080\u0085\u2028\u2029\ufeff", " a ", "it's \"a\" \\x09"])
+def test_whatever_is_printed_is_read_again(tmp_path, name):
+    first = run("--pcap", f"/nowhere/{name}", "--export", f"json:/nowhere/{name}", "--print-settings")
+    assert first.status == 0, first.err
+    again = settings(tmp_path, first.out)
+    second = run("--settings", again, "--print-settings")
+    assert (second.status, second.out) == (0, first.out), second.err
+    # Another reader of YAML sees the names.
+    yaml = pytest.importorskip("yaml")
+    assert yaml.safe_load(first.out.decode()) == {"pcap": f"/nowhere/{name}", "export": f"json:/nowhere/{name}"}
 
 
 def test_the_schema_knows_every_option_and_refuses_others(tmp_path):

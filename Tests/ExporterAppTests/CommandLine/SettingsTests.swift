@@ -11,12 +11,12 @@ import Testing
     #expect(
       settings == [
         Setting(
-          name: "flows", line: 2, content: .one(SettingsValue(text: "10", line: 2, isPlain: true))),
+          name: "flows", line: 2, content: .one(SettingsValue(text: "10", line: 2, style: .plain))),
         Setting(
           name: "export", line: 4,
           content: .list([
-            SettingsValue(text: "json:-", line: 5, isPlain: true),
-            SettingsValue(text: "csv:a b", line: 6, isPlain: false),
+            SettingsValue(text: "json:-", line: 5, style: .plain),
+            SettingsValue(text: "csv:a b", line: 6, style: .quoted),
           ])),
       ])
   }
@@ -81,6 +81,25 @@ import Testing
 }
 
 @Suite struct EALSettingsTests {
+  /// Words that are no options and follow none that takes a value.
+  @Test(
+    arguments: [
+      (
+        [
+          "-l", "0-3", "--no-huge", "-m", "512", "--vdev", "net_null0", "-a0000:00:03.0", "-v",
+          "--of-another-dpdk", "x",
+        ], []
+      ),
+      (["a", "b"], [1, 2]), (["-l", "0-3", "x"], [3]), (["-l0-3", "x"], [2]), (["--vdev=a", "b"], [2]),
+      (["--no-huge", "512"], [2]), (["-l", "0", "-", "--no-pci"], [3]),
+    ] as [([String], [Int])])
+  func wordsOfNoOptionAreNamed(words: [String], wrong: [Int]) {
+    var problems: [SettingsProblem] = []
+    let values = words.enumerated().map { SettingsValue(text: $1, line: $0 + 1, style: .plain) }
+    #expect(EALSettings(.list(values), line: 1, problems: &problems).words == words)
+    #expect(problems.map(\.line) == wrong)
+  }
+
   @Test func whoSaysTheSameReplaces() {
     let file = EALSettings(["-l", "0-3", "--no-huge", "-m", "512", "--vdev=net_null0"])
     #expect(
@@ -96,12 +115,38 @@ import Testing
 }
 
 @Suite struct SettingsTextTests {
+  /// What is printed is read as what it was, whatever is in it; by libyaml.
+  @Test(arguments: [
+    "a\tb", "a\nb", " a ", "\r\n", "\u{1}\u{7F}\u{80}\u{85}\u{9F}",
+    "\u{2028}\u{2029}\u{FEFF}\u{FFFE}\u{1F600}", "|", ">", "'", "\\x09",
+  ])
+  func whatIsPrintedIsReadAgain(text: String) throws {
+    let document = try SettingsDocument(Array("filter: \(SettingsText.scalar(text))\n".utf8))
+    guard case .one(let value)? = document.settings.first?.content else {
+      Issue.record("no value")
+      return
+    }
+    #expect(value.text == text && !value.hasStrayControl)
+  }
+
+  /// A line end that nobody wrote on purpose, and a NUL, which no word has.
+  @Test(arguments: ["filter: |\n  tcp\n", "filter: \"a\\0b\"\n"])
+  func whatNobodyMeansIsFound(text: String) throws {
+    let document = try SettingsDocument(Array(text.utf8))
+    guard case .one(let value)? = document.settings.first?.content else {
+      Issue.record("no value")
+      return
+    }
+    #expect(value.hasStrayControl)
+  }
+
   /// By YAML 1.2: what is plain, what has to be quoted.
   @Test(arguments: [
     ("json:-", "json:-"), ("(0,0,2),(0,1,2)", "(0,0,2),(0,1,2)"), ("0.5", "0.5"), ("", "\"\""),
     ("a b", "\"a b\""),
     ("true", "\"true\""), ("-l", "\"-l\""), ("x:", "\"x:\""), ("#x", "\"#x\""), ("a\"\\", "\"a\\\"\\\\\""),
-    ("null", "\"null\""), ("*a", "\"*a\""), ("ü", "\"ü\""),
+    ("null", "\"null\""), ("*a", "\"*a\""), ("ü", "\"ü\""), ("a\tb\nc", "\"a\\x09b\\x0ac\""),
+    ("\u{85}\u{2028}\u{FEFF}", "\"\\x85\\u2028\\ufeff\""),
   ])
   func valuesAreQuotedWhereTheyMust(text: String, written: String) {
     #expect(SettingsText.scalar(text) == written)

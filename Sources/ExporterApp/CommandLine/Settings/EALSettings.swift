@@ -57,9 +57,34 @@ struct EALSettings {
     case .one:
       problems.append(
         SettingsProblem(line, "'eal' takes names with values, as 'lcores: 0@0,1@0,2@1', or a list of words"))
-    case .list(let words): self = EALSettings(words.map(\.text))
+    case .list(let words):
+      Self.check(words, &problems)
+      self = EALSettings(words.map(\.text))
     case .section(let settings):
       for setting in settings { add(setting, &problems) }
+    }
+  }
+
+  /// Looks whether each of the words is an option, or the value of the one before.
+  private static func check(_ words: [SettingsValue], _ problems: inout [SettingsProblem]) {
+    var wantsValue = false
+    for word in words {
+      if word.hasStrayControl {
+        problems.append(
+          SettingsProblem(word.line, "a word of 'eal' has a line end or a control character in it"))
+      }
+      let isOption = word.text.hasPrefix("-") && word.text.count > 1
+      if !isOption, !wantsValue {
+        problems.append(
+          SettingsProblem(
+            word.line,
+            "'\(word.text)' is no option of EAL's, nor the value of one: options begin with '-', as '-l' or '--lcores=0@0,1@0,2@1'"
+          ))
+      }
+      // Of an option that only another DPDK knows nobody here knows whether it has one.
+      let name = word.text.drop { $0 == "-" }
+      let isWhole = word.text.hasPrefix("--") ? !name.contains("=") : name.count == 1
+      wantsValue = isOption && isWhole && !flags.contains(String(name))
     }
   }
 

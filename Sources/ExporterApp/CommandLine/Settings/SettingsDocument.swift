@@ -20,8 +20,17 @@ struct SettingsProblem: Error, Equatable {
 struct SettingsValue: Equatable {
   let text: String
   let line: Int
+  /// How it stands there.
+  let style: YAMLEvent.Style
+
   /// It stands there without quotes.
-  let isPlain: Bool
+  var isPlain: Bool { style == .plain }
+
+  /// Whether it has what nobody means in a value: a NUL, which ends words, or, where no quotes say that it is meant, the end of a
+  /// line or another control character.
+  var hasStrayControl: Bool {
+    text.unicodeScalars.contains { $0 == "\0" || $0.value < 0x20 && style != .quoted }
+  }
 
   /// Whether it is YAML's way to say that there is none.
   var isNull: Bool { isPlain && ["", "~", "null", "Null", "NULL"].contains(text) }
@@ -75,7 +84,7 @@ private struct DocumentReader: ~Copyable {
     // Nothing, or nothing but comments.
     if start.kind == .streamEnd { return }
     let top = try parser.next()
-    if case .scalar("", isPlain: true) = top.kind {
+    if case .scalar("", .plain) = top.kind {
       // A document of nothing.
     } else {
       try check(top)
@@ -117,8 +126,8 @@ private struct DocumentReader: ~Copyable {
     let event = try parser.next()
     try check(event)
     switch event.kind {
-    case .scalar(let text, let isPlain):
-      return .one(SettingsValue(text: text, line: event.line, isPlain: isPlain))
+    case .scalar(let text, let style):
+      return .one(SettingsValue(text: text, line: event.line, style: style))
     case .sequenceStart: return .list(try list(of: name))
     case .mappingStart:
       guard section == nil, name == EALSettings.section else {
@@ -136,10 +145,10 @@ private struct DocumentReader: ~Copyable {
       let event = try parser.next()
       if event.kind == .sequenceEnd { return values }
       try check(event)
-      guard case .scalar(let text, let isPlain) = event.kind else {
+      guard case .scalar(let text, let style) = event.kind else {
         throw SettingsProblem(event.line, "the list of '\(name)' has something in it that is no plain value")
       }
-      values.append(SettingsValue(text: text, line: event.line, isPlain: isPlain))
+      values.append(SettingsValue(text: text, line: event.line, style: style))
     }
   }
 

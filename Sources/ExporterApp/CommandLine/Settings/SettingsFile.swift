@@ -75,9 +75,10 @@ struct SettingsFile {
     var words: [String] = []
     for value in values {
       guard !value.isNull else { return refuse("'\(setting.name)' has no value", line: value.line) }
-      guard !value.text.unicodeScalars.contains(where: { $0.value < 0x20 }) else {
+      guard !value.hasStrayControl else {
         return refuse(
-          "the value of '\(setting.name)' has a line end or a control character in it", line: value.line)
+          "the value of '\(setting.name)' has a line end or a control character in it: write it in double quotes, as \\n",
+          line: value.line)
       }
       if option.isFlag {
         guard value.isPlain, ["true", "false"].contains(value.text) else {

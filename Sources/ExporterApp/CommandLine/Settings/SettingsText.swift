@@ -51,19 +51,28 @@ struct SettingsText {
       && text.unicodeScalars.first.map {
         $0.properties.isAlphabetic || "0123456789/(".unicodeScalars.contains($0)
       } ?? false
-      && !text.hasSuffix(":") && !SettingsValue(text: text, line: 0, isPlain: true).isNull
+      && !text.hasSuffix(":") && !SettingsValue(text: text, line: 0, style: .plain).isNull
       && !["true", "false"].contains(text)
     if isPlain { return text }
     var quoted = "\""
     for scalar in text.unicodeScalars {
       switch scalar {
       case "\"", "\\": quoted += "\\" + String(scalar)
-      case _ where scalar.value < 0x20 || scalar.value == 0x7F:
+      case _ where isUnreadable(scalar):
         let digits = String(scalar.value, radix: 16)
-        quoted += "\\x" + String(repeating: "0", count: 2 - digits.count) + digits
+        let (letter, count) = scalar.value < 0x100 ? ("x", 2) : ("u", 4)
+        quoted += "\\" + letter + String(repeating: "0", count: count - digits.count) + digits
       default: quoted.unicodeScalars.append(scalar)
       }
     }
     return quoted + "\""
+  }
+
+  /// Whether YAML takes a character in quotes for the end of a line, or for nothing at all (1.1, 5.1 and 5.4).
+  private static func isUnreadable(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.value {
+    case 0..<0x20, 0x7F..<0xA0, 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF: true
+    default: false
+    }
   }
 }

@@ -7,8 +7,8 @@ import CYAML
 struct YAMLEvent {
   /// What it is.
   enum Kind: Equatable {
-    /// A value; whether it stands there without quotes.
-    case scalar(String, isPlain: Bool)
+    /// A value, and how it stands there.
+    case scalar(String, Style)
     case sequenceStart
     case sequenceEnd
     case mappingStart
@@ -19,6 +19,15 @@ struct YAMLEvent {
     case documentEnd
     case streamStart
     case streamEnd
+  }
+
+  /// How a value stands in the text.
+  enum Style {
+    /// Without quotes.
+    case plain
+    case quoted
+    /// On lines of its own below a `|` or `>`.
+    case block
   }
 
   let kind: Kind
@@ -74,8 +83,14 @@ struct YAMLParser: ~Copyable {
     case YAML_SCALAR_EVENT:
       let scalar = event.data.scalar
       let bytes = UnsafeBufferPointer(start: scalar.value, count: scalar.length)
+      let style: YAMLEvent.Style =
+        switch scalar.style {
+        case YAML_PLAIN_SCALAR_STYLE: .plain
+        case YAML_LITERAL_SCALAR_STYLE, YAML_FOLDED_SCALAR_STYLE: .block
+        default: .quoted
+        }
       return made(
-        .scalar(String(decoding: bytes, as: UTF8.self), isPlain: scalar.style == YAML_PLAIN_SCALAR_STYLE),
+        .scalar(String(decoding: bytes, as: UTF8.self), style),
         isMarked: scalar.anchor != nil || scalar.tag != nil)
     case YAML_SEQUENCE_START_EVENT:
       let start = event.data.sequence_start
