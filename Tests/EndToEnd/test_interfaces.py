@@ -75,6 +75,28 @@ def test_several_interfaces_and_all_of_them(tmp_path):
             assert len({record["iana:ingressInterface"] for record in udp_records(out)}) == 2
 
 
+def test_a_name_that_eal_takes_apart_is_refused_and_left_out(tmp_path):
+    """A comma ends an argument of EAL's devices, and there are no quotes."""
+    with namespace() as ((a, b), ip):
+        pair(ip, a, b)
+        ip("-n", b, "link", "add", "x,qpairs=2", "type", "veth", "peer", "name", "y")
+        for device in ("x,qpairs=2", "y"):
+            ip("-n", b, "link", "set", device, "up")
+        refused = run("-i", "x,qpairs=2", prefix=["ip", "netns", "exec", b])
+        assert refused.status == 64 and len(refused.messages) == 1, refused.err
+        assert refused.messages[0].startswith("martlet: -i x,qpairs=2: EAL")
+        options = ["--stats", "0.1", "--log-format", "json", "--export", f"json:{tmp_path}/out.json"]
+        with Watch(b, ["any"], options) as live:
+            live.wait_for('"received=')
+            assert live.stop() == 0, live.text()
+            said = [json.loads(line) for line in live.text().splitlines()]
+    left, = (entry for entry in said if "is left out" in entry["message"])
+    assert left["level"] == "warning" and left["message"].startswith("-i any: 'x,qpairs=2' is left out: ")
+    # Whatever is a warning is said as one, in each form.
+    offloads = [entry for entry in said if "packets are joined" in entry["message"]]
+    assert offloads and all(entry["level"] == "warning" and re.match(r"(vb0|y) has ", entry["message"]) for entry in offloads)
+
+
 def test_packets_taken_from_the_kernel(tmp_path):
     """AF_XDP on veth, in generic mode: the same records."""
     out = tmp_path / "out.json"

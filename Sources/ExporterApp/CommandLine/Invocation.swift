@@ -109,7 +109,7 @@ enum Invocation {
     for word in options.interface {
       if let answer = ForeignOptions.answer(to: ["-i", word]) { throw .usage("\(answer) (martlet --help)") }
     }
-    let interfaces = try KernelInterface.named(options.interface)
+    let (interfaces, leftOut) = try KernelInterface.named(options.interface)
     let chosen = InterfaceArguments(
       interfaces, exporters: options.exportLcores, cpus: Machine.onlineCPUs,
       hugepages: Machine.current.freeHugepages)
@@ -120,7 +120,7 @@ enum Invocation {
       shown += ["--config", "'\(config)'"]
     }
     values.notes = ["the same with EAL's options: \(shown.joined(separator: " ")) …"]
-    values.notes += interfaces.compactMap(\.offloadWarning).map { "warning: " + $0 }
+    values.warnings = leftOut + interfaces.compactMap(\.offloadWarning)
     return .live(eal: all.words, values)
   }
 

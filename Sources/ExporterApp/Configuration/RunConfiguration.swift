@@ -11,6 +11,8 @@ struct RunConfiguration: Sendable {
   var source: SettingsSource?
   /// Lines to say at the start: what was chosen, and what to do about it.
   var notes: [String] = []
+  /// What to say there that is not as it should be.
+  var warnings: [String] = []
   /// The captures to read in this order, "-" is standard input; none live.
   var captures: [String] = []
   /// Which packets are looked at, in pcap's words; nil for all.

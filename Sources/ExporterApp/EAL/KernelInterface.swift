@@ -12,18 +12,25 @@ struct KernelInterface: Equatable, Sendable {
 
   /// The interfaces of the words after `-i`: names, `any`, and `af_xdp:NAME`.
   ///
-  /// - Throws: a name that no interface has, with those there are (usage).
-  static func named(_ words: [String]) throws(Failure) -> [KernelInterface] {
+  /// - Returns: the interfaces, and what to say of those that `any` leaves out.
+  /// - Throws: a name that no interface has, with those there are, or one that EAL does not understand (usage).
+  static func named(_ words: [String]) throws(Failure) -> (found: [KernelInterface], leftOut: [String]) {
     let names = SystemFiles.names(in: folder).sorted()
     var found: [KernelInterface] = []
+    var leftOut: [String] = []
     for word in words {
       let takesPackets = word.hasPrefix(xdp)
       let name = takesPackets ? String(word.dropFirst(xdp.count)) : word
       if name == "any", !takesPackets {
-        let active = names.filter(isWatchable)
-        guard !active.isEmpty else { throw .usage("-i any: no interface but the loopback is up") }
+        let up = names.filter(isWatchable)
+        let active = up.filter { !hasSeparators($0) }
+        leftOut += up.filter(hasSeparators).map { "-i any: '\($0)' is left out: \(separatorTrouble)" }
+        guard !active.isEmpty else {
+          throw .usage(leftOut.first ?? "-i any: no interface but the loopback is up")
+        }
         found += active.map { KernelInterface(name: $0, takesPackets: false) }
       } else if names.contains(name) {
+        guard !hasSeparators(name) else { throw .usage("-i \(word): \(separatorTrouble)") }
         found.append(KernelInterface(name: name, takesPackets: takesPackets))
       } else {
         throw .usage(
@@ -35,8 +42,14 @@ struct KernelInterface: Equatable, Sendable {
     if let first = found.first(where: \.takesPackets), let reason = reasonAgainstXDP {
       throw .usage("-i \(xdp)\(first.name): \(reason): give -i \(first.name)")
     }
-    return found
+    return (found, leftOut)
   }
+
+  /// Whether the name has what separates the arguments of EAL's devices, or holds some of them together. It knows no quotes.
+  static func hasSeparators(_ name: String) -> Bool { name.contains { ",[]".contains($0) } }
+
+  private static let separatorTrouble =
+    "EAL takes a comma and brackets in a name for its own: rename it (ip link set dev NAME name OTHER)"
 
   private static let folder = "/sys/class/net"
   private static let xdp = "af_xdp:"

@@ -22,6 +22,7 @@ enum Live {
       configuration.exports, fallback: nil, inputs: EALArguments(arguments).replayedCaptures,
       exporters: configuration.exportLcores)
     for note in configuration.notes { Console.line(note) }
+    for warning in configuration.warnings { Console.warning(warning) }
     var socket: ListeningSocket?
     if let address = configuration.metrics { socket = try ListeningSocket(address) }
     let eal = try EAL(arguments)
