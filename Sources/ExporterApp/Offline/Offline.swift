@@ -102,6 +102,12 @@ enum Offline {
     }
     guard let last = failures.popLast() else { return }
     for failure in failures { Console.failure(failure.description) }
+    // A filter that is refused is a mistake on the command line, and no run.
+    if configuration.stats != nil, last.status != Failure.usageStatus {
+      var nothing = CounterSnapshot()
+      nothing.workers = [.init(lcore: 0)]
+      configuration.offlineReport.sayTotals(nothing)
+    }
     throw last
   }
 
