@@ -2,10 +2,10 @@
 # Measures Martlet on this machine, from nothing: installs what is missing, builds the release, runs every benchmark,
 # prints their tables and leaves the figures as JSON, with machine and date, in Benchmarks/results/.
 #
-#   ./bench.sh                     all: engine export exporters live queues plugins memif
+#   ./bench.sh                     all: engine export exporters enrichment live filters queues plugins memif
 #   ./bench.sh live queues         only these
 #
-# Wants root for hugepages (live, queues, plugins and memif), two CPUs and nobody else at work; about half an hour.
+# Wants root for hugepages (live, filters, queues, plugins and memif), two CPUs and nobody else at work; about half an hour.
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 
@@ -13,10 +13,10 @@ cd "$(dirname "$0")" || exit 1
 source packaging/setup.sh
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(engine export exporters live queues plugins memif)
+[ ${#stages[@]} -gt 0 ] || stages=(engine export exporters enrichment live filters queues plugins memif)
 for stage in "${stages[@]}"; do
   case $stage in
-    engine | export | exporters | live | queues | plugins | memif) ;;
+    engine | export | exporters | enrichment | live | filters | queues | plugins | memif) ;;
     -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
   esac
@@ -59,6 +59,8 @@ for stage in "${stages[@]}"; do
       rm -f "$mix"
       ;;
     exporters) measure exporters Benchmarks/exporters.py --binary "$bin/export-bench" ;;
+    enrichment) measure enrichment Benchmarks/enrichment.py --martlet "$bin/martlet" ;;
+    filters) measure filters Benchmarks/filters.py --martlet "$bin/martlet" ;;
     live) measure live Benchmarks/live.py --martlet "$bin/martlet" ;;
     queues) measure queues Benchmarks/queues.py --martlet "$bin/martlet" ;;
     plugins) measure plugins Benchmarks/plugins.py --martlet "$bin/martlet" --instructions ;;

@@ -1,6 +1,6 @@
 """What the live benchmarks share: options, the capture they replay, runs of martlet and what its totals say.
 
-Not a program. The benchmarks are live.py, queues.py, exporters.py, plugins.py and memif.py.
+Not a program. The benchmarks are live.py, filters.py, enrichment.py, queues.py, exporters.py, plugins.py and memif.py.
 """
 import argparse
 import contextlib

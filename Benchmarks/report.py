@@ -134,11 +134,32 @@ def exporters(rows):
     return table(["million records/s over UDP", "one export lcore", "two", "scaling"], lines)
 
 
+def enrichment(rows):
+    lines = [
+        [row["addresses"], f"{row['looked_up']:.1%}".replace("%", " %"), f"{row['added']:.0f}",
+         f"{min(row['all']):.0f}, {max(row['all']):.0f}"] for row in rows]
+    return table(["addresses", "looked up", "ns added per record", "extremes"], lines)
+
+
+def filters(found):
+    lines = []
+    for name, row in found["filters"].items():
+        ends = [f"{min(row[key]):.1f}, {max(row[key]):.1f}" for key in ("live_all", "offline_all")]
+        lines.append([
+            name, row["method"], f"{row['passes']:.0%}".replace("%", " %"), f"{row['live']:.1f}", ends[0],
+            f"{row['offline']:.1f}", ends[1]])
+    heads = [
+        "filter", "run live by", "passes", f"ns added per packet, live (without: {found['without']:.0f})", "extremes",
+        f"offline (without: {found['without_offline']:.0f})", "extremes"]
+    return table(heads, lines, left=2)
+
+
 #: The page's marks: from which file, made how.
 PARTS = [
     ("machine", "machine", machine), ("live", "live", live), ("cycles", "live", cycles), ("plugins", "plugins", plugins),
     ("queues", "queues", queues), ("engine", "engine", engine), ("matrix", "engine", matrix), ("memif", "memif", memif),
-    ("export", "export", export), ("exporters", "exporters", exporters),
+    ("export", "export", export), ("exporters", "exporters", exporters), ("enrichment", "enrichment", enrichment),
+    ("filters", "filters", filters),
 ]
 
 

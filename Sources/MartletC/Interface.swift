@@ -1,5 +1,6 @@
 // The functions of martlet.h, under the names that they and their arguments have there.
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Arrow
 import CArrow
 import CMartlet

@@ -24,9 +24,9 @@ public final class FactCache {
     var facts = AddressFacts()
   }
 
-  /// Addresses in the table, 2.5 MiB, in pairs: an address has either place of one. And those beyond: two for each record of a
+  /// Addresses in the table, 5 MiB, in pairs: an address has either place of one. And those beyond: two for each record of a
   /// burst, of which there are 1024 at most.
-  private static let places = 1 << 15
+  private static let places = 1 << 16
   private static let placesBeyond = 2048
 
   /// A cache of what `lookUp` answers.
@@ -60,7 +60,7 @@ public final class FactCache {
   /// The first of the two places that the address can have.
   private func pair(_ address: IPAddress) -> Int {
     let mixed = (address.high &* 0x9E37_79B9_7F4A_7C15 ^ address.low) &* 0xBF58_476D_1CE4_E5B9
-    return 1 &+ Int(truncatingIfNeeded: mixed &>> 50) &* 2
+    return 1 &+ Int(truncatingIfNeeded: mixed &>> 49) &* 2
   }
 
   /// Fetches what `number` will look at.
@@ -72,7 +72,7 @@ public final class FactCache {
 
   /// The number of what is known of the address; 0 where nothing is.
   func number(of address: IPAddress) -> UInt32 {
-    // Safe: 14 bits of the hash number the pairs, and the places beyond are as many as addresses of a burst.
+    // Safe: 15 bits of the hash number the pairs, and the places beyond are as many as addresses of a burst.
     let first = pair(address)
     var place = first
     while place < first &+ 2 {
