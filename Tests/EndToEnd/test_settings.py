@@ -435,34 +435,6 @@ def test_exports_that_come_and_go_leave_their_sums(tmp_path):
             probe.process.send_signal(signal.SIGHUP)
             probe.wait_for(lambda count=number: probe.text().count("changed export") == count)
         # Those that went are closed by and by.
-        wait_until(lambda: len([1 for name in os.listdir(f"/proc/{probe.process.pid}/fd") if str(tmp_path) in os.readlink(
-            f"/proc/{probe.process.pid}/fd/{name}")]) == 2, "the end of former outputs", probe.process)
-        probe.wait_for(lambda seen=probe.latest["exported"]: probe.latest["exported"] > seen)
-        assert probe.stop() == 0, probe.text()
-        text_, counters = probe.text(), probe.counters
-    heading = next(line for line in text_[text_.rindex("martlet: totals"):].splitlines() if "former outputs" in line)
-    # Two that there are, eight that were, the rest.
-    assert len(re.split(r"\s{2,}", heading.strip())) == 1 + 2 + 8 + 1 + 1 and f"{tmp_path}/50.json" in heading, heading
-    # Each of a pair gets every record, which is handed over once.
-    lines = [len(file.read_bytes().splitlines()) for file in tmp_path.glob("*.json")]
-    row = next(line for line in text_[text_.rindex(heading):].splitlines() if line.startswith("  exported "))
-    *taken, exported = [int(word) for word in row.split()[1:]]
-    assert len(lines) == 102 and sum(taken) == sum(lines) == 2 * exported == 2 * counters["exported"] > 0
-
-
-@live
-def test_exports_that_come_and_go_leave_their_sums(tmp_path):
-    """Fifty changes: the totals have a column for the last ones, and one for all before them."""
-    def text(number):
-        return f"export: ['json:{tmp_path}/{number}.json', 'json:{tmp_path}/{number}b.json']\nactive-timeout: 0.2\n"
-    path = settings(tmp_path, text(0))
-    with Live([f"--vdev=net_pcap0,rx_pcap={MANY},infinite_rx=1"], ["--settings", path, "--stats", "0.2"], mem=NO_HUGE) as probe:
-        probe.wait_received(1000)
-        for number in range(1, 51):
-            settings(tmp_path, text(number))
-            probe.process.send_signal(signal.SIGHUP)
-            probe.wait_for(lambda count=number: probe.text().count("changed export") == count)
-        # Those that went are closed by and by.
         folder = f"/proc/{probe.process.pid}/fd"
 
         def opened():
