@@ -46,6 +46,7 @@ final class Run: Sendable {
     self.captures = captures
     self.options = options
     schema = try BuiltInSchema(options.metering)
+    do { try schema.loadModels(owners: [0, geteuid()]) } catch { throw .usage(error.description) }
     fields = ArrowField.fields(schema.tableColumns(), names: options.names, addresses: options.addresses)
     // All captures are one interface to who reads the records.
     if options.isJoined {

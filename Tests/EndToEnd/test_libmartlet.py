@@ -18,13 +18,15 @@ import time
 import libmartlet
 import pytest
 from harness import CAPTURES, ROOT, run
+from model_files import handmade
 
 pa = pytest.importorskip("pyarrow")
 
 #: The captures that can be read to their end, where their link type is supported: libpcap takes one for all interfaces.
 WHOLE = sorted(path for path in CAPTURES.glob("*.pcap*") if path.name not in ("merged.pcapng", "two-interfaces.pcapng"))
-#: All plugins but the one that asks the host, which the library has not.
-EVERYTHING = ",".join(name for name in re.findall(r"(?m)^(\w+)  ", run("--list-plugins").out.decode()) if name != "osquery")
+#: All plugins but the one that asks the host, which the library has not, and the one that wants a model.
+EVERYTHING = ",".join(
+    name for name in re.findall(r"(?m)^(\w+)  ", run("--list-plugins").out.decode()) if name not in ("osquery", "model"))
 HEADER = ROOT / "Sources/MartletC/include/martlet.h"
 
 
@@ -479,3 +481,14 @@ def test_it_neither_leaks_nor_strays(tmp_path):
              "LSAN_OPTIONS": f"suppressions={tmp_path / 'stays'}", "ASAN_SYMBOLIZER_PATH": symbolizer})
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
     assert done.stdout.startswith("all is well")
+
+
+def test_models_judge_flows(library, tmp_path):
+    path = handmade(tmp_path, "s[0] = 0.25; s[1] = f[0] > 1000 ? 0.5 : 0.125;")
+    rows, problems = libmartlet.table(library, [CAPTURES / "demo.pcap"], plugin=f"model:file={path}")
+    assert problems == [] and rows.num_rows == 108
+    for row in rows.select(["octetDeltaCount", "modelLabel", "modelScore"]).to_pylist():
+        large = row["octetDeltaCount"] > 1000
+        assert (row["modelLabel"], row["modelScore"]) == (("bad", 0.5) if large else ("good", 0.25))
+    with pytest.raises(libmartlet.Refused, match="No such file"):
+        libmartlet.Run(library, [CAPTURES / "demo.pcap"], {"plugin": f"model:file={tmp_path}/other.model"})

@@ -20,6 +20,7 @@ import sys
 import pytest
 
 from harness import CAPTURES, MARTLET, ROOT, Live, is_root, offline, read_pcap, run, write_pcap
+from model_files import handmade
 
 numpy = pytest.importorskip("numpy", reason="numpy is not installed: models are not tested (pip install numpy pandas)")
 pandas = pytest.importorskip("pandas", reason="pandas is not installed: models are not tested (pip install pandas)")
@@ -51,24 +52,6 @@ FEATURES = [
 
 #: Captures with a link that is not read.
 FOREIGN_LINKS = ("link-chdlc", "link-user0", "merged", "two-interfaces")
-
-
-def handmade(folder, body, features=("octetDeltaCount",), classes=("good", "bad"), outputs=None, name="hand", **other):
-    """A model whose object is these lines of C, which read `f` and write `s`."""
-    outputs = len(classes) or 1 if outputs is None else outputs
-    source, built = folder / f"{name}.c", folder / f"{name}.so"
-    source.write_text(
-        "#include <stdint.h>\n#include <stdio.h>\n#include <math.h>\n"
-        f"const uint32_t martlet_model_shape[3] = {{{other.pop('abi', 1)}, {len(features)}, {outputs}}};\n"
-        f"void {other.pop('symbol', 'martlet_model_predict')}(const double *f, double *s) {{ {body} }}\n")
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", built, source], check=True, timeout=60)
-    manifest = {
-        "format": "martlet-model", "formatVersion": 1, "interface": 1, "name": name, "version": "1", "classes": list(classes),
-        "features": list(features), "missing": None, "rounding": "float64", "outputs": outputs,
-        "sha256": hashlib.sha256(built.read_bytes()).hexdigest(), **other}
-    path = folder / f"{name}.model"
-    path.write_text(json.dumps(manifest))
-    return path
 
 
 def recorder(folder, features, **other):
