@@ -74,8 +74,12 @@ final class AddressDatabase: @unchecked Sendable {
     if status == MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR { return facts }
     guard status == MMDB_SUCCESS else {
       errors &+= 1
+      facts.networkLength = address.isVersion6 ? 128 : 32
       return facts
     }
+    // In a database of IPv6 an IPv4 address is one of 128 bits, the first 96 of which are 0.
+    let isLonger = !address.isVersion6 && database.pointee.metadata.ip_version == 6
+    facts.networkLength = UInt8(clamping: max(0, Int(result.netmask) &- (isLonger ? 96 : 0)))
     guard result.found_entry else { return facts }
     if !takeCountry(&result, LookupPath.country, &facts, &errors) {
       _ = takeCountry(&result, LookupPath.registeredCountry, &facts, &errors)

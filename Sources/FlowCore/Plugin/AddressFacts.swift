@@ -8,6 +8,8 @@ public struct AddressFacts: BitwiseCopyable {
   public var country: UInt16 = 0
   /// The autonomous system that announces it; 0 for none.
   public var asNumber: UInt32 = 0
+  /// How many of the address' first bits this is known of: all addresses that begin with them have the same.
+  public var networkLength: UInt8 = 0
   /// Octets of `organisation` that are there.
   public var organisationLength: UInt8 = 0
   /// Who runs that system, in UTF-8.
@@ -18,8 +20,9 @@ public struct AddressFacts: BitwiseCopyable {
   /// Nothing is known.
   public var isEmpty: Bool { country == 0 && asNumber == 0 && organisationLength == 0 }
 
-  /// Takes what the other has and this has not.
+  /// Takes what the other has and this has not; both are of one address.
   public mutating func complete(with other: AddressFacts) {
+    networkLength = max(networkLength, other.networkLength)
     if country == 0 { country = other.country }
     if asNumber == 0, organisationLength == 0 {
       asNumber = other.asNumber
