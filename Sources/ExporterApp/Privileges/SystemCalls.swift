@@ -52,7 +52,7 @@ struct SystemCallGroup: Sendable {
       "files",
       """
       access close copy_file_range dup dup2 dup3 faccessat faccessat2 fadvise64 fallocate fcntl fdatasync flock fstat fstatfs \
-      fsync ftruncate getcwd getdents64 lseek lstat memfd_create mkdir mkdirat newfstatat open openat pipe pipe2 pread64 preadv pwrite64 \
+      fsync ftruncate getcwd getdents64 lseek lstat mkdir mkdirat newfstatat open openat pipe pipe2 pread64 preadv pwrite64 \
       pwritev read readlink readlinkat readv rename renameat renameat2 rmdir stat statfs statx sync_file_range umask unlink \
       unlinkat write writev
       """),

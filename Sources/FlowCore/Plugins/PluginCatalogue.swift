@@ -86,11 +86,13 @@ private struct PluginLister: PluginVisitor {
 
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     guard let schema = try? BuiltInSchema(plugins: [PluginSelection(P.name)]) else { return }
+    // The slots are the layout's, which goes with the schema.
+    let end = withExtendedLifetime(schema) {
+      schema.layout.slots[0].trailingOffset + schema.layout.slots[0].trailingSize
+    }
     descriptions.append(
       PluginDescription(
-        name: P.name, summary: P.summary, options: P.options,
-        bytesPerFlow: Int(schema.layout.slots[0].trailingOffset + schema.layout.slots[0].trailingSize)
-          - FlowRecord.size,
+        name: P.name, summary: P.summary, options: P.options, bytesPerFlow: Int(end) - FlowRecord.size,
         fields: fields(of: P.name, schema.pluginFields(), P.options) + furtherFields(of: type)))
   }
 

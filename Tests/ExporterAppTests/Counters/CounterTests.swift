@@ -143,6 +143,7 @@ import Testing
         "IP_header_invalid", "IP_header_truncated", "transport_header_truncated", "TCP_header_invalid",
         "tunnel_fragment", "flows_made", "in_table", "idle", "active", "ended", "forced",
         "lack_of_resources", "packets_in_flows", "table_full", "slab_full", "fingerprint_left_out",
+        "scores_unusable",
         "stream_gaps", "stream_lost", "stream_full", "records_left_out", "parser_faults", "ring_full",
         "exported", "messages", "templates", "oversize", "message_bytes", "export_faults", "looked_up",
         "database_errors", "TLS_refused", "spooled", "spool_delivered", "spool_waiting", "sent_again",

@@ -74,10 +74,12 @@ import Wire
     ("osquery", 7),
   ])
   func stateIsAsSmallAsItWas(selection: String, bytes: UInt32) throws {
-    let slot = try StateLayout<BuiltInPlugins>([PluginSelection(selection)]).slots[0]
-    let size =
-      slot.trailingSize == 0
-      ? slot.stateSize : slot.trailingOffset + slot.trailingSize - slot.stateOffset
+    let layout = try StateLayout<BuiltInPlugins>([PluginSelection(selection)])
+    let size = withExtendedLifetime(layout) {
+      let slot = layout.slots[0]
+      return slot.trailingSize == 0
+        ? slot.stateSize : slot.trailingOffset + slot.trailingSize - slot.stateOffset
+    }
     #expect(size == bytes)
   }
 

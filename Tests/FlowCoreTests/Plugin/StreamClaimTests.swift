@@ -108,9 +108,9 @@ private enum ClaimRegistry: PluginRegistry {
 
   @Test func theBuiltInOnesLeaveEachOtherWhatMayFollow() throws {
     let names = ["http", "rtsp", "sip", "smtp", "ssh", "mqtt", "tls", "dns", "passivedns"]
-    let slots = try StateLayout<BuiltInPlugins>(names.map { PluginSelection($0) }).slots
+    let layout = try StateLayout<BuiltInPlugins>(names.map { PluginSelection($0) })
     func excluded(by plugin: String) throws -> Set<String> {
-      let excludes = slots[try #require(names.firstIndex(of: plugin))].excludes
+      let excludes = layout.slots[try #require(names.firstIndex(of: plugin))].excludes
       return Set(names.indices.filter { excludes >> $0 & 1 != 0 }.map { names[$0] })
     }
     let all = Set(["http", "rtsp", "sip", "smtp", "ssh", "mqtt", "tls"])
