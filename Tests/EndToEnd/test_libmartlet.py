@@ -404,7 +404,7 @@ def test_plugins_are_those_of_the_program_with_arrow_types(library, plugins):
     assert [plugin["name"] for plugin in plugins] == ["", *(name for name in names if name != "osquery")]
     for plugin in plugins[1:]:
         text = next(part for part in listed.split("\n\n") if part.startswith(plugin["name"] + "  "))
-        assert [option["name"] for option in plugin["options"]] == re.findall(r"option (\w+)", text)
+        assert [option["name"] for option in plugin["options"]] == re.findall(r"option ([\w-]+)", text)
         fields = re.findall(r"field  (\S+), ", text)
         assert [field["element"] for field in plugin["fields"]] == fields, plugin["name"]
     pstats = next(plugin for plugin in plugins if plugin["name"] == "pstats")
