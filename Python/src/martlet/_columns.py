@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -33,36 +34,45 @@ def as_table(data: Any) -> pa.Table:
     raise TypeError(f"a table of pyarrow, pandas or polars, or flows, not {type(data).__name__}")
 
 
+def read_table(data: Any, delimiter: str = ",") -> pa.Table:
+    """A table as ``as_table`` takes it, or that of a file of CSV."""
+    if not isinstance(data, (str, os.PathLike)):
+        return as_table(data)
+    import pyarrow.csv
+
+    return pyarrow.csv.read_csv(data, parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter))
+
+
 def find(names: Sequence[str], wanted: str) -> str | None:
     """The column of that name, short or full (``cesnet:packetLength`` where ``packetLength`` is wanted)."""
     if wanted in names:
         return wanted
-    for name in names:
-        scope, colon, rest = name.partition(":")
-        if not colon:
-            continue
-        if scope.endswith("@reverse"):
-            rest = "reverse" + rest[:1].upper() + rest[1:]
-        if rest == wanted:
-            return name
-    return None
+    return next((name for name in names if short(name) == wanted), None)
 
 
-def column(table: Any, wanted: str) -> pa.Array | None:
-    """A column as one array, or None where the table has none of that name."""
+def short(name: str) -> str:
+    """A column's short name: ``reverseOctetDeltaCount`` of ``iana@reverse:octetDeltaCount``."""
+    scope, colon, rest = name.rpartition(":")
+    return "reverse" + rest[:1].upper() + rest[1:] if colon and scope.endswith("@reverse") else rest
+
+
+def plain(array: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column as one array, without a dictionary."""
     import pyarrow as pa
 
-    name = find(table.schema.names, wanted)
-    if name is None:
-        return None
-    found = table.column(name)
-    if isinstance(found, pa.ChunkedArray):
-        found = found.combine_chunks()
-        if isinstance(found, pa.ChunkedArray):
-            found = pa.concat_arrays(found.chunks) if found.num_chunks else pa.array([], found.type)
-    if isinstance(found, pa.DictionaryArray):
-        found = found.dictionary_decode()
-    return found
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+        if isinstance(array, pa.ChunkedArray):
+            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    return array.dictionary_decode() if isinstance(array, pa.DictionaryArray) else array
+
+
+def column(table: Any, *wanted: str) -> pa.Array | None:
+    """The first of these columns that the table has, as one array, or None where it has none of them."""
+    for name in wanted:
+        if (found := find(table.schema.names, name)) is not None:
+            return plain(table.column(found))
+    return None
 
 
 def integers(array: pa.Array, missing: int = 0) -> Integers:
@@ -104,29 +114,42 @@ class Lists:
     there: Booleans
     values: Any
 
+    @classmethod
+    def of(cls, counts: Integers, there: Booleans, values: npt.NDArray[Any]) -> Lists:
+        """Lists of so many elements each."""
+        rows = np.repeat(np.arange(len(counts)), counts)
+        return cls(rows, np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts), counts, there, values)
+
+    def map(self, function: Callable[[Integers, Any], Any]) -> Lists:
+        """These lists with other elements, which a function makes of each one's row and value."""
+        return replace(self, values=function(self.rows, self.values))
+
     @property
     def starts(self) -> Integers:
         """Where each row's elements begin."""
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.counts)[:-1]]) if len(self.counts) else self.counts
 
 
-def lists(array: pa.Array) -> Lists:
-    """A column of lists of numbers or times; where the list is missing it is empty."""
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a type is one of lists."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def lists(array: pa.Array, numbers: Callable[[pa.Array], npt.NDArray[Any]] = integers) -> Lists:
+    """A column of lists of numbers or times, which ``numbers`` reads; where the list is missing it is empty."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not (pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type)):
+    if not is_list(array.type):
         raise TypeError(f"a column of lists, not of {array.type}")
     counts = integers(pc.list_value_length(array))
     values = array.flatten()
-    total = int(counts.sum())
-    if len(values) != total:  # lists that are missing but have elements behind them
+    if len(values) != int(counts.sum()):  # lists that are missing but have elements behind them
         values = array.fill_null(pa.scalar([], array.type)).flatten()
-    rows = np.repeat(np.arange(len(counts)), counts)
-    starts = np.cumsum(counts) - counts
-    places = np.arange(total) - np.repeat(starts, counts)
     there = np.asarray(array.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
-    return Lists(rows, places, counts, there, integers(values))
+    return Lists.of(counts, there, numbers(values))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from ._tables import as_table, find, plain
+from ._columns import column, plain, read_table
 
 __all__ = ["Labelled", "join_labels", "ndpi_labels", "sni_labels"]
 
@@ -54,10 +54,10 @@ class Labelled:
     labels_left_out: int
 
 
-def _need(table: pa.Table, name: str) -> pa.ChunkedArray:
+def _need(table: pa.Table, name: str) -> pa.Array:
     if name not in table.column_names:
         raise ValueError(f"there is no column {name}; there are: {', '.join(table.column_names)}")
-    return table[name]
+    return plain(table[name])
 
 
 def _address(value: Any) -> bytes | None:
@@ -80,18 +80,17 @@ class _Addresses:
     def __init__(self) -> None:
         self.numbers: dict[bytes, int] = {}
 
-    def of(self, column: pa.ChunkedArray) -> Numbers:
-        found = plain(column).dictionary_encode()
+    def of(self, array: pa.Array) -> Numbers:
+        found = array.dictionary_encode()
         words = [_address(value) for value in found.dictionary.to_pylist()]
         numbers = np.array([-1 if one is None else self.numbers.setdefault(one, len(self.numbers)) for one in words] + [-1])
         return numbers[_numpy(found.indices, len(words))]
 
 
-def _integers(column: pa.ChunkedArray | None, rows: int, names: Mapping[str, int] | None = None) -> Numbers:
+def _integers(array: pa.Array | None, rows: int, names: Mapping[str, int] | None = None) -> Numbers:
     """Integers; -1 for null, and for what is none. Without a column zeros."""
-    if column is None:
+    if array is None:
         return np.zeros(rows, np.int64)
-    array = plain(column)
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         def number(text: str | None) -> int:
             text = (text or "").strip().lower()
@@ -102,9 +101,8 @@ def _integers(column: pa.ChunkedArray | None, rows: int, names: Mapping[str, int
     return _numpy(array.cast(pa.float64()), -1)
 
 
-def _nanoseconds(column: pa.ChunkedArray, unit: str) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+def _nanoseconds(array: pa.Array, unit: str) -> tuple[Numbers, npt.NDArray[np.bool_]]:
     """(times in nanoseconds since 1970, which are none); numbers are in `unit`."""
-    array = plain(column)
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         array = _times_of(array)
     missing = np.asarray(array.is_null().to_numpy(zero_copy_only=False), bool)
@@ -132,7 +130,7 @@ def _times_of(texts: pa.Array) -> pa.Array:
 
 def _flow_times(flows: pa.Table) -> tuple[Numbers, Numbers]:
     units = ("Nanoseconds", "Microseconds", "Milliseconds", "Seconds")
-    starts, ends = (find(flows, *(f"flow{which}{unit}" for unit in units)) for which in ("Start", "End"))
+    starts, ends = (column(flows, *(f"flow{which}{unit}" for unit in units)) for which in ("Start", "End"))
     if starts is None or ends is None:
         raise ValueError("the flows have no flowStart… and flowEnd…")
     return np.clip(_nanoseconds(starts, "ns")[0], 0, FOREVER), np.clip(_nanoseconds(ends, "ns")[0], 0, FOREVER)
@@ -141,8 +139,8 @@ def _flow_times(flows: pa.Table) -> tuple[Numbers, Numbers]:
 def _flow_addresses(flows: pa.Table, side: str, addresses: _Addresses) -> Numbers:
     found = np.full(flows.num_rows, -1, np.int64)
     for version in (4, 6):
-        if (column := find(flows, f"{side}IPv{version}Address")) is not None:
-            found = np.where(found < 0, addresses.of(column), found)
+        if (array := column(flows, f"{side}IPv{version}Address")) is not None:
+            found = np.where(found < 0, addresses.of(array), found)
     return found
 
 
@@ -174,10 +172,10 @@ def join_labels(
         raise ValueError(f"unit is one of {', '.join(UNITS)}")
     if not 0 <= tolerance <= 10**9:
         raise ValueError("tolerance is 0 to 1e9 seconds")
-    table, truth = as_table(flows), as_table(labels, delimiter)
+    table, truth = read_table(flows), read_table(labels, delimiter)
     addresses, rows = _Addresses(), truth.num_rows
 
-    def optional(name: str | None) -> pa.ChunkedArray | None:
+    def optional(name: str | None) -> pa.Array | None:
         return None if name is None else _need(truth, name)
     # Ports and protocols that are not said are 0 on both sides.
     label_parts = (
@@ -186,11 +184,11 @@ def join_labels(
         _integers(optional(protocol), rows, PROTOCOLS))
     flow_parts = (
         _flow_addresses(table, "source", addresses),
-        _integers(find(table, "sourceTransportPort") if source_port else None, table.num_rows),
+        _integers(column(table, "sourceTransportPort") if source_port else None, table.num_rows),
         _flow_addresses(table, "destination", addresses),
-        _integers(find(table, "destinationTransportPort") if destination_port else None, table.num_rows),
-        _integers(find(table, "protocolIdentifier") if protocol else None, table.num_rows))
-    words = plain(_need(truth, label)).dictionary_encode()
+        _integers(column(table, "destinationTransportPort") if destination_port else None, table.num_rows),
+        _integers(column(table, "protocolIdentifier") if protocol else None, table.num_rows))
+    words = _need(truth, label).dictionary_encode()
     codes = _numpy(words.indices, -1)
 
     fine = (codes >= 0) & np.all([part >= 0 for part in label_parts], axis=0)
@@ -211,13 +209,13 @@ def join_labels(
     slack = int(tolerance * 10**9)
     found, used = _match(
         keys[count:], starts - slack, ends + slack, keys[:count], first[fine], last[fine], codes[fine])
-    column = words.dictionary.take(pa.array(np.where(found >= 0, found, 0), mask=found < 0)) if len(words.dictionary) else \
+    labelled = words.dictionary.take(pa.array(np.where(found >= 0, found, 0), mask=found < 0)) if len(words.dictionary) else \
         pa.nulls(table.num_rows, words.dictionary.type)
     if into in table.column_names:
         table = table.drop_columns([into])
     matched, ambiguous = int((found >= 0).sum()), int((found == -2).sum())
     return Labelled(
-        table.append_column(into, column), matched, table.num_rows - matched - ambiguous, ambiguous,
+        table.append_column(into, labelled), matched, table.num_rows - matched - ambiguous, ambiguous,
         count - int(used.sum()), rows - count)
 
 
@@ -346,11 +344,11 @@ def sni_labels(
     Raises ValueError where one suffix has two labels, or the table has none of the columns.
     """
     labels = _suffixes(suffixes)
-    flows = as_table(table)
+    flows = read_table(table)
     names: pa.Array | None = None
-    for column in (columns,) if isinstance(columns, str) else columns:
-        if (values := find(flows, column)) is not None:
-            array = plain(values).cast(pa.string())
+    for name in (columns,) if isinstance(columns, str) else columns:
+        if (values := column(flows, name)) is not None:
+            array = values.cast(pa.string())
             array = pc.if_else(pc.equal(array, ""), None, array)
             names = array if names is None else pc.coalesce(names, array)
     if names is None:
@@ -371,7 +369,7 @@ def _suffixes(source: Any) -> dict[str, str]:
     if isinstance(source, Mapping):
         pairs = list(source.items())
     else:
-        table = as_table(source)
+        table = read_table(source)
         if table.num_columns < 2:
             raise ValueError("suffixes are a column of suffixes and one of labels")
         pairs = list(zip(table[0].to_pylist(), table[1].to_pylist(), strict=True))

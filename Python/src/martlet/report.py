@@ -20,13 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import _svg
+from ._columns import Floats, column, read_table
 from ._style import STYLE
 from ._svg import number, octets, seconds, text
-from ._tables import as_table, find, plain
 
 __all__ = ["report"]
-
-Floats = npt.NDArray[np.float64]
 
 COLUMNS = 96
 #: Round lengths of a column in seconds.
@@ -74,17 +72,17 @@ class Flows:
 
 
 def _numbers(table: pa.Table, *names: str) -> Floats:
-    column = find(table, *names)
-    if column is None:
+    array = column(table, *names)
+    if array is None:
         return np.zeros(table.num_rows)
-    return np.asarray(pc.fill_null(plain(column).cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False))
+    return np.asarray(pc.fill_null(array.cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False))
 
 
 def _seconds(table: pa.Table, which: str) -> Floats:
-    column = find(table, *(f"flow{which}{unit}" for unit in ("Nanoseconds", "Microseconds", "Milliseconds", "Seconds")))
-    if column is None:
+    array = column(table, *(f"flow{which}{unit}" for unit in ("Nanoseconds", "Microseconds", "Milliseconds", "Seconds")))
+    if array is None:
         raise ValueError(f"the flows have no flow{which}…")
-    times = pc.fill_null(plain(column).cast(pa.timestamp("ns", "UTC")).cast(pa.int64()), 0)
+    times = pc.fill_null(array.cast(pa.timestamp("ns", "UTC")).cast(pa.int64()), 0)
     return np.asarray(times.to_numpy(zero_copy_only=False)) / 1e9
 
 
@@ -92,9 +90,9 @@ def _texts(table: pa.Table, *names: str) -> pa.Array:
     """The first of the columns that has something, for each flow; null where none has."""
     found = pa.nulls(table.num_rows, pa.string())
     for name in names:
-        if (column := find(table, name)) is not None:
-            array = plain(column).cast(pa.string())
-            found = pc.coalesce(found, pc.if_else(pc.equal(array, ""), None, array))
+        if (array := column(table, name)) is not None:
+            words = array.cast(pa.string())
+            found = pc.coalesce(found, pc.if_else(pc.equal(words, ""), None, words))
     return found
 
 
@@ -106,8 +104,8 @@ def _flows(table: pa.Table) -> Flows:
         source, destination, _numbers(table, "sourceTransportPort").astype(np.int64),
         _numbers(table, "destinationTransportPort").astype(np.int64),
         _numbers(table, "protocolIdentifier").astype(np.int64), start, np.maximum(_seconds(table, "End"), start),
-        _numbers(table, "octetDeltaCount"), _numbers(table, "reverseOctetDeltaCount", "iana@reverse:octetDeltaCount"),
-        _numbers(table, "packetDeltaCount") + _numbers(table, "reversePacketDeltaCount", "iana@reverse:packetDeltaCount"),
+        _numbers(table, "octetDeltaCount"), _numbers(table, "reverseOctetDeltaCount"),
+        _numbers(table, "packetDeltaCount") + _numbers(table, "reversePacketDeltaCount"),
         _texts(table, "TLSSNI", "quicSNI", "httpHost"), table)
 
 
@@ -259,11 +257,9 @@ def _chosen(lengths: pa.Array, flows: Flows, names: list[str], services: npt.NDA
 
 
 def _sequences(flows: Flows, names: list[str], services: npt.NDArray[np.int64], count: int) -> str:
-    columns = [find(flows.table, name) for name in ("packetLength", "packetDirection", "packetTime")]
-    if columns[0] is None or columns[1] is None:
+    lengths, directions, times = (column(flows.table, name) for name in ("packetLength", "packetDirection", "packetTime"))
+    if lengths is None or directions is None:
         return _section("Packets of some flows", "There are none: plugin pstats gives them.")
-    lengths, directions = plain(columns[0]), plain(columns[1])
-    times = plain(columns[2]) if columns[2] is not None else None
     cards = []
     for row in _chosen(lengths, flows, names, services, count):
         sizes, ways = lengths[row].as_py(), directions[row].as_py() or []
@@ -306,8 +302,7 @@ def _timing(flows: Flows) -> str:
     durations = flows.end - flows.start
     parts = [f"<div><h3>How long flows last (of more than one packet)</h3>"
              f"{_histogram(durations[flows.packets > 1], 'Durations of flows')}</div>"]
-    if (column := find(flows.table, "packetTime")) is not None:
-        array = plain(column)
+    if (array := column(flows.table, "packetTime")) is not None:
         values = pc.list_flatten(array).cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy(zero_copy_only=False)
         owner = pc.list_parent_indices(array).to_numpy(zero_copy_only=False)
         gaps = np.diff(values)[np.diff(owner) == 0] / 1e9
@@ -340,7 +335,7 @@ def report(flows: Any, *, title: str = "capture", sequences: int = 12) -> str:
 
     Sums are of the whole table; takes memory for some numbers a flow besides it. Raises ValueError where flows have no times.
     """
-    table = as_table(flows)
+    table = read_table(flows)
     head = (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">'
