@@ -34,6 +34,10 @@ class InvalidOption(MartletError, ValueError):
         super().__init__(message, 1)
 
 
+class ModelError(InvalidOption):
+    """An estimator, a table or a feature that a model cannot be made of, or a model that cannot be used; one line."""
+
+
 class MartletWarning(UserWarning):
     """A run that went on although a capture could not be read to its end."""
 
