@@ -50,6 +50,30 @@ def test_values(records, missing):
     np.testing.assert_array_equal(made, np.array([expected(record, missing) for record in records], dtype=np.float64))
 
 
+@pytest.mark.parametrize("kind", ["to_arrow", "to_pandas", "to_polars"])
+def test_models_features_are_the_same_of_every_table(records, kind):
+    """Times in lists, too, which each kind of table has as another type."""
+    names = [name for name in NAMES if ":" not in name]
+    table = getattr(martlet.flows(DEMO, plugins="pstats,tls"), kind)()
+    made = martlet.features(table, names, missing=-1, rounding="float64")
+    wanted = np.array([expected(record, -1) for record in records], dtype=np.float64)
+    np.testing.assert_array_equal(made, np.delete(wanted, [2, 3, 4], axis=1))
+
+
+def test_full_names_and_ranges_together():
+    """From a table with full names, by either name; both lists of a product go on together."""
+    flows = martlet.flows(DEMO, plugins="pstats", names="full")
+    transformer = martlet.FlowFeatures(["iana@reverse:octetDeltaCount", "packetLength[0:2] * cesnet:packetDirection[0:2]"])
+    made = transformer.fit_transform(flows)
+    assert transformer.get_feature_names_out().tolist() == [
+        "reverseOctetDeltaCount", "packetLength[0] * packetDirection[0]", "packetLength[1] * packetDirection[1]"]
+    listed = json_records(DEMO, "--plugins", "pstats")
+    products = [[one * way for one, way in zip(record.get("cesnet:packetLength", []), record.get("cesnet:packetDirection", []))]
+                for record in listed]
+    assert made.tolist() == [[record["iana@reverse:octetDeltaCount"], *(one + [0, 0])[:2]]
+                             for record, one in zip(listed, products)]
+
+
 def test_names_and_output():
     flows = martlet.flows(DEMO, plugins="pstats,tls")
     transformer = martlet.FlowFeatures(NAMES)
@@ -88,10 +112,13 @@ def test_in_a_pipeline():
 
 
 @pytest.mark.parametrize(("name", "words"), [
-    ("packetLength", r"say packetLength\[0\]"), ("octetDeltaCount[0]", "say octetDeltaCount"), ("nix", "needs column nix"),
-    ("exp(octetDeltaCount)", "no function exp; there are: log1p"), ("log1p(octetDeltaCount", "is no feature"),
-    ("packetLength[3:3]", "has no element"), ("packetLength[-1]", "is no feature"), ("", "is no feature"),
+    ("packetLength", r"say packetLength\[0\]"), ("octetDeltaCount[0]", "say octetDeltaCount"),
+    ("nix", "no column nix: choose its plugin"), ("exp(octetDeltaCount)", "calls 'exp', which is none of log1p"),
+    ("log1p(octetDeltaCount", r"lacks a '\)'"),
+    ("packetLength[3:3]", "has no element"), ("packetLength[-1]", "ends where"), ("", "ends where"),
     ("sourceIPv4Address", "is no number"), ("count(octetDeltaCount)", "say octetDeltaCount"),
+    ("packetLength[0:2] * packetDirection[1:3]", "different ranges"), ("packetLength[1.5]", "index 1.5"),
+    ("octetDeltaCount * 1.2.3", "wrong number 1.2.3"), ("count(sourceIPv4Address)", "is no list"),
 ])
 def test_what_is_no_feature(name, words):
     with pytest.raises(ValueError, match=words):
