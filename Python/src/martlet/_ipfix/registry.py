@@ -656,6 +656,7 @@ MARTLET = """\
 15 tlsEncryptedClientHello unsigned8
 16 tlsServerExtType unsigned16
 20 receiveQueue unsigned16
+21 filterExpression string
 50 httpVersion string
 70 sshClientVersion string
 71 sshServerVersion string
@@ -726,6 +727,22 @@ MARTLET = """\
 205 tunnelDestinationTransportPort unsigned16
 206 tunnelProtocolIdentifier unsigned8
 207 tunnelDepth unsigned8
+300 modelName string
+301 modelLabel string
+302 modelScore float32
+303 modelLatency unsigned32
+304 model2Name string
+305 model2Label string
+306 model2Score float32
+307 model2Latency unsigned32
+308 model3Name string
+309 model3Label string
+310 model3Score float32
+311 model3Latency unsigned32
+312 model4Name string
+313 model4Label string
+314 model4Score float32
+315 model4Latency unsigned32
 """
 
 #: Elements of enterprises, with the word for each that stands before their names.
