@@ -10,8 +10,8 @@ import pytest
 import martlet
 from conftest import CAPTURES, capture_files, json_records
 
-#: Those of plugins without what asks the host, which is none of a capture's.
-ALL = [name for name in martlet.plugins() if name not in ("", "osquery")]
+#: Those of plugins without what asks the host, which is none of a capture's, and what wants a model.
+ALL = [name for name in martlet.plugins() if name not in ("", "osquery", "model")]
 #: pstats' other unit of time, certificates, and tunnels are options of their own.
 VARIANTS = {
     "every plugin": ([("--plugins", ",".join(ALL))], {"plugins": ALL}),

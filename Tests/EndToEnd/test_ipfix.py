@@ -248,8 +248,8 @@ def test_tcp_collector_gets_every_flow():
 
 
 def test_tcp_collector_goes_away_and_comes_back(tmp_path):
-    """Live traffic without end; the collector closes after three messages: templates again, sequence from 0."""
-    collector = TCPCollector(limit=3)
+    """Live traffic without end; the collector closes after eight messages: templates again, sequence from 0."""
+    collector = TCPCollector(limit=8)
     with Live(
             [f"--vdev=net_pcap0,rx_pcap={MANY},infinite_rx=1"],
             ["--export", f"tcp://127.0.0.1:{collector.port}", "--active-timeout", "0.5", "--inactive-timeout", "0.5",
