@@ -20,12 +20,14 @@ enum PluginText {
     let basic = Set(fields(of: []).compactMap { $0.element?.code })
     var known: [UInt32: ArrowField] = [:]
     // A field that only an option brings has its type from a schema with that option.
-    for option in Set(plugin.fields.map { $0.option ?? "" }) {
-      let words = option.isEmpty || option.hasSuffix("=") ? plugin.name : "\(plugin.name):\(option)"
-      for field in fields(of: [PluginSelection(words)]) {
-        guard let code = field.element?.code, !basic.contains(code) else { continue }
-        known[code] = field
-      }
+    var schemas = Set(plugin.fields.map { $0.option ?? "" }).map { option in
+      [PluginSelection(option.isEmpty || option.hasSuffix("=") ? plugin.name : "\(plugin.name):\(option)")]
+    }
+    // A plugin that may be named several times has fields of its own for each; for others that is no schema.
+    schemas.append(Array(repeating: PluginSelection(plugin.name), count: ModelLimits.most))
+    for field in schemas.flatMap({ fields(of: $0) }) {
+      guard let code = field.element?.code, !basic.contains(code) else { continue }
+      known[code] = field
     }
     return entry(
       plugin.name, plugin.summary, options: plugin.options,

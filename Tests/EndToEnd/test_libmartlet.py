@@ -143,6 +143,8 @@ def test_each_plugin_has_the_values_of_csv(library, plugins, tmp_path):
     captures = readable(library, WHOLE)
     assert len(captures) > 45
     for plugin in plugins:
+        if plugin["name"] == "model":
+            continue
         options = ["--plugins", plugin["name"]] if plugin["name"] else []
         chosen = {"plugins": plugin["name"]} if plugin["name"] else {}
         header, rows = rows_of_csv(tmp_path, captures, *options)

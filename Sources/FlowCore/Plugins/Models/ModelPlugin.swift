@@ -4,6 +4,12 @@ import CIntrinsics
 import IPFIX
 import Wire
 
+/// What models there may be.
+public enum ModelLimits {
+  /// The most that judge the flows of one run.
+  public static let most = 4
+}
+
 /// `--plugin model:file=NAME.model[,after=N][,min-score=S][,alarm=LABEL]`, for each model.
 struct ModelPlugin: FlowPlugin {
   static let name = "model"
@@ -40,7 +46,9 @@ struct ModelPlugin: FlowPlugin {
   init(options: borrowing PluginOptions) throws(FlowSetupError) {
     var requests = [try ModelRequest(options)]
     for other in options.further { requests.append(try ModelRequest(other)) }
-    guard requests.count <= 4 else { throw .plugin("at most 4 models can be enabled at once") }
+    guard requests.count <= ModelLimits.most else {
+      throw .plugin("at most \(ModelLimits.most) models can be enabled at once")
+    }
     var after = InlineArray<4, UInt16>(repeating: 0)
     for (place, request) in requests.enumerated() { after[place] = UInt16(request.after) }
     self.after = after
