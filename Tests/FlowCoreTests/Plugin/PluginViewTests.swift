@@ -210,7 +210,8 @@ private enum MirrorRegistry: PluginRegistry {
     }
     #expect(
       line("mirror:list=\(folder.path)/none")
-        == "option list of plugin mirror: cannot read \(folder.path)/none: No such file or directory: check name and permissions")
+        == "option list of plugin mirror: cannot read \(folder.path)/none: No such file or directory: check name and permissions"
+    )
     #expect(
       line("mirror:list=\(folder.path)")
         == "option list of plugin mirror: cannot read \(folder.path): it is a folder: name a file")
