@@ -23,8 +23,9 @@ def offline(url, *more, captures=(MANY,)):
 
 def said(url, reason):
     """What a run says that cannot get rid of its records; it is ended when it has said `reason`."""
+    # Without a buffer, of which `communicate` would not know what is in it.
     process = subprocess.Popen([MARTLET, "--pcap", MANY, "--drain-timeout", "1", "--export", url], stdin=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE)
+                               stderr=subprocess.PIPE, bufsize=0)
     text = ""
     while not re.search(reason, text):
         line = process.stderr.readline().decode()
