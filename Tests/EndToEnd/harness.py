@@ -3,10 +3,12 @@
 import array
 import contextlib
 import csv
+import errno
 import fcntl
 import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -553,10 +555,26 @@ class UDPCollector:
         self.socket.close()
 
 
-def free_port(kind=socket.SOCK_DGRAM):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+#: Below the kernel's own choice for sockets that name no port (ip_local_port_range), so that no connection takes it in between.
+_ports = itertools.count(random.randrange(10_000, 30_000))
+
+
+def free_port():
+    """A port of 127.0.0.1 and ::1 that nobody has, for TCP and UDP, and that this process gives out once."""
+    return next(port for number in _ports if is_free(port := 10_000 + number % 20_000))
+
+
+def is_free(port):
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(family, kind) as probe:
+                try:
+                    probe.bind((host, port))
+                except OSError as error:
+                    # A machine without IPv6 has nobody on ::1.
+                    if error.errno != errno.EADDRNOTAVAIL:
+                        return False
+    return True
 
 
 def nfdump(folder, send, logs=None):

@@ -271,13 +271,13 @@ def test_tcp_collector_goes_away_and_comes_back(tmp_path):
 
 
 def test_absent_tcp_collector_is_counted(mixed):
-    result = offline(mixed, export=f"tcp://127.0.0.1:{free_port(socket.SOCK_STREAM)}")
+    result = offline(mixed, export=f"tcp://127.0.0.1:{free_port()}")
     assert result.status == 2 and f"{expected(mixed)[0]} records were lost" in result.messages[-1]
     assert causes(result.counters) == {"queue_full": expected(mixed)[0]}
 
 
 def test_tcp_collector_that_comes_late(mixed):
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     process = subprocess.Popen(
         [MARTLET, "--pcap", mixed, "--export", f"tcp://127.0.0.1:{port}", "--stats", "60"], stderr=subprocess.PIPE)
     # It has begun to try, so it comes back.

@@ -29,7 +29,7 @@ class Collector:
     """The process, started and ended as often as a test wants; what it stored is there whatever became of it."""
 
     def __init__(self, folder, certificate=None):
-        self.port, self.store, self.log = free_port(socket.SOCK_STREAM), folder / "stored", folder / "collector.log"
+        self.port, self.store, self.log = free_port(), folder / "stored", folder / "collector.log"
         self.certificate = certificate
         self.store.touch()
         self.log.touch()
@@ -305,7 +305,7 @@ def test_what_cannot_be_read_is_counted(tmp_path):
 
 def test_a_directory_that_is_no_good(tmp_path):
     (tmp_path / "file").touch()
-    collector = f"tcp://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
+    collector = f"tcp://127.0.0.1:{free_port()}"
     source = capture(tmp_path / "in.pcap", [1])
     for place, words in [(tmp_path / "file", "Not a directory"), (tmp_path / "no/where", "No such file")]:
         result = run("--pcap", source, "--export", collector, "--spool", f"{place},1M")

@@ -150,14 +150,14 @@ def test_udp_goes_on(folder):
 def test_a_collector_that_comes_later_is_found(folder, tmp_path, lz4):
     """Over TLS and over TCP: names are resolved, connections and threads are made as the user."""
     pki = Authority(folder)
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     url = f"tls://localhost:{port}?ca={pki.root}"
     with started("--export", url, "--active-timeout", "0.5", "--drain-timeout", "3") as martlet:
         martlet.wait_for("tls://localhost")
         with TLSCollector(server_context(pki.server), port=port) as collector:
             wait_until(lambda: collector.connections and collector.connections[-1].session.records, "records", martlet.process)
             martlet.stop()
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     url = f"tcp://localhost:{port}" + ("?compress=lz4" if lz4 else "")
     with started("--export", url, "--active-timeout", "0.5", "--drain-timeout", "1") as martlet:
         martlet.wait_for("tcp://localhost")
@@ -172,7 +172,7 @@ def test_a_collector_that_comes_later_is_found(folder, tmp_path, lz4):
 
 def test_a_spool_is_the_users(folder):
     """It is begun by root, and its segments are made later."""
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     spool = folder / "spool"
     options = ["--export", f"tcp://127.0.0.1:{port}", "--spool", f"{spool},16M"]
     options += ["--active-timeout", "0.5", "--drain-timeout", "1"]
@@ -212,15 +212,21 @@ def test_a_folder_that_is_not_the_users_is_named(tmp_path):
 
 def test_a_crash_is_reported(folder):
     """The handler's own calls are allowed, and Swift's backtrace, which starts a program, does not hang."""
-    with started("--crash-dir", folder) as martlet:
-        tasks = Path(f"/proc/{martlet.process.pid}/task")
-        # lcore 2's thread, which has the packets.
-        worker, = (int(task.name) for task in tasks.iterdir() if (task / "comm").read_text().endswith("-worker-2\n"))
-        assert ctypes.CDLL(None).syscall(TGKILL, martlet.process.pid, worker, signal.SIGSEGV) == 0
-        martlet.stop(timeout=PATIENCE)
-        assert martlet.process.returncode == -signal.SIGSEGV
-        assert "martlet: killed by SIGSEGV" in martlet.text() and f"written to {folder}/martlet-crash-" in martlet.text()
-    assert all(is_owned(path) for path in folder.iterdir())
+    # A signal may find the worker between two bursts, and then there is nothing to write.
+    for _ in range(10):
+        with started("--crash-dir", folder) as martlet:
+            tasks = Path(f"/proc/{martlet.process.pid}/task")
+            # lcore 2's thread, which has the packets.
+            worker, = (int(task.name) for task in tasks.iterdir() if (task / "comm").read_text().endswith("-worker-2\n"))
+            assert ctypes.CDLL(None).syscall(TGKILL, martlet.process.pid, worker, signal.SIGSEGV) == 0
+            assert martlet.process.wait(PATIENCE) == -signal.SIGSEGV
+            said = martlet.text()
+        assert "martlet: killed by SIGSEGV" in said
+        if ", no burst" not in said:
+            break
+    assert f"written to {folder}/martlet-crash-" in said
+    files = list(folder.iterdir())
+    assert files and all(is_owned(path) for path in files)
 
 
 def test_captures_are_read_as_the_user(folder):

@@ -379,7 +379,7 @@ def records_sent(martlet):
                          ids=["new keys", "renegotiation"])
 def test_s_server_asks_for_new_keys_or_another_handshake(pki, options, commands):
     """New keys (RFC 8446 section 4.6.3) are made; another handshake (TLS 1.2) is refused. Either way records go on to come."""
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     with Server(pki, port, *options) as server, flowing(export(port, ca=pki.root)) as martlet:
         martlet.wait_for(lambda: records_sent(martlet) > 100_000)
         for letter in commands:
@@ -395,7 +395,7 @@ def test_s_server_asks_for_new_keys_or_another_handshake(pki, options, commands)
 @live
 def test_s_server_is_killed_and_started_again(pki):
     """Another session each time: templates first, sequence from 0; a client certificate is demanded."""
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     options = ["-Verify", 3, "-verify_return_error", "-CAfile", pki.root, "-quiet"]
     with flowing(export(port, ca=pki.root, certificate=pki.client)) as martlet:
         martlet.wait_for("refused")

@@ -681,7 +681,7 @@ def test_every_query_of_the_dashboard_has_data(tmp_path):
     dashboard = json.loads((ROOT / "docs/grafana/martlet.json").read_text())
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
     assert len(queries) > 30 and all("$instance" in query for query in queries)
-    web = free_port(socket.SOCK_STREAM)
+    web = free_port()
     with watched(tmp_path, device=f"--vdev=net_pcap0,rx_pcap={DEMO},infinite_rx=1",
                  options=["--export", "udp://127.0.0.1:9"]) as (_live, port):
         settings = tmp_path / "prometheus.yml"
