@@ -66,7 +66,8 @@ let package = Package(
     .library(name: "martlet-c", type: .dynamic, targets: ["MartletC"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
   ],
   targets: [
     .target(name: "CIntrinsics", cSettings: [.unsafeFlags(plainFlags)]),
@@ -123,6 +124,7 @@ let package = Package(
         "CTLS",
         "CLZ4", "CZstd", "CSeccomp", "CHTTP", "CYAML", "CMaxMind",
         "CCrash",
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict + [withFlags(clangFlags), crossModule],
@@ -182,6 +184,7 @@ let package = Package(
         "ExporterApp", "Captures", "FlowCore", "Rendering", "IPFIX", "IPFIXDecoding", "Kafka", "Wire",
         "CCrash",
         "CIntrinsics", "CZstd",
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict + [withFlags(clangFlags)]),
   ],

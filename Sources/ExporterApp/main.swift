@@ -16,6 +16,6 @@ do throws(Failure) {
     try Live.run(eal: eal, configuration)
   }
 } catch {
-  Console.failure(error.description)
+  logger.error("\(error.description)")
   exit(error.status)
 }

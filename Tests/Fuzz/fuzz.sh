@@ -1,5 +1,6 @@
 #!/bin/bash
-# Builds the fuzzer with coverage and AddressSanitizer, makes seeds of the captures, and runs each target.
+# Builds the fuzzer with coverage and AddressSanitizer, makes seeds of the captures, and runs each target, as many at a time
+# as there are CPUs.
 #
 #     Tests/Fuzz/fuzz.sh [--seconds N] [--build-only] [TARGET…]        10 seconds each, all targets
 #
@@ -13,7 +14,7 @@ TARGETS=()
 BUILD_ONLY=no
 while [ $# -gt 0 ]; do
     case $1 in
-        -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
         --seconds) SECONDS_EACH=${2:-10}; shift ;;
         --build-only) BUILD_ONLY=yes ;;
         *) TARGETS+=("$1") ;;
@@ -47,24 +48,33 @@ SEEDS=(Tests/Captures "${MARTLET_CORPUS:-../shared/corpus}")
 find "${SEEDS[@]}" -name '*.pcap*' -size -2000k -print0 2>/dev/null |
     xargs -0 timeout -s KILL 900 $FUZZER seeds $OUT/seeds || { echo "fuzz: error: no seeds"; exit 1; }
 
-FAILED=()
-for target in "${TARGETS[@]}"; do
+# fuzz TARGET: runs it, says what came of it and keeps its status.
+fuzz() {
+    local target=$1 log=$OUT/$1.log status runs coverage regressions=(Tests/Fuzz/regressions/"$1")
     mkdir -p $OUT/corpus/"$target" $OUT/findings/"$target" $OUT/seeds/"$target"
-    regressions=(Tests/Fuzz/regressions/"$target")
     [ -d "${regressions[0]}" ] || regressions=()
-    log=$OUT/$target.log
     # Times of the wall: on a busy machine seeds are read slowly, and an input that takes milliseconds may wait for a CPU.
     timeout -s KILL $((SECONDS_EACH + 1800)) $FUZZER "$target" -max_total_time="$SECONDS_EACH" -timeout=60 -rss_limit_mb=2048 \
         -max_len=8192 -dict=Tests/Fuzz/tls.dict -print_final_stats=1 -artifact_prefix=$OUT/findings/"$target"/ \
         $OUT/corpus/"$target" $OUT/seeds/"$target" "${regressions[@]}" >"$log" 2>&1 </dev/null
     status=$?
+    echo $status >$OUT/"$target".status
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     coverage=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1)
     printf 'fuzz: %-10s status %s  %s executions, %s\n' "$target" "$status" "${runs:-?}" "${coverage:-cov: ?}"
-    if [ $status != 0 ]; then
-        FAILED+=("$target")
-        grep -E '^FUZZ|ERROR|Fatal error|Test unit written' "$log" | head -n 5
-    fi
+    [ $status = 0 ] || grep -E '^FUZZ|ERROR|Fatal error|Test unit written' "$log" | head -n 5
+}
+
+rm -f $OUT/*.status
+for target in "${TARGETS[@]}"; do
+    [ "$(jobs -rp | wc -l)" -lt "$(nproc)" ] || wait -n
+    fuzz "$target" &
+done
+wait
+
+FAILED=()
+for target in "${TARGETS[@]}"; do
+    [ "$(cat $OUT/"$target".status 2>/dev/null)" = 0 ] || FAILED+=("$target")
 done
 [ ${#FAILED[@]} = 0 ] && echo "fuzz: ${#TARGETS[@]} targets, nothing found" || echo "fuzz: error: found something in ${FAILED[*]}"
 exit $((${#FAILED[@]} > 0))

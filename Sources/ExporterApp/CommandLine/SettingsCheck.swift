@@ -18,7 +18,7 @@ enum SettingsCheck {
       let count = file.options.count + (file.eal == nil ? 0 : 1)
       return "\(path): \(count) setting\(count == 1 ? "" : "s"), nothing wrong\n"
     }
-    for problem in problems { Console.line(problem.description(in: path)) }
+    for problem in problems { logger.info("\(problem.description(in: path))") }
     throw .usage(last.description(in: path))
   }
 

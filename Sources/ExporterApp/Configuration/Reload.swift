@@ -49,11 +49,11 @@ final class Reload {
     do {
       given = try source.read()
     } catch {
-      Console.warning("\(error.description): the settings stay as they were")
+      logger.warning("\(error.description): the settings stay as they were")
       return
     }
     let changed = Set(values.keys).union(given.values.keys).filter { values[$0] != given.values[$0] }
-    guard !changed.isEmpty else { return Console.line("\(source.name): nothing changed") }
+    guard !changed.isEmpty else { return logger.info("\(source.name): nothing changed") }
     var applied: [String] = []
     for part in parts where !part.options.isDisjoint(with: changed) {
       let names = part.options.intersection(changed).sorted()
@@ -62,13 +62,13 @@ final class Reload {
         for name in names { values[name] = given.values[name] }
         applied += names
       } catch {
-        Console.warning("\(source.name): \(error.description): \(Self.list(names)) stays as it was")
+        logger.warning("\(source.name): \(error.description): \(Self.list(names)) stays as it was")
       }
     }
-    if !applied.isEmpty { Console.line("\(source.name): changed \(Self.list(applied))") }
+    if !applied.isEmpty { logger.info("\(source.name): changed \(Self.list(applied))") }
     let fixed = changed.filter { name in !parts.contains { $0.options.contains(name) } }
     if !fixed.isEmpty {
-      Console.warning(
+      logger.warning(
         "\(source.name): \(Self.list(fixed.sorted())) changed, which takes effect at the next start")
     }
   }

@@ -13,8 +13,8 @@ struct StatsReport: Sendable {
     switch format {
     case .line:
       let capacity = UInt64(clamping: flowsPerWorker) &* UInt64(now.workers.count)
-      Console.line(RateLine(now, previous: previous, seconds: seconds, capacity: capacity).text)
-    case .full: Console.line(CounterReport.line(now, previous: previous, seconds: seconds))
+      logger.info("\(RateLine(now, previous: previous, seconds: seconds, capacity: capacity).text)")
+    case .full: logger.info("\(CounterReport.line(now, previous: previous, seconds: seconds))")
     case .json: Console.table(CounterJSON.line(now, seconds: seconds))
     }
   }
@@ -24,7 +24,7 @@ struct StatsReport: Sendable {
   /// - Parameter summary: what the run did, in a few words; empty for nothing.
   func sayTotals(_ snapshot: CounterSnapshot, summary: String = "") {
     guard format != .json else { return Console.table(CounterJSON.totals(snapshot)) }
-    Console.line("totals" + (summary.isEmpty ? "" : ": " + summary))
+    logger.info("totals\(summary.isEmpty ? "" : ": " + summary)")
     Console.table(format == .line ? CounterReport.grouped(snapshot) : CounterReport.totals(snapshot))
   }
 }

@@ -47,14 +47,14 @@ struct EAL: ~Copyable {
       stop()
       throw .usage("'\(stray)' before '--' is not an EAL option: Martlet's own options go behind the '--'")
     }
-    for line in startLog.split(whereSeparator: \.isNewline) { Console.debug(String(line)) }
+    for line in startLog.split(whereSeparator: \.isNewline) { logger.debug("\(String(line))") }
     Self.allowCaptures()
   }
 
   /// Lets dpdk-dumpcap and dpdk-pdump attach; without multi-process support they cannot, and nothing is lost.
   private static func allowCaptures() {
     if rte_pdump_init() != 0 {
-      Console.debug("dpdk-dumpcap cannot attach: \(String(cString: martlet_error_text(martlet_errno())))")
+      logger.debug("dpdk-dumpcap cannot attach: \(String(cString: martlet_error_text(martlet_errno())))")
     }
   }
 

@@ -36,9 +36,9 @@ final class AddressDatabases: Sendable {
   func reload() {
     do throws(Failure) {
       try replace(by: all.map(\.path))
-      Console.line("--mmdb: read again")
+      logger.info("--mmdb: read again")
     } catch {
-      Console.warning("\(error.description); all stay as they were")
+      logger.warning("\(error.description); all stay as they were")
     }
   }
 

@@ -38,11 +38,11 @@ extension Outputs {
   static func warn(about spool: SpoolSettings, _ plan: OutputPlan) {
     let names = plan.entries.compactMap { $0.url.spoolName(0) }
     if names.isEmpty {
-      Console.warning("--spool is for tcp:// and tls:// exports, of which there is none: it keeps nothing")
+      logger.warning("--spool is for tcp:// and tls:// exports, of which there is none: it keeps nothing")
     }
     for waiting in SpoolDirectory.waiting(in: spool.directory)
     where !names.contains(where: { waiting == $0 || waiting.hasPrefix($0 + "_") }) {
-      Console.warning(
+      logger.warning(
         "\(spool.directory)/\(waiting) has records for a collector that no --export names: they stay there")
     }
   }

@@ -124,7 +124,7 @@ final class Outputs {
     handedOver = .allocate(capacity: 1)
     handedOver.initialize(to: 0)
     if entries.isEmpty {
-      Console.warning("no --export: flows are counted but go nowhere (as --export udp://collector:4739)")
+      logger.warning("no --export: flows are counted but go nowhere (as --export udp://collector:4739)")
     }
     if exporter == 0, let spool = settings.spool { Self.warn(about: spool, plan) }
   }
@@ -205,11 +205,11 @@ final class Outputs {
         continue
       }
       let change = isThere ? "gets its share of the flows again" : "its share of the flows goes to others"
-      Console.line("\(entry.name): \(change)")
+      logger.info("\(entry.name): \(change)")
     }
     guard mode == .failover, choice.first != before else { return }
     if let entry = entries.first(where: { $0.place == choice.first }) {
-      Console.line("\(entry.name): gets the records from now on")
+      logger.info("\(entry.name): gets the records from now on")
     }
   }
 

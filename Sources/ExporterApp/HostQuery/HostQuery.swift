@@ -45,9 +45,11 @@ final class HostQuery {
   init?(_ question: HostQuestion, _ configuration: RunConfiguration) {
     guard let path = Self.find(question.program) else {
       let place = question.program.contains("/") ? "it is no program" : "there is none in PATH"
-      Console.warning(
-        "plugin osquery: cannot ask \(question.program): \(place); no flow has its fields. Install osquery, or give "
-          + "--plugin osquery:path=PROGRAM")
+      logger.warning(
+        """
+        plugin osquery: cannot ask \(question.program): \(place); no flow has its fields. Install osquery, or give \
+        --plugin osquery:path=PROGRAM
+        """)
       return nil
     }
     self.path = path
@@ -98,7 +100,7 @@ final class HostQuery {
     do {
       // More than find room, so that it is known how many do not.
       let rows = try JSONRows(try outcome.get(), most: 4 * HostKnowledge.mostSockets).rows
-      if isFailing { Console.line("plugin osquery: \(path) answers again") }
+      if isFailing { logger.info("plugin osquery: \(path) answers again") }
       isFailing = false
       switch question {
       case .description:
@@ -128,7 +130,7 @@ final class HostQuery {
     }
     left = max(0, left) + answers.publish(sockets.mapValues(\.owner))
     if left > 0, !isCrowded {
-      Console.warning(
+      logger.warning(
         "plugin osquery: \(left) connections of this host are left out: at most \(HostKnowledge.mostSockets) find room"
       )
     }
@@ -137,7 +139,7 @@ final class HostQuery {
 
   /// Says why there is no answer, unless that was said of the last one.
   private func complain(_ why: String) {
-    if !isFailing { Console.warning("plugin osquery: \(path) \(why)") }
+    if !isFailing { logger.warning("plugin osquery: \(path) \(why)") }
     isFailing = true
   }
 

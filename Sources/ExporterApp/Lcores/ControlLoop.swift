@@ -135,7 +135,7 @@ struct ControlLoop {
       eachSecond(Clock.monotonic())
       switch signals.wait(nanoseconds: 5_000_000) {
       case SIGINT, SIGTERM:
-        Console.failure("ended by a second signal: flows that were still in memory are lost")
+        logger.error("ended by a second signal: flows that were still in memory are lost")
         _exit(Failure.generalStatus)
       case let other?: heed(other)
       case nil: break
@@ -145,7 +145,7 @@ struct ControlLoop {
         let counters = snapshot()
         let left = counters.workers.reduce(0) { $0 &+ $1.engine.inTable }
         printTotals()
-        Console.failure("the end took longer than --drain-timeout: at least \(left) flows are lost")
+        logger.error("the end took longer than --drain-timeout: at least \(left) flows are lost")
         _exit(Failure.lostStatus)
       }
     }

@@ -26,9 +26,11 @@ final class LcoreMemory: FlowMemory {
   /// Says what finds no hugepage, if there is anything.
   func warn(lcore: UInt32) {
     guard ordinaryBytes > 0 else { return }
-    Console.warning(
-      "\(ordinaryBytes >> 20) MB of lcore \(lcore)'s flow table and plugin memory are not in hugepages: for speed run "
-        + "'sudo ./hugepages-setup.sh --pages N' with \(ordinaryBytes >> 21) pages of 2 MB more")
+    logger.warning(
+      """
+      \(ordinaryBytes >> 20) MB of lcore \(lcore)'s flow table and plugin memory are not in hugepages: for speed run \
+      'sudo ./hugepages-setup.sh --pages N' with \(ordinaryBytes >> 21) pages of 2 MB more
+      """)
   }
 
   /// Tables live as long as the process: EAL takes its memory back when it is cleaned up, the kernel the rest.

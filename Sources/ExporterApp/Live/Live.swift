@@ -23,8 +23,8 @@ enum Live {
     let plan = try OutputPlan(
       configuration.exports, fallback: nil, inputs: EALArguments(arguments).replayedCaptures,
       exporters: configuration.exportLcores)
-    for note in configuration.notes { Console.line(note) }
-    for warning in configuration.warnings { Console.warning(warning) }
+    for note in configuration.notes { logger.info("\(note)") }
+    for warning in configuration.warnings { logger.warning("\(warning)") }
     var socket: ListeningSocket?
     if let address = configuration.metrics { socket = try ListeningSocket(address) }
     let eal = try EAL(arguments)
@@ -52,7 +52,7 @@ enum Live {
     let map = try LcoreMap(
       main: Lcore.main, others: Lcore.others, ports: ports.map(\.limits), queues: configuration.queues,
       config: configuration.queueMap, exporters: configuration.exportLcores, cpus: Machine.onlineCPUs)
-    for warning in map.warnings { Console.warning(warning) }
+    for warning in map.warnings { logger.warning("\(warning)") }
     var sources: [TimeSource] = []
     for port in ports { sources.append(try port.times.source(configuration.clock, title: port.title)) }
     // Before the first port starts, because drivers fill the field only where it is known then.
@@ -64,7 +64,7 @@ enum Live {
       for warning in try port.start(
         sockets: map.sockets(of: port), spreading: Spreading(configuration), timestamps: &timestamps)
       {
-        Console.warning(warning)
+        logger.warning("\(warning)")
       }
       started.append((port, timestamps ? source : .lcore))
       if configuration.clock == .device, !timestamps {
@@ -73,7 +73,7 @@ enum Live {
     }
 
     for warning in try schema.numberInterfaces(ports.map(\.interface), configuration.ingressInterfaces) {
-      Console.warning(warning)
+      logger.warning("\(warning)")
     }
     let timekeeper = Timekeeper(started)
     let selection = SelectionOwner()
@@ -116,8 +116,8 @@ enum Live {
         flowsPerWorker: configuration.metering.flowLimit(live: true)))
     control.reloadModels = { reloadModels(of: schema) }
     map.announce(ports: ports)
-    for line in timekeeper.lines { Console.line(line) }
-    for warning in map.timeWarnings(timekeeper) { Console.warning(warning) }
+    for line in timekeeper.lines { logger.info("\(line)") }
+    for warning in map.timeWarnings(timekeeper) { logger.warning("\(warning)") }
     if let filter { selection.replaceAndSay(filter: filter, sampling: configuration.sampling) }
     control.devices.look()
     let watch = try Watch(control, ports: ports, masking: schema.masking, socket: socket)
@@ -134,16 +134,16 @@ enum Live {
     watch.ending()
     control.shutDown()
     control.printTotals()
-    for warning in CounterReport.warnings(control.snapshot()) { Console.warning(warning) }
+    for warning in CounterReport.warnings(control.snapshot()) { logger.warning("\(warning)") }
     if let failure = Outputs.outcome(of: outputs, before: control.lostBetweenLcores) { throw failure }
   }
 
   /// Reads the models' files again; what is wrong with them leaves those in use as they are.
   private static func reloadModels(of schema: BuiltInSchema) {
     do {
-      for line in try schema.reloadModels() { Console.line(line) }
+      for line in try schema.reloadModels() { logger.info("\(line)") }
     } catch {
-      Console.warning("\(error.description): the models stay as they were")
+      logger.warning("\(error.description): the models stay as they were")
     }
   }
 
@@ -255,7 +255,7 @@ extension LcoreMap {
   func announce(ports: [Port]) {
     func line(_ role: String, _ lcore: UInt32, _ work: String) {
       let idle = lcore != control && shares(lcore) ? " (shares its CPU: yields when idle)" : ""
-      Console.line("\(Lcore.describe(lcore)): \(role)\(work)\(idle)")
+      logger.info("\(Lcore.describe(lcore)): \(role)\(work)\(idle)")
     }
     line("control", control, "")
     for exporter in exporters {
@@ -269,6 +269,6 @@ extension LcoreMap {
       }
       line("worker", worker.lcore, ", " + queues.joined(separator: ", "))
     }
-    for lcore in unused { Console.line("\(Lcore.describe(lcore)): unused, there is no RX queue for it") }
+    for lcore in unused { logger.info("\(Lcore.describe(lcore)): unused, there is no RX queue for it") }
   }
 }

@@ -24,6 +24,6 @@ extension SelectionOwner {
   /// As `replace`; says how the filter runs.
   func replaceAndSay(filter program: FilterProgram?, sampling: Sampling) {
     guard let method = replace(filter: program, sampling: sampling), let program else { return }
-    Console.line("filter '\(program.expression)': \(method.rawValue)")
+    logger.info("filter '\(program.expression)': \(method.rawValue)")
   }
 }

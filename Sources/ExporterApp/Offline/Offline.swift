@@ -31,9 +31,9 @@ enum Offline {
     Drain.configure(nanoseconds: configuration.drainTimeout.nanoseconds)
     let plan = try OutputPlan(configuration.exports, fallback: "text:-", inputs: configuration.captures)
     if configuration.exportLcores > 1 {
-      Console.warning("captures are read by one thread: --export-lcores is for live runs, and not used")
+      logger.warning("captures are read by one thread: --export-lcores is for live runs, and not used")
     }
-    if configuration.metrics != nil { Console.warning("--metrics is for live runs, and not used") }
+    if configuration.metrics != nil { logger.warning("--metrics is for live runs, and not used") }
     try checkCaptures(configuration)
     let worker = try FlowWorker(
       configuration, schema: schema, number: 0, recordsUnderWay: nil, memory: PlainMemory())
@@ -67,10 +67,10 @@ enum Offline {
     }
     reader.finish()
     reader.sayEnd(plan.entries.map(\.argument))
-    for warning in CounterReport.warnings(reader.snapshot) { Console.warning(warning) }
+    for warning in CounterReport.warnings(reader.snapshot) { logger.warning("\(warning)") }
     if let lost = Outputs.outcome(of: [outputs], before: 0) { failures.append(lost) }
     guard let last = failures.popLast() else { return }
-    for failure in failures { Console.failure(failure.description) }
+    for failure in failures { logger.error("\(failure.description)") }
     throw last
   }
 
@@ -101,7 +101,7 @@ enum Offline {
       }
     }
     guard let last = failures.popLast() else { return }
-    for failure in failures { Console.failure(failure.description) }
+    for failure in failures { logger.error("\(failure.description)") }
     // A filter that is refused is a mistake on the command line, and no run.
     if configuration.stats != nil, last.status != Failure.usageStatus {
       var nothing = CounterSnapshot()
@@ -272,7 +272,7 @@ struct OfflineReader: ~Copyable {
     if isTold {
       report.sayTotals(snapshot, summary: summary)
     } else if isatty(STDERR_FILENO) == 1 {
-      Console.line(summary)
+      logger.info("\(summary)")
     }
   }
 

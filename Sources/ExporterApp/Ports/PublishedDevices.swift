@@ -64,7 +64,7 @@ final class PublishedDevices: Sendable {
       }
       if hasLooked || state.isGone {
         for line in Self.changes(device.title, from: entries[index].state, to: state) {
-          Console.warning(line)
+          logger.warning("\(line)")
         }
       }
       entries[index].state = state

@@ -40,7 +40,7 @@ struct Privileges {
       FileOwner.clear()
     }
     if filtersCalls { try SystemCallFilter.load() }
-    if account != nil || filtersCalls { Console.line(description) }
+    if account != nil || filtersCalls { logger.info("\(description)") }
   }
 
   /// Says where the process, being the user now, may not make files, which it would have to when it opens them again.
@@ -49,9 +49,11 @@ struct Privileges {
   func warn(_ folders: [(purpose: String, path: String)]) {
     guard let account else { return }
     for (purpose, path) in folders where access(path, W_OK | X_OK) != 0 {
-      Console.warning(
-        "\(purpose): user \(account.name) may not make files in \(path), so that none can be opened again or follow: "
-          + "give it the folder (chown \(account.name) \(path))")
+      logger.warning(
+        """
+        \(purpose): user \(account.name) may not make files in \(path), so that none can be opened again or follow: \
+        give it the folder (chown \(account.name) \(path))
+        """)
     }
   }
 

@@ -33,8 +33,8 @@ enum StandardDescriptors {
   }
 }
 
-/// What the program says while it runs: on standard error, a line at a time, unless `configure` names another place. Every line of
-/// the program's own carries its name. A terminal that was stopped, a pipe that nobody empties and a log that does not keep up
+/// Where goes what the program says while it runs, by `logger`: to standard error, a line at a time, unless `configure` names
+/// another place. Every line of the program's own carries its name. A terminal that was stopped, a pipe that nobody empties and a log that does not keep up
 /// hold nobody up: messages are left out then, and their number is said later.
 enum Console {
   private struct State: ~Copyable {
@@ -73,9 +73,6 @@ enum Console {
     }
   }
 
-  /// What the program does.
-  static func line(_ text: String) { say(LogMessage(level: .info, text: text)) }
-
   /// Goes to the begin of a terminal's line and erases it (ECMA-48, CR and EL).
   private static let eraseLine = "\r\u{1B}[K"
 
@@ -88,23 +85,14 @@ enum Console {
     }
   }
 
-  /// A thing that does not stop the program.
-  static func warning(_ text: String) { say(LogMessage(level: .warning, text: text)) }
-
-  /// Why the program ends, or what is lost for good.
-  static func failure(_ text: String) { say(LogMessage(level: .error, text: text)) }
-
-  /// What only who looks for a mistake wants to know.
-  static func debug(_ text: @autoclosure () -> String) {
-    guard state.withLock({ $0.settings.level == .debug }) else { return }
-    say(LogMessage(level: .debug, text: text()))
-  }
+  /// What is less urgent than this is not said.
+  static var level: LogLevel { state.withLock { $0.settings.level } }
 
   /// A table, line by line.
   static func table(_ text: String) {
     let isPlain = state.withLock { state in state.log == nil && state.settings.format == .text }
     guard isPlain else {
-      for line in text.split(separator: "\n") { self.line(String(line)) }
+      for line in text.split(separator: "\n") { say(LogMessage(level: .info, text: String(line))) }
       return
     }
     state.withLock { state in
@@ -119,7 +107,7 @@ enum Console {
   }
 
   /// Says one message in a single write, so that lcores' lines do not mix.
-  private static func say(_ message: LogMessage) {
+  static func say(_ message: LogMessage) {
     let now = Clock.system()
     state.withLock { state in
       guard message.level.severity <= state.settings.level.severity else { return }

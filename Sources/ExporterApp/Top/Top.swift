@@ -6,7 +6,7 @@ enum Top {
   /// The socket of the program that runs; says which are not asked.
   private static func found(_ settings: TopSettings) throws(Failure) -> String {
     let finding = try TelemetrySockets.find(prefix: settings.filePrefix, roots: TelemetrySockets.roots())
-    for line in finding.leftOut { Console.warning(line) }
+    for line in finding.leftOut { logger.warning("\(line)") }
     return finding.path
   }
 

@@ -54,11 +54,11 @@ final class Watch {
     let lcores = view.activities.map { ($0.lcore, $0.activity.polls) }
     let (stalled, resumed) = health.look(lcores, now: now)
     for lcore in stalled {
-      Console.warning(
+      logger.warning(
         "lcore \(lcore) has not polled for \(RunHealth.patience / 1_000_000_000) s: its CPU is taken, or it hangs"
       )
     }
-    for lcore in resumed { Console.line("lcore \(lcore) polls again") }
+    for lcore in resumed { logger.info("lcore \(lcore) polls again") }
     if health.isAlive { feed(now) }
   }
 

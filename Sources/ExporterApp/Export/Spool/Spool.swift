@@ -82,7 +82,7 @@ final class Spool: @unchecked Sendable {
     var worker = SpoolWorker(
       log: SpoolLog(directory, limit: settings.octets, run: run), stateFile: file, path: path)
     if worker.log.damagedSegments > 0 {
-      Console.warning(
+      logger.warning(
         "\(path): \(worker.log.damagedSegments) segments of earlier runs cannot be read, and are kept as *.damaged"
       )
     }

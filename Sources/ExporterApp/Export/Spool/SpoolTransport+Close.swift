@@ -37,7 +37,7 @@ extension SpoolTransport {
     lose(Int(clamping: onDisk.records(to: taken)))
     let waiting = window.confirmed.records(to: onDisk)
     if waiting > 0 {
-      Console.line(
+      logger.info(
         "\(name): \(waiting) records wait in \(spool.path); the next run with this --spool sends them")
     }
   }

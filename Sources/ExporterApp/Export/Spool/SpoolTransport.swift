@@ -83,12 +83,12 @@ final class SpoolTransport: MessageTransport {
     complaint = Complaint(name: name)
     own.spoolTorn = spool.lostBefore
     if spool.lostBefore > 0 {
-      Console.warning(
+      logger.warning(
         "\(name): \(spool.lostBefore) records of an earlier run are lost, or their arrival is not known: it was killed before they were in \(spool.path)"
       )
     }
     let waiting = next.records(to: taken)
-    if waiting > 0 { Console.line("\(name): \(waiting) records of earlier runs wait in \(spool.path)") }
+    if waiting > 0 { logger.info("\(name): \(waiting) records of earlier runs wait in \(spool.path)") }
   }
 
   var counters: OutputCounters {

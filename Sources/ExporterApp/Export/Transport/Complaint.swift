@@ -17,13 +17,13 @@ struct Complaint {
     guard now >= silentUntil else { return }
     silentUntil = now &+ Self.interval
     isOpen = true
-    Console.warning("\(name): \(text)")
+    logger.warning("\(name): \(text)")
   }
 
   /// Says that the trouble is over, if it was said.
   mutating func resolve(_ text: String) {
     guard isOpen else { return }
     isOpen = false
-    Console.line("\(name): \(text)")
+    logger.info("\(name): \(text)")
   }
 }

@@ -43,7 +43,7 @@ final class FileWriter: Sendable {
   private static func report(_ leftovers: [String]) {
     guard let first = leftovers.first else { return }
     let others = leftovers.count > 1 ? " and \(leftovers.count - 1) more" : ""
-    Console.warning(
+    logger.warning(
       "a run was killed while it wrote \(first)\(others): read what is in there, then delete it; Martlet leaves it alone"
     )
   }

@@ -205,9 +205,9 @@ final class KafkaSession {
   /// the events say.
   private func log(_ level: Int, _ facility: String, _ text: String) {
     if facility == "CONFWARN" {
-      Console.warning("\(title): \(text)")
+      logger.warning("\(title): \(text)")
     } else if isDebugging || level <= 2 && facility != "FATAL" {
-      Console.line("\(title): \(facility): \(text)")
+      logger.info("\(title): \(facility): \(text)")
     }
   }
 
