@@ -247,6 +247,28 @@ def test_tcp_collector_gets_every_flow():
     assert collector.sessions[0].lost == 0 and collector.sessions[0].first_sequence == 0
 
 
+def test_a_spool_keeps_what_a_stream_says_of_itself(tmp_path):
+    """Two runs without a collector and one with: three sessions, each with its own timeouts and the types of its elements."""
+    port = free_port()
+    options = ["--plugins", "flowstats", "--spool", f"{tmp_path}/spool,16M", "--drain-timeout", "1"]
+    export = f"tcp://127.0.0.1:{port}"
+    for timeout in ("60", "61"):
+        result = offline(MANY, export=export, options=[*options, "--active-timeout", timeout])
+        assert result.status == 0 and result.counters["spool_waiting"] > 0
+    collector = TCPCollector(port)
+    result = offline(MANY, export=export, options=[*options, "--active-timeout", "62"])
+    collector.close()
+    assert result.status == 0 and not collector.errors
+    for timeout, session in zip((60, 61, 62), collector.sessions, strict=True):
+        assert session.first_sequence == 0 and session.lost == 0 and seen(session) == expected(MANY)
+        # flowActiveTimeout (36), and RFC 5610's privateEnterpriseNumber (346) and informationElementId (303).
+        assert {number(record, 36) for _, record in session.options if (0, 36) in record} == {timeout}
+        described = {(number(record, 346), number(record, 303)) for _, record in session.options if (0, 303) in record}
+        # But for IANA's, and those of RFC 5103, which mean the same in reverse.
+        used = {element for record in session.records for element in record if element[0] not in (0, 29305)}
+        assert used and used <= described
+
+
 def test_tcp_collector_goes_away_and_comes_back(tmp_path):
     """Live traffic without end; the collector closes after eight messages: templates again, sequence from 0."""
     collector = TCPCollector(limit=8)

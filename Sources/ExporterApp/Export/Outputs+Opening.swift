@@ -52,15 +52,12 @@ extension Outputs {
     _ url: ExportURL, others: [FileIdentity], _ settings: RunConfiguration, schema: BuiltInSchema,
     description: ExportDescription, live: Bool, number: Int
   ) throws(ExportError) -> any Output {
-    // A spool numbers records of several runs anew, and knows those of flows only.
-    let isSpooled = settings.spool != nil && url.spoolName(number) != nil
-    let describesItself = url.describesItself && !isSpooled
-    let description = describesItself ? description : nil
+    let description = url.describesItself ? description : nil
     var configuration = MessageStream.Configuration()
     configuration.observationDomain = settings.observationDomain
     configuration.maximumLength = settings.largestMessage
     configuration.martletEnterpriseNumber = settings.ownEnterpriseNumber
-    configuration.flowKeys = describesItself ? BuiltInSchema.flowKeys : []
+    configuration.flowKeys = url.describesItself ? BuiltInSchema.flowKeys : []
     let policy: OverloadPolicy = live ? .drop : .wait(seconds: 30)
     // A disk that is full offline is waited for as long as the end may take, too.
     let filePolicy: OverloadPolicy = live ? .drop : .wait(seconds: settings.drainTimeout.seconds)
