@@ -178,6 +178,34 @@ def test_it_runs_in_a_fresh_debian(package, tmp_path):
             subprocess.run(["umount", tree / mount], capture_output=True, timeout=60)
 
 
+# The RPM.
+
+#: What systemd's macros stand for on Fedora; Debian has none of them.
+FEDORA = {"_unitdir": "/usr/lib/systemd/system", "_sysusersdir": "/usr/lib/sysusers.d", "_tmpfilesdir": "/usr/lib/tmpfiles.d",
+          "_udevrulesdir": "/usr/lib/udev/rules.d", "systemd_post()": ":", "systemd_preun()": ":",
+          "systemd_postun_with_restart()": ":"}
+
+
+@pytest.mark.skipif(not have("rpmbuild"), reason="needs rpmbuild")
+def test_the_rpm_has_what_the_debian_package_has(package, tmp_path):
+    defined = {"source": ROOT, "_topdir": tmp_path, **FEDORA}
+    # With the distribution's own packages, which rpm knows nothing of here.
+    output("rpmbuild", "-bb", "--nodeps", PACKAGING / "martlet.spec",
+           *(word for name, value in defined.items() for word in ("--define", f"{name} {value}")))
+    rpm, = tmp_path.glob("RPMS/x86_64/martlet-*.rpm")
+    listed = set(output("rpm", "-qpl", rpm).splitlines())
+    debian = {line.split()[5][1:] for line in output("dpkg-deb", "-c", package).splitlines() if not line.endswith("/")}
+    # Debian's own: /lib, zsh's folder of the distribution; packed pages, a changelog and a copyright for each package.
+    same = {"/usr" + path if path.startswith("/lib/") else path for path in debian}
+    same = {path.replace("vendor-completions", "site-functions") for path in same}
+    assert {path for path in same if not path.startswith(("/usr/share/doc", "/usr/share/man", "/usr/share/lintian"))} <= listed
+    needed = output("rpm", "-qp", "--requires", rpm)
+    assert "librte_eal.so" in needed and "swift" not in needed
+    output("rpm2archive", rpm)
+    output("tar", "-xzf", f"{rpm}.tgz", "-C", tmp_path)
+    assert output(tmp_path / "usr/bin/martlet", "--version") == output(MARTLET, "--version")
+
+
 # DPDK's other versions.
 
 def test_other_versions_of_dpdk_are_checked_where_their_headers_are():
