@@ -1,6 +1,7 @@
 """Outages of TCP and TLS collectors with --spool: whatever stops, pauses, dies or fills up, each record is stored or counted."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -251,18 +253,21 @@ def test_a_run_without_a_collector_leaves_its_records_to_the_next(tmp_path, coll
 
 def test_a_full_spool_drops_the_newest_and_counts(tmp_path):
     with Collector(tmp_path) as collector:
-        spool = ["--spool", f"{tmp_path}/spool,64K"]
-        result = run("--pcap", capture(tmp_path / "in.pcap", range(1, 5001)), "--export", collector.url, *spool, "--stats", "0")
+        spool = ["--spool", f"{tmp_path}/spool,1M"]
+        result = run("--pcap", capture(tmp_path / "in.pcap", range(1, 50_001)), "--export", collector.url, *spool,
+                     "--export", f"json:{tmp_path}/all.json", "--stats", "0")
         counters = result.counters
         waiting = counters["spool_waiting"]
-        assert result.status == 2 and 0 < waiting < 5000
-        assert counters["spool_full"] == counters["export_dropped"] == 5000 - waiting
-        assert sum(file.stat().st_size for file in (tmp_path / "spool").rglob("*.segment")) <= 65536
+        assert result.status == 2 and 0 < waiting < 50_000
+        assert counters["spool_full"] == counters["export_dropped"] == 50_000 - waiting
+        assert sum(file.stat().st_size for file in (tmp_path / "spool").rglob("*.segment")) <= 1 << 20
         assert "the spool is full" in result.err.decode()
         collector.start()
-        assert run("--pcap", capture(tmp_path / "in.pcap", [9999]), "--export", collector.url, *spool).status == 0
+        assert run("--pcap", capture(tmp_path / "in.pcap", [99_999]), "--export", collector.url, *spool).status == 0
         collector.end()
-        assert list(collector.stored) == [*range(1, waiting + 1), 9999]
+        with open(tmp_path / "all.json") as lines:
+            made = [int(IPv4Address(json.loads(line)["iana:sourceIPv4Address"])) for line in lines]
+        assert list(collector.stored) == [*made[:waiting], 99_999]
 
 
 @pytest.mark.skipif(not is_root(), reason="mounting needs root")
@@ -314,7 +319,7 @@ def test_a_directory_that_is_no_good(tmp_path):
         assert result.status == 1 and words in result.messages[-1] and len(result.messages) == 1
     result = run("--pcap", source, "--export", collector, "--export", collector + "/", "--spool", f"{tmp_path}/spool,1M")
     assert result.status == 1 and "another --export to the same collector" in result.messages[-1]
-    for wrong in ("nowhere", "/tmp,", ",1G", "/tmp,1X", "/tmp,1K", "/tmp,99999999999T"):
+    for wrong in ("nowhere", "/tmp,", ",1G", "/tmp,1X", "/tmp,1K", "/tmp,1023K", "/tmp,99999999999T"):
         assert run("--pcap", source, "--export", collector, "--spool", wrong).status == 64
     assert "--spool is for tcp:// and tls://" in run(
         "--pcap", source, "--export", f"json:{tmp_path}/out", "--spool", f"{tmp_path}/spool,1M").err.decode()

@@ -7,8 +7,9 @@ struct SpoolSettings: Equatable, Sendable {
   /// Octets for each collector.
   var octets: Int
 
-  /// Less would hold too few messages to be of use.
-  static let least = 1 << 16
+  /// Less would hold too few messages to be of use: each of some eight segments begins with all templates and with what the
+  /// stream says of itself, 20 KiB with all plugins.
+  static let least = 1 << 20
 
   /// Reads `DIR,SIZE`: the size in bytes, or with K, M, G or T behind it in powers of 1024.
   init(_ text: String) throws {
@@ -26,7 +27,7 @@ struct SpoolSettings: Equatable, Sendable {
     else { throw wanted }
     octets = number << shift
     guard octets >= Self.least else {
-      throw InvalidValue("'\(text)' has room for less than 64K; give more")
+      throw InvalidValue("'\(text)' has room for less than 1M; give more")
     }
   }
 }
