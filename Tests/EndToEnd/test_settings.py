@@ -359,6 +359,20 @@ def test_filter_and_samples_change_with_sighup(tmp_path):
 
 
 @live
+def test_a_filter_that_changes_under_seccomp_is_interpreted(tmp_path):
+    """No code can be made any more (mmap and mprotect with PROT_EXEC are not allowed), and the filter holds all the same."""
+    def text(expression):
+        return probe_text(f"json:{os.devnull}", more=f'seccomp: "on"\nfilter: {expression}')
+    with FromFile(settings(tmp_path, text(MANY_MORE))) as probe:
+        probe.wait_for(f"filter '{MANY_MORE}': native code")
+        probe.wait_received(1000)
+        probe.reload(text(FEW), "changed filter")
+        assert f"filter '{FEW}': DPDK's interpreter" in probe.text()
+        assert probe.shares("filtered") == pytest.approx([0.7], rel=0.02)
+        assert probe.stop() in (0, 2)
+
+
+@live
 def test_databases_change_with_sighup(tmp_path):
     """A run takes other databases, and one that was started without has no fields for them."""
     out, files = tmp_path / "out.json", [tmp_path / f"{number}.mmdb" for number in (1, 2)]
