@@ -1,6 +1,6 @@
 // Hellos in DTLS datagrams (RFC 6347, RFC 9147): whole messages, and fragments put together.
 //
-//     record:     type 1 (22) | version 2 (fe.xx) | epoch 2 (0) | number 6 | length 2 | fragments …
+//     record:     type 1 (22) | version 2 (fe.xx, or 01.00) | epoch 2 (0) | number 6 | length 2 | fragments …
 //     fragment:   type 1 | message length 3 | message number 2 | offset 3 | length 3 | body …
 import Wire
 
@@ -9,11 +9,14 @@ extension HelloReader {
   private static let mostRecords = 8
   private static let mostFragments = 16
 
-  /// Whether a datagram begins with an unencrypted DTLS handshake record.
+  /// Whether a datagram begins with an unencrypted DTLS handshake record: of versions 1.0 to 1.3, or of the draft that Cisco's
+  /// AnyConnect speaks (OpenSSL's DTLS1_BAD_VER).
   @inline(__always)
   static func isHandshake(datagram: Bytes) -> Bool {
-    datagram.count >= 13 && datagram[0] == TLS.RecordStart.handshake && datagram[1] == 0xFE
-      && datagram[2] >= 0xFC && datagram.load(UInt16.self, at: 3) == 0
+    guard datagram.count >= 13, datagram[0] == TLS.RecordStart.handshake else { return false }
+    let version = datagram.load(UInt16.self, at: 1)
+    return (version >= 0xFEFC && version <= 0xFEFF || version == 0x0100)
+      && datagram.load(UInt16.self, at: 3) == 0
   }
 
   /// Takes a datagram; returns the hello that is in it or that it completes.

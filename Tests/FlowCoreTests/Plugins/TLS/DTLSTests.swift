@@ -36,6 +36,29 @@ import Testing
     #expect(record.number("martlet:tlsClientVersion") == Double(version))
   }
 
+  /// Records of a version too, as all implementations have them; 0x0100 is the draft's that AnyConnect speaks, for which JA4 has
+  /// no letters.
+  @Test(arguments: [(0xFEFF, "d1"), (0x0100, "00")]) func versionsOfRecords(version: Int, label: String)
+    throws
+  {
+    let hello = TLSBuilder.clientHello(version: version, cookie: [])
+    let answer = TLSBuilder.serverHello(version: version, cipher: 0x0039, extensions: nil)
+    let record = try record(
+      TLSBuilder.datagrams(1, hello, version: version), TLSBuilder.datagrams(2, answer, version: version))
+    #expect(record.text("cesnet:tlsJa4").hasPrefix("d\(label)i"))
+    #expect(record.number("martlet:tlsClientVersion") == Double(version))
+    #expect(record.number("martlet:tlsCipherSuite") == 0x39)
+  }
+
+  /// A version that nobody has is no handshake.
+  @Test(arguments: [0x0200, 0x0101, 0xFEFB, 0xFF00]) func recordsOfOtherVersionsAreNone(version: Int) throws {
+    let hello = TLSBuilder.clientHello(version: version, cookie: [])
+    var conversation = Conversation(.udp)
+    for datagram in TLSBuilder.datagrams(1, hello, version: version) { conversation.client(datagram) }
+    let record = try #require(try conversation.capture.run(plugins: ["tls"]).records.first)
+    #expect(record["cesnet:tlsJa4"] == nil)
+  }
+
   @Test func newestVersionIsTheLowestNumber() throws {
     let record = try record(TLSBuilder.datagrams(1, Self.browser), TLSBuilder.datagrams(2, Self.server))
     #expect(record.number("martlet:tlsClientVersion") == 0xFEFC)

@@ -48,12 +48,14 @@ enum TLSBuilder {
   }
 
   /// A message in DTLS records, one for each of its fragments; a datagram each.
-  static func datagrams(_ type: UInt8, _ body: [UInt8], number: Int = 0, fragment: Int = 65535) -> [[UInt8]] {
+  static func datagrams(
+    _ type: UInt8, _ body: [UInt8], number: Int = 0, fragment: Int = 65535, version: Int = 0xFEFD
+  ) -> [[UInt8]] {
     stride(from: 0, to: body.count, by: fragment).enumerated().map { index, offset in
       let part = Array(body[offset..<min(offset + fragment, body.count)])
       let header = join(
         [type, 0], word(body.count), word(number), [0], word(offset), [0], word(part.count))
-      return join([22, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0], word(index), field16(header + part))
+      return join([22], word(version), [0, 0, 0, 0, 0, 0], word(index), field16(header + part))
     }
   }
 
