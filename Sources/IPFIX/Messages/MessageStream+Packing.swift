@@ -127,6 +127,25 @@ extension MessageStream {
     if limit &- messageStart > configuration.maximumLength { finishMessage() }
   }
 
+  /// Finishes the open message without the record that lies behind it up to `end` (exclusive), and begins the next one with
+  /// that; false, and nothing is changed, where it does not fit into one of the usual length.
+  @usableFromInline @inline(never)
+  mutating func moveToNextMessage(_ end: Int) -> Bool {
+    let length = end &- position
+    guard !isOversize, length <= configuration.maximumLength &- Self.headerLength &- 4, hasOpenMessage else {
+      return false
+    }
+    // What fills the message up, and the next one's header, are written where the record lies.
+    moved.copy(memory.view(position, length), to: 0)
+    closeSet()
+    pad()
+    finishMessage()
+    openSet(UInt16(clamping: Self.firstTemplate &+ openTemplate))
+    memory.copy(moved.view(0, length), to: position)
+    position &+= length
+    return true
+  }
+
   /// Finds room for a record that did not fit: a new message, then a longer one, then more than any message has, where
   /// `finishLongMessage` shortens it; false when it is too long even for that.
   @usableFromInline @inline(never)
