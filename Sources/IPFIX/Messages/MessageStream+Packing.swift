@@ -225,8 +225,9 @@ extension MessageStream {
   mutating func extend(to length: Int) {
     limit = messageStart &+ length
     guard limit > memory.count else { return }
-    // The room for the next message's header, which `position` is behind, may lie outside of the memory that there is.
-    memory.grow(to: limit &+ configuration.largestLength, keeping: position)
+    // The room for the next message's header, which `position` is behind, may lie outside of the memory that there is. Twice
+    // as much, because a capture's end gives all its records at once, and each growth copies what is there.
+    memory.grow(to: max(limit &+ configuration.largestLength, memory.count &* 2), keeping: position)
   }
 
   func load16(_ offset: Int) -> UInt16 { memory.load(UInt16.self, at: offset) }
