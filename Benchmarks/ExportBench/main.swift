@@ -132,7 +132,7 @@ run("\(all), 10 packets", try RecordSet(plugins: four, generated: recordCount / 
 if let capture {
   run("\(all), mix", try RecordSet(plugins: four, capture: capture), target: 300)
   // The widest templates there are.
-  let every = PluginCatalogue.all.map { PluginSelection($0.name) }
+  let every = PluginPreset.all.selections
   run("all plugins, mix", try RecordSet(plugins: every, capture: capture))
 }
 

@@ -94,7 +94,8 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
   }
 
   /// Moves to the element's cell; false when it has none.
-  private mutating func cell(_ element: InformationElement) -> Bool {
+  @usableFromInline
+  mutating func cell(_ element: InformationElement) -> Bool {
     let code = element.code
     var index = next
     while index < codes.count && codes[index] != code { index &+= 1 }
@@ -102,7 +103,11 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
       misplaced &+= 1
       return false
     }
-    output.append(UInt8(ascii: ","), times: index &- commas)
+    if _fastPath(index == commas &+ 1) {
+      output.append(UInt8(ascii: ","))
+    } else {
+      output.append(UInt8(ascii: ","), times: index &- commas)
+    }
     commas = index
     next = index &+ 1
     return true
@@ -169,12 +174,14 @@ public struct CSVRecordWriter: LineWriter, ~Copyable {
     default: false
     }
   }
+  @inlinable @inline(__always)
   public mutating func numbers(
     _ element: InformationElement, count: Int, isSigned: Bool, _ entry: (_ index: Int) -> UInt64
   ) {
     guard cell(element) else { return }
     output.quote { $0.append(count: count, isSigned: isSigned, list: entry) }
   }
+  @inlinable @inline(__always)
   public mutating func times(
     _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
   ) {

@@ -7,25 +7,29 @@ import IPFIX
 public struct JSONRecordWriter: LineWriter, ~Copyable {
   /// The finished lines, and the current one.
   public var output: OutputBuffer
-  private var isFirst = true
+  private var keys = JSONKeys()
+  /// Where the current line begins.
+  private var start = 0
 
   /// A writer with an empty buffer.
   public init(capacity: Int = 1 << 17) { output = OutputBuffer(capacity: capacity) }
 
   /// Starts an object.
   public mutating func begin() {
-    output.append(UInt8(ascii: "{"))
-    isFirst = true
+    start = output.count
+    keys.restart()
   }
 
   /// Ends the object and its line.
-  public mutating func end() { output.append("}\n") }
-
-  private mutating func key(_ element: InformationElement) {
-    output.append(
-      key: element.owner.name, element.isReverse ? "@reverse:" : ":", element.name, isFirst: isFirst)
-    isFirst = false
+  public mutating func end() {
+    if output.count == start { output.append(UInt8(ascii: ",")) }
+    // The comma before the first key.
+    output.replace(at: start, with: UInt8(ascii: "{"))
+    output.append(characters: 0x0A7D, count: 2)
   }
+
+  @usableFromInline
+  mutating func key(_ element: InformationElement) { output.append(registers: keys.key(of: element)) }
 
   /// Writes the key and, between quotes, what `write` appends.
   @inline(__always)
@@ -35,8 +39,7 @@ public struct JSONRecordWriter: LineWriter, ~Copyable {
   }
 
   public mutating func number(_ element: InformationElement, _ value: UInt64) {
-    key(element)
-    output.appendDecimal(value)
+    output.append(registers: keys.key(of: element), decimal: value)
   }
 
   public mutating func float32(_ element: InformationElement, _ value: Float) {
@@ -62,12 +65,14 @@ public struct JSONRecordWriter: LineWriter, ~Copyable {
     key(element)
     bytes.withUnsafeBytes { output.append(json: $0) }
   }
+  @inlinable @inline(__always)
   public mutating func numbers(
     _ element: InformationElement, count: Int, isSigned: Bool, _ entry: (_ index: Int) -> UInt64
   ) {
     key(element)
     output.append(count: count, isSigned: isSigned, list: entry)
   }
+  @inlinable @inline(__always)
   public mutating func times(
     _ element: InformationElement, count: Int, nanoseconds entry: (_ index: Int) -> UInt64
   ) {

@@ -5,7 +5,7 @@ import Wire
 
 extension OutputBuffer {
   /// Puts quotes around what `write` appends.
-  @inline(__always)
+  @inlinable @inline(__always)
   mutating func quote(_ write: (inout OutputBuffer) -> Void) {
     append(UInt8(ascii: "\""))
     write(&self)
@@ -39,6 +39,10 @@ extension OutputBuffer {
     // What goes as it is, and is not appended yet, begins here.
     var run = 0
     while index < bytes.count {
+      if index &+ 8 <= bytes.count, Self.areOrdinary(bytes.load(UInt64.self, at: index)) {
+        index &+= 8
+        continue
+      }
       let character = CharacterFromTheWire(bytes, at: index)
       if character.isOrdinary(escaping) {
         index &+= character.length
@@ -50,6 +54,20 @@ extension OutputBuffer {
       run = index
     }
     append(bytes.dropFirst(run))
+  }
+
+  /// Whether eight characters are of ASCII and go as they are, whatever is escaped: 0x20 to 0x7E without quote and backslash.
+  @inline(__always)
+  private static func areOrdinary(_ characters: UInt64) -> Bool {
+    let (ones, tops): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
+    // A byte below 0x80 gets its top bit only where more is taken from it than it has. It borrows from the byte above it
+    // then, which does not matter any more.
+    let quotes = characters ^ ones &* 0x22
+    let backslashes = characters ^ ones &* 0x5C
+    let deletes = characters ^ ones &* 0x7F
+    let controls = characters &- ones &* 0x20
+    let equal = (quotes &- ones) | (backslashes &- ones) | (deletes &- ones)
+    return (characters | controls | equal) & tops == 0
   }
 
   /// Appends what stands for a character that is not ordinary; nil is one that is no UTF-8.

@@ -14,18 +14,8 @@ extension OutputBuffer: TextSink {
 
   /// `0x` and two lower-case digits for each byte.
   public mutating func append(hexadecimal bytes: UnsafeRawBufferPointer) {
-    append("0x")
+    append(characters: 0x7830, count: 2)
     append(plainHexadecimal: bytes)
-  }
-
-  /// Two lower-case digits for each byte.
-  public mutating func append(plainHexadecimal bytes: UnsafeRawBufferPointer) {
-    let bytes = Bytes(bytes)
-    var index = 0
-    while index < bytes.count {
-      appendHexadecimal(bytes[index])
-      index &+= 1
-    }
   }
 
   /// `2015-10-20`, the date in UTC (proleptic Gregorian calendar).
@@ -46,34 +36,47 @@ extension OutputBuffer: TextSink {
     appendDecimal(day, width: 2)
   }
 
-  /// A JSON array of numbers, `[1,-1]`, whose bit patterns `entry` gives. Not generic, because writers are called from
-  /// other modules, where a generic function that is not inlined would box every entry.
+  /// A JSON array of numbers, `[1,-1]`, whose bit patterns `entry` gives.
+  @inlinable @inline(__always)
   mutating func append(count: Int, isSigned: Bool, list entry: (_ index: Int) -> UInt64) {
     append(UInt8(ascii: "["))
     var index = 0
     while index < count {
-      if index > 0 { append(UInt8(ascii: ",")) }
-      if isSigned {
-        appendDecimal(signed: Int64(bitPattern: entry(index)))
-      } else {
-        appendDecimal(entry(index))
-      }
+      append(entry: entry(index), isSigned: isSigned, isFirst: index == 0)
       index &+= 1
     }
     append(UInt8(ascii: "]"))
   }
 
+  /// A number of an array.
+  @usableFromInline
+  mutating func append(entry value: UInt64, isSigned: Bool, isFirst: Bool) {
+    if !isFirst { append(UInt8(ascii: ",")) }
+    if isSigned {
+      appendDecimal(signed: Int64(bitPattern: value))
+    } else {
+      appendDecimal(value)
+    }
+  }
+
   /// A JSON array of times, each between two of `quote`.
+  @inlinable @inline(__always)
   mutating func append(count: Int, times entry: (_ index: Int) -> UInt64, quote: StaticString) {
     append(UInt8(ascii: "["))
     var index = 0
     while index < count {
-      if index > 0 { append(UInt8(ascii: ",")) }
-      append(quote)
-      append(time: entry(index))
-      append(quote)
+      append(entry: entry(index), quote: quote, isFirst: index == 0)
       index &+= 1
     }
     append(UInt8(ascii: "]"))
+  }
+
+  /// A time of an array.
+  @usableFromInline
+  mutating func append(entry nanoseconds: UInt64, quote: StaticString, isFirst: Bool) {
+    if !isFirst { append(UInt8(ascii: ",")) }
+    append(quote)
+    append(time: nanoseconds)
+    append(quote)
   }
 }

@@ -49,6 +49,18 @@ public struct MutableBytes: BitwiseCopyable {
     (base + offset).copyMemory(from: bytes.base, byteCount: bytes.count)
   }
 
+  /// The first `count` values of type `T`, in the machine's byte order; fewer, and a fault, where there are not so many. Bounds
+  /// are checked once for a loop over all of them.
+  @inline(__always)
+  public func values<T: BitwiseCopyable>(_ type: T.Type, count wanted: Int) -> ListView<T> {
+    guard wanted >= 0, wanted <= count / MemoryLayout<T>.stride else {
+      noteFault()
+      return ListView(base, count: 0)
+    }
+    // Safe: the first line checked that they are inside.
+    return ListView(base, count: wanted)
+  }
+
   @inline(__always)
   private func contains(_ offset: Int, _ length: Int) -> Bool {
     offset >= 0 && length >= 0 && offset <= count && count &- offset >= length

@@ -129,6 +129,35 @@ import Testing
     #expect(described == [5, 9, 0])
   }
 
+  @Test("a record that a message has no room for is encoded once, and begins the next message")
+  func encodedOnce() throws {
+    for pads in [false, true] {
+      var configuration = MessageStream.Configuration()
+      configuration.maximumLength = 200
+      configuration.padsMessages = pads
+      var stream = MessageStream(configuration)
+      var encoded = 0
+      for number in 0..<500 {
+        stream.append(
+          key: 1, describe: { $0.octets(Sample.content, [UInt8]().span.bytes) },
+          encode: {
+            encoded += 1
+            $0.octets(
+              Sample.content, [UInt8](repeating: UInt8(number % 256), count: 70 + number % 30).span.bytes)
+          })
+      }
+      // Only the batch's end has no room behind it, if nobody takes the batch.
+      #expect(encoded >= 500 && encoded <= 500 + stream.batch.messages.count / 10)
+      var decoder = MessageDecoder(model: Sample.model)
+      let contents = try stream.takeMessages().flatMap { try decoder.decode($0).records }.map {
+        $0.fields.first?.value
+      }
+      #expect(
+        contents
+          == (0..<500).map { .octets([UInt8](repeating: UInt8($0 % 256), count: 70 + $0 % 30)) })
+    }
+  }
+
   @Test(
     "a record longer than a message goes alone in a longer one; one longer than 65535 octets is shortened")
   func oversize() throws {

@@ -61,6 +61,76 @@ import Testing
     }
   }
 
+  @Test("numbers of every length read as the standard library writes them, alone and behind a key")
+  func numbers() {
+    var generator = SeededGenerator(seed: 33)
+    var values: [UInt64] = [.max]
+    var power: UInt64 = 1
+    for _ in 0..<20 {
+      values += [power &- 1, power, power &+ 1, .random(in: 0...power, using: &generator)]
+      power &*= 10
+    }
+    for value in values + Array(0...10_100) {
+      guard text({ $0.appendDecimal(value) }) == String(value),
+        json([.unsigned64(Sample.octets, value)]) == #"{"iana:octetDeltaCount":\#(value)}"# + "\n"
+      else {
+        Issue.record("\(value)")
+        return
+      }
+    }
+    #expect(json([.list32(Sample.egress, [0, 99, 100, 9999, 10_000])]).contains("[0,99,100,9999,10000]"))
+  }
+
+  @Test("octets and hardware addresses in hexadecimal, of every length")
+  func hexadecimal() {
+    let bytes = [UInt8](0...255)
+    for count in [0, 1, 2, 3, 4, 5, 6, 7, 8, 255, 256] {
+      let expected = bytes.prefix(count).map { String(format: "%02x", Int($0)) }.joined()
+      #expect(
+        text { output in bytes.prefix(count).withUnsafeBytes { output.append(plainHexadecimal: $0) } }
+          == expected)
+    }
+    #expect(text { $0.append(mac: 0xFFFF_0123_4567_89AB) } == "01:23:45:67:89:ab")
+    #expect(text { $0.append(mac: 0xCDEF_00FE_DC0A) } == "cd:ef:00:fe:dc:0a")
+    #expect(text { $0.append(hexadecimal: 0x0123_4567_89AB_CDEF as UInt64) } == "0123456789abcdef")
+  }
+
+  @Test("keys are those of the fields in whatever order records have them, in hundreds of bytes, too")
+  func keys() {
+    var writer = JSONRecordWriter(capacity: 1)
+    let fields: [AnyField] = [
+      .unsigned8(Sample.version, 4), .unsigned64(Sample.octets, 12_345),
+      .unsigned64(Sample.octets.reversed, 0),
+      .unsigned16(Sample.sourcePort, 1), .unsigned8(Sample.endReason, 2),
+    ]
+    let texts = [
+      #""iana:ipVersion":4"#, #""iana:octetDeltaCount":12345"#, #""iana@reverse:octetDeltaCount":0"#,
+      #""iana:sourceTransportPort":1"#, #""iana:flowEndReason":2"#,
+    ]
+    let orders = [[0, 1, 2, 3, 4], [2, 4], [4, 3, 2, 1, 0], [], [1, 1, 0, 3], [0, 1, 2, 3, 4]]
+    for order in orders {
+      writer.begin()
+      order.map { fields[$0] }.write(into: &writer)
+      writer.end()
+    }
+    let expected = orders.map { "{" + $0.map { texts[$0] }.joined(separator: ",") + "}\n" }.joined()
+    #expect(String(decoding: writer.output.bytes, as: UTF8.self) == expected)
+  }
+
+  @Test("a special character is found at each place of a longer string")
+  func specialPlaces() throws {
+    for special in ["\"", "\\", "\u{1F}", "\u{7F}", "\u{20}", "\u{7E}", "\u{0}", "ž", "\u{80}"] {
+      for place in 0..<20 {
+        let string =
+          String(repeating: "a", count: place) + special + String(repeating: "~", count: 19 - place)
+        let line = json([.string(Sample.serverName, Array(string.utf8))])
+        let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: String]
+        #expect(object?["cesnet:TLSSNI"] == string)
+        #expect(line.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x0A })
+      }
+    }
+  }
+
   @Test("times are ISO 8601 in UTC with six decimals")
   func times() {
     #expect(text { $0.append(time: TimestampTests.sample) } == "2015-10-20T07:09:33.611190Z")

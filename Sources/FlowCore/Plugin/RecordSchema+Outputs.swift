@@ -11,9 +11,11 @@ extension RecordSchema {
   func appendAll(
     _ records: UnsafePointer<UnsafeMutableRawPointer?>, count: Int, to stream: inout MessageStream
   ) {
+    let isWide = layout.stride > Self.octetsAhead
     var index = 0
     while index < min(Self.recordsAhead, count) {
       prefetch(records[index])
+      if isWide, index < Self.statesAhead { prefetchStates(records[index]) }
       if index < Self.blocksAhead { prefetchBlocks(records[index]) }
       index &+= 1
     }
@@ -21,6 +23,7 @@ extension RecordSchema {
     while index < count {
       defer { index &+= 1 }
       if index &+ Self.recordsAhead < count { prefetch(records[index &+ Self.recordsAhead]) }
+      if isWide, index &+ Self.statesAhead < count { prefetchStates(records[index &+ Self.statesAhead]) }
       if index &+ Self.blocksAhead < count { prefetchBlocks(records[index &+ Self.blocksAhead]) }
       guard let record = records[index] else { continue }
       if isUniflow {
@@ -33,16 +36,45 @@ extension RecordSchema {
     }
   }
 
-  /// How many records ahead their lines are prefetched, and how many the blocks to which these refer.
+  /// How many records ahead their lines are prefetched, then those that only some records have, then the blocks to which all
+  /// these refer.
   private static var recordsAhead: Int { 6 }
+  private static var statesAhead: Int { 4 }
   private static var blocksAhead: Int { 3 }
+
+  /// Octets of each record that are prefetched, whichever plugins have something to export.
+  private static var octetsAhead: Int { 512 }
 
   /// Prefetches a record and the states of its plugins, up to eight lines.
   @inline(__always)
   private func prefetch(_ record: UnsafeMutableRawPointer?) {
     guard let record else { return }
     var offset = 0
-    while offset < min(layout.stride, 512) {
+    while offset < min(layout.stride, Self.octetsAhead) {
+      martlet_prefetch(record + offset)
+      offset &+= 64
+    }
+  }
+
+  /// Prefetches what lies further behind in wide records, of plugins that have something to export.
+  @inline(never)
+  private func prefetchStates(_ record: UnsafeMutableRawPointer?) {
+    guard let record else { return }
+    var rest = UnsafePointer(record.flowRecord).pointee.presence
+    while rest != 0 {
+      let slot = slots[rest.trailingZeroBitCount]
+      prefetch(record, Int(slot.stateOffset), Int(slot.stateSize))
+      prefetch(record, Int(slot.trailingOffset), Int(slot.trailingSize))
+      rest &= rest &- 1
+    }
+  }
+
+  /// Prefetches at most four lines of a plugin's bytes behind the first ones of a record.
+  @inline(__always)
+  private func prefetch(_ record: UnsafeMutableRawPointer, _ start: Int, _ size: Int) {
+    var offset = max(start & ~63, Self.octetsAhead)
+    let end = min(start &+ size, offset &+ 256)
+    while offset < end {
       martlet_prefetch(record + offset)
       offset &+= 64
     }

@@ -132,20 +132,20 @@ struct PacketSequence: FlowPlugin {
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
-    let count = Int(state.count)
-    let entries = flow.trailing
+    let entries = flow.trailing.values(UInt64.self, count: Int(state.count))
+    let count = entries.count
     let first = flow.first
     writer.list(Self.packetLength, count: count) {
-      UInt16(truncatingIfNeeded: entries.load(UInt64.self, at: $0 &* 8))
+      UInt16(truncatingIfNeeded: entries[$0])
     }
     writer.times(exportsMicroseconds ? Self.packetTimeMicroseconds : Self.packetTime, count: count) {
-      nanoseconds(entries.load(UInt64.self, at: $0 &* 8), first: first)
+      nanoseconds(entries[$0], first: first)
     }
     writer.list(Self.packetFlag, count: count) {
-      UInt8(truncatingIfNeeded: entries.load(UInt64.self, at: $0 &* 8) >> 16)
+      UInt8(truncatingIfNeeded: entries[$0] >> 16)
     }
     writer.list(Self.packetDirection, count: count) {
-      entries.load(UInt64.self, at: $0 &* 8) & 1 << 24 == 0 ? Int8(1) : Int8(-1)
+      entries[$0] & 1 << 24 == 0 ? Int8(1) : Int8(-1)
     }
   }
 }

@@ -91,7 +91,7 @@ extension NumberWriter where Self: ~Copyable {
       ipv4Address(element, UInt32(truncatingIfNeeded: low))
     }
   }
-  @inlinable
+  @inlinable @inline(__always)
   public mutating func list<Entry: FixedWidthInteger>(
     _ element: InformationElement, count: Int, _ entry: (_ index: Int) -> Entry
   ) {

@@ -115,6 +115,8 @@ public struct DataRecordWriter: FieldWriter, ~Copyable {
   @inlinable @inline(__always)
   public mutating func octets(_ element: InformationElement, _ bytes: RawSpan) {
     let count = bytes.byteCount
+    // Many a field is empty.
+    if count == 0 { return store(0 as UInt8) }
     let prefix = count < 255 ? 1 : 3
     // More than two octets can say never fits: report it like any record that is too long.
     guard let place = take(count <= 65535 ? prefix &+ count : Int.max) else { return }

@@ -127,6 +127,25 @@ extension MessageStream {
     if limit &- messageStart > configuration.maximumLength { finishMessage() }
   }
 
+  /// Finishes the open message without the record that lies behind it up to `end` (exclusive), and begins the next one with
+  /// that; false, and nothing is changed, where it does not fit into one of the usual length.
+  @usableFromInline @inline(never)
+  mutating func moveToNextMessage(_ end: Int) -> Bool {
+    let length = end &- position
+    guard !isOversize, length <= configuration.maximumLength &- Self.headerLength &- 4, hasOpenMessage else {
+      return false
+    }
+    // What fills the message up, and the next one's header, are written where the record lies.
+    moved.copy(memory.view(position, length), to: 0)
+    closeSet()
+    pad()
+    finishMessage()
+    openSet(UInt16(clamping: Self.firstTemplate &+ openTemplate))
+    memory.copy(moved.view(0, length), to: position)
+    position &+= length
+    return true
+  }
+
   /// Finds room for a record that did not fit: a new message, then a longer one, then more than any message has, where
   /// `finishLongMessage` shortens it; false when it is too long even for that.
   @usableFromInline @inline(never)
@@ -206,8 +225,9 @@ extension MessageStream {
   mutating func extend(to length: Int) {
     limit = messageStart &+ length
     guard limit > memory.count else { return }
-    // The room for the next message's header, which `position` is behind, may lie outside of the memory that there is.
-    memory.grow(to: limit &+ configuration.largestLength, keeping: position)
+    // The room for the next message's header, which `position` is behind, may lie outside of the memory that there is. Twice
+    // as much, because a capture's end gives all its records at once, and each growth copies what is there.
+    memory.grow(to: max(limit &+ configuration.largestLength, memory.count &* 2), keeping: position)
   }
 
   func load16(_ offset: Int) -> UInt16 { memory.load(UInt16.self, at: offset) }

@@ -116,6 +116,8 @@ public struct MessageStream: ~Copyable {
   // The open message, in byte offsets from the beginning of `memory`.
   @usableFromInline var memory: OwnedBytes
   @usableFromInline var position: Int
+  /// The record that is being moved to the next message.
+  var moved: OwnedBytes
   /// Where the open message must end.
   @usableFromInline var limit: Int
   /// The open set's header; 0 when no set is open.
@@ -147,7 +149,8 @@ public struct MessageStream: ~Copyable {
     martletEnterpriseNumber = configuration.martletEnterpriseNumber
     for element in configuration.flowKeys { flowKeys.append(element.code) }
     let batch = min(configuration.messagesPerBatch, 1 << 16) &+ 2
-    memory = OwnedBytes(count: batch &* configuration.maximumLength)
+    memory = OwnedBytes(count: (batch &+ 1) &* configuration.maximumLength)
+    moved = OwnedBytes(count: configuration.maximumLength)
     position = Self.headerLength
     limit = configuration.maximumLength
     messages = GrowableList(capacity: batch)
@@ -158,7 +161,7 @@ public struct MessageStream: ~Copyable {
   /// - Parameters:
   ///   - key: identifies the combination of fields. All records with one key have the same fields.
   ///   - describe: called when `key` is new, to collect the template; it must name the fields that `encode` writes.
-  ///   - encode: writes the record's fields. It is called again when the record did not fit into the open message.
+  ///   - encode: writes the record's fields. It is called again when the record is too long for a message of usual length.
   @inlinable @inline(__always)
   public mutating func append(
     key: UInt64, describe: (inout TemplateBuilder) -> Void, encode: (inout DataRecordWriter) -> Void
@@ -171,12 +174,14 @@ public struct MessageStream: ~Copyable {
       }
     }
     repeat {
+      // Beyond the message's end there is room for the next one's, in most cases: what is encoded is moved there.
       var writer = DataRecordWriter(
-        memory, from: position, to: limit, martletEnterpriseNumber: martletEnterpriseNumber)
+        memory, from: position, to: memory.count, martletEnterpriseNumber: martletEnterpriseNumber)
       encode(&writer)
       if endsInPadding { writer.store(0 as UInt8) }
       if _fastPath(!writer.overflowed) {
-        position = writer.cursor - memory.base
+        let end = writer.cursor - memory.base
+        if _fastPath(end <= limit) { position = end } else if !moveToNextMessage(end) { continue }
         recordsInMessage &+= 1
         if _slowPath(isOversize) { finishLongMessage() }
         return

@@ -6,9 +6,35 @@ public protocol TextSink: ~Copyable {
   mutating func append(_ character: UInt8)
   /// Adds a number in decimal.
   mutating func append(decimal number: UInt32)
+  /// Adds the first `count` of at most eight characters, the first one in the lowest octet.
+  mutating func append(characters: UInt64, count: Int)
+}
+
+/// The eight lower-case hexadecimal digits of a number, the first one in the lowest octet.
+@inlinable @inline(__always)
+public func hexadecimalDigits(of number: UInt32) -> UInt64 {
+  // The digits of the octet that comes first lie lowest: half by half, octet by octet, digit by digit.
+  var digits = UInt64(number.byteSwapped)
+  digits = (digits | digits &<< 16) & 0x0000_FFFF_0000_FFFF
+  digits = (digits | digits &<< 8) & 0x00FF_00FF_00FF_00FF
+  digits = (digits &>> 4 & 0x000F_000F_000F_000F) | (digits & 0x000F_000F_000F_000F) &<< 8
+  // 6 more than a digit's value has bit 4 set where that is 10 and more; letters lie 39 behind where digits would go on.
+  let letters = (digits &+ 0x0606_0606_0606_0606) &>> 4 & 0x0101_0101_0101_0101
+  return digits &+ 0x3030_3030_3030_3030 &+ letters &* 39
 }
 
 extension TextSink where Self: ~Copyable {
+  @inlinable
+  public mutating func append(characters: UInt64, count: Int) {
+    var rest = characters
+    var left = min(count, 8)
+    while left > 0 {
+      append(UInt8(truncatingIfNeeded: rest))
+      rest = rest &>> 8
+      left &-= 1
+    }
+  }
+
   @inlinable @inline(__always)
   public mutating func append(decimal number: UInt32) { append(decimal: number, digits: 1) }
 
@@ -47,13 +73,7 @@ extension TextSink where Self: ~Copyable {
   public mutating func append(version6High high: UInt64, low: UInt64) {
     if high == 0 && low &>> 32 == 0xFFFF {
       // ::ffff:192.0.2.1
-      appendColons()
-      var letters = 4
-      while letters > 0 {
-        append(UInt8(ascii: "f"))
-        letters &-= 1
-      }
-      append(UInt8(ascii: ":"))
+      append(characters: 0x3A_6666_6666_3A3A, count: 7)
       return append(version4: UInt32(truncatingIfNeeded: low))
     }
     func group(_ index: Int) -> UInt16 {
@@ -73,31 +93,22 @@ extension TextSink where Self: ~Copyable {
     index = 0
     while index < 8 {
       if isShortened && index == first {
-        appendColons()
+        append(characters: 0x3A3A, count: 2)
         index = end
         continue
       }
-      if index > 0 && !(isShortened && index == end) { append(UInt8(ascii: ":")) }
-      append(hexadecimal: group(index))
+      append(group: group(index), afterColon: index > 0 && !(isShortened && index == end))
       index &+= 1
     }
   }
 
+  /// Adds a group of an IPv6 address: a number in hexadecimal without leading zeros.
   @inlinable @inline(__always)
-  mutating func appendColons() {
-    append(UInt8(ascii: ":"))
-    append(UInt8(ascii: ":"))
-  }
-
-  /// Adds a number in hexadecimal, without leading zeros.
-  @inlinable @inline(__always)
-  mutating func append(hexadecimal number: UInt16) {
-    var shift: UInt16 = number > 0xFFF ? 12 : number > 0xFF ? 8 : number > 0xF ? 4 : 0
-    while true {
-      let digit = UInt8(truncatingIfNeeded: number &>> shift & 15)
-      append(digit < 10 ? digit &+ 0x30 : digit &+ 0x57)
-      if shift == 0 { return }
-      shift &-= 4
-    }
+  mutating func append(group number: UInt16, afterColon: Bool) {
+    let zeros = number > 0xFFF ? 0 : number > 0xFF ? 1 : number > 0xF ? 2 : 3
+    let digits = hexadecimalDigits(of: UInt32(number) &<< 16) &>> UInt64(truncatingIfNeeded: 8 &* zeros)
+    append(
+      characters: afterColon ? digits &<< 8 | 0x3A : digits,
+      count: (afterColon ? 5 : 4) &- zeros)
   }
 }
