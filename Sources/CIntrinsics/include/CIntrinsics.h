@@ -141,6 +141,9 @@ static inline uint32_t martlet_count_waiting(const uint16_t *ticks, uint32_t cou
   return count;
 }
 
+/// The number of the lowest bit that is set in `bits`, which are not 0.
+static inline uint32_t martlet_lowest_bit(uint32_t bits) { return (uint32_t)__builtin_ctz(bits); }
+
 /// The CRC32C (RFC 9260 appendix A) of `count` bytes behind those that had `crc`; 0 for the first ones.
 static inline uint32_t martlet_crc32c(uint32_t crc, const void *bytes, uint64_t count) {
   const uint8_t *next = (const uint8_t *)bytes;

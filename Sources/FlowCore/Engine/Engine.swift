@@ -63,8 +63,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let counters: UnsafeMutablePointer<WorkerCounters>
   /// Reads outside of their bytes: the engine's own, then each slot's.
   let faults: UnsafeMutablePointer<UInt64>
-  /// Where `counters` counts what the slab could not give.
-  private let shortfalls: UnsafeMutablePointer<PluginShortfalls>
+  /// What the plugins find of the worker's.
+  let workerMemory: UnsafeMutablePointer<WorkerMemory>
   /// The next bucket from which a flow is evicted where the new flow's own is empty.
   var evictionHand: UInt64 = 0
   /// The candidate of a packet that has none: no key matches it.
@@ -105,9 +105,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     let positions = UnsafeMutablePointer<Int>.allocate(capacity: StateLayout<Registry>.maximumPlugins)
     positions.initialize(repeating: 0, count: StateLayout<Registry>.maximumPlugins)
     stage = PluginStage(
-      slots: layout.slots.baseAddress ?? .allocate(capacity: 1), states: layout.states,
-      contexts: contexts.memory,
-      positions: positions)
+      slots: layout.slots.baseAddress ?? .allocate(capacity: 1), positions: positions)
     streamReaders = layout.readsStreams
     streamsSize = layout.streamsSize
     statesSize = UInt32(clamping: layout.statesSize)
@@ -134,7 +132,12 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     faults.initialize(repeating: 0, count: Self.faultCount)
     guard let offset = MemoryLayout<WorkerCounters>.offset(of: \.shortfalls) else { preconditionFailure() }
     // Safe: at this offset of the counters, which are as old as the engine, lies a member of this type.
-    shortfalls = (UnsafeMutableRawPointer(counters) + offset).assumingMemoryBound(to: PluginShortfalls.self)
+    let shortfalls = (UnsafeMutableRawPointer(counters) + offset)
+      .assumingMemoryBound(to: PluginShortfalls.self)
+    workerMemory = .allocate(capacity: 1)
+    workerMemory.initialize(
+      to: WorkerMemory(
+        slab: slab, shortfalls: shortfalls, states: layout.states, contexts: contexts.memory))
     FlowRecord.checkLayout()
     noRecord = .allocate(capacity: 1)
     noRecord.initialize(to: .departed)
@@ -149,6 +152,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   deinit {
     contexts.free()
     stage.positions.deallocate()
+    workerMemory.deallocate()
     slab.deinitialize(count: 1)
     slab.deallocate()
     packets.deallocate()
@@ -389,6 +393,6 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   /// The slab as `record`'s flow sees it.
   @inline(__always)
   func blocks(of record: UnsafeMutablePointer<FlowRecord>) -> FlowBlocks {
-    FlowBlocks(record: record, slab: slab, shortfalls: shortfalls)
+    FlowBlocks(record: record, worker: UnsafePointer(workerMemory))
   }
 }
