@@ -28,6 +28,9 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let stage: PluginStage<Registry>
   let allSlots: UInt32
   let looksBeforeUpdate: UInt32
+  /// The slots whose plugin is shown packets, and those that flows of each protocol concern.
+  let seesPackets: UInt32
+  let slotsByProtocol: ProtocolSlots
   /// The slots whose plugin reads byte streams, and the bytes that streams, and streams and states, take in a record.
   let streamReaders: UInt32
   let streamsSize: Int
@@ -105,12 +108,15 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     let positions = UnsafeMutablePointer<Int>.allocate(capacity: StateLayout<Registry>.maximumPlugins)
     positions.initialize(repeating: 0, count: StateLayout<Registry>.maximumPlugins)
     stage = PluginStage(
-      slots: layout.slots.baseAddress ?? .allocate(capacity: 1), positions: positions)
+      slots: layout.slots.baseAddress ?? .allocate(capacity: 1), positions: positions,
+      alwaysPresent: layout.alwaysPresent, readsRecords: layout.readsRecords)
     streamReaders = layout.readsStreams
     streamsSize = layout.streamsSize
     statesSize = UInt32(clamping: layout.statesSize)
     allSlots = layout.allSlots
     looksBeforeUpdate = layout.looksBeforeUpdate
+    seesPackets = layout.seesPackets
+    slotsByProtocol = layout.slotsByProtocol
     stateLines = layout.stateLines
     timeouts = Timeouts(inactive: configuration.inactiveTimeout, active: configuration.activeTimeout)
     self.worker = UInt64(truncatingIfNeeded: worker)

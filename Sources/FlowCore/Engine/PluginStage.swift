@@ -34,6 +34,9 @@ struct PluginStage<Registry: PluginRegistry> {
   let slots: UnsafeMutablePointer<PluginSlot<Registry>>
   /// Where in the packet each slot's plugin wants to go on.
   let positions: UnsafeMutablePointer<Int>
+  /// The slots that every record has fields of, and those whose plugin reads records.
+  let alwaysPresent: UInt32
+  let readsRecords: UInt32
 
   /// Calls `hook` for each plugin in `mask`, in slot order; returns what they ask for together. `done` takes a plugin
   /// out of the record's interest.
@@ -67,19 +70,28 @@ struct PluginStage<Registry: PluginRegistry> {
   /// Calls `finish` of each plugin in `mask`; returns those that have something to export.
   @inline(__always)
   func finish(mask: UInt32, _ blocks: FlowBlocks) -> UInt32 {
-    var present: UInt32 = 0
+    var present = mask & alwaysPresent
+    finish(mask & ~(alwaysPresent | readsRecords), blocks, &present)
+    if mask & readsRecords != 0 {
+      // They stand behind all others, and ask which fields there are.
+      blocks.record.pointee.presence = present
+      finish(mask & readsRecords, blocks, &present)
+    }
+    martlet_trace_slot(0)
+    return present
+  }
+
+  /// Calls `finish` of the plugins in `mask`, and adds those to `present` that have something to export.
+  @inline(__always)
+  private func finish(_ mask: UInt32, _ blocks: FlowBlocks, _ present: inout UInt32) {
     var rest = mask
     while rest != 0 {
       let number = rest.trailingZeroBitCount
-      // A plugin that reads records asks which fields there are.
-      blocks.record.pointee.presence = present
       if PluginSlot.finish(slots + number, blocks) {
         present |= 1 &<< UInt32(truncatingIfNeeded: number)
       }
       rest &= rest &- 1
     }
-    martlet_trace_slot(0)
-    return present
   }
 
   /// Whether one of the readers in `mask` knows for sure that `bytes` begin something of its own.

@@ -6,6 +6,7 @@ import Wire
 struct QualityOfService: FlowPlugin {
   static let name = "qos"
   static let summary = "DSCP, ECN and IPv6 flow label, by direction"
+  static let isAlwaysPresent = true
   static let exportsContent = false
 
   /// What one direction's packets have in their IP headers. A label stands together with the traffic class before it:

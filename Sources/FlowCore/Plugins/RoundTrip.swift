@@ -19,6 +19,7 @@ import Wire
 struct RoundTrip: FlowPlugin {
   static let name = "rtt"
   static let summary = "round trips of TCP's and QUIC's handshakes, retransmissions, disorder, zero windows"
+  static let protocols: FlowProtocols = [.tcp, .udp]
   static let exportsContent = false
 
   /// How far the handshake is.

@@ -9,6 +9,7 @@ import Wire
 struct SIPPlugin: MessagePlugin {
   static let name = "sip"
   static let summary = "type, parties, call and agent of each SIP message"
+  static let protocols: FlowProtocols = [.tcp, .udp]
   static let kind = TextProtocol.sip
   static let looksBeforeUpdate = true
 

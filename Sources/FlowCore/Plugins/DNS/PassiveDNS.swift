@@ -8,6 +8,7 @@ import Wire
 struct PassiveDNS: FlowPlugin {
   static let name = "passivedns"
   static let summary = "names and addresses in answers of DNS servers, a record for each"
+  static let protocols: FlowProtocols = [.tcp, .udp]
   static let readsStreams = true
   static let sharesElements = true
   static let hasAddresses = true
