@@ -323,11 +323,15 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       var record = packet.pointee.candidateRecord ?? noRecord
       var direction = record.direction(key)
       if direction < 0 || key.hasMore {
-        guard let found = search(packet) else {
-          makeFlow(packet, now: now)
-          continue
+        if direction >= 0, !key.isTunnelled, let exact = direction6(of: packet, in: record, direction) {
+          direction = exact
+        } else {
+          guard let found = search(packet) else {
+            makeFlow(packet, now: now)
+            continue
+          }
+          (record, direction) = found
         }
-        (record, direction) = found
       }
       // Before the SYN: a flow that timed out ends for that reason whether a sweep comes first or a packet.
       if max(now, packet.pointee.time) >= timeouts.deadline(record.pointee),
