@@ -83,7 +83,8 @@ extension Engine {
   }
 
   /// Clears the plugins' states and shows them the record's first packet.
-  @inline(__always)
+  // Not inlined: the code of all plugins is there once for flows and for records that continue them.
+  @inline(never)
   private mutating func startPlugins(
     _ record: UnsafeMutablePointer<FlowRecord>, _ packet: UnsafeMutablePointer<Packet>, direction: Int,
     continuing old: UnsafeMutablePointer<FlowRecord>?, readers: UInt32

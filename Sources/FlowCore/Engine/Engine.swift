@@ -376,7 +376,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     var others = record.pointee.interest
     let readers = others & streamReaders
     if readers != 0, reads(view) {
-      wishes = readStreams(mask: readers, record, view)
+      wishes = readStreams(mask: readers, record, view, isFirst: false)
       if wishes.verdict.contains(.startNewRecord) {
         return continueInNewRecord(packet, record, direction: direction, now: now, readers: wishes.again)
       }

@@ -63,7 +63,7 @@ struct QualityOfService: FlowPlugin {
 
   @inline(__always)
   func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
-    let word = UInt32(packet.trafficClass) << 20 | packet.flowLabel
+    let word = packet.trafficClassAndLabel
     if packet.isForward {
       state.forward.add(word, isFirst: flow.forwardPackets <= 1)
     } else {
