@@ -141,6 +141,54 @@ static inline uint32_t martlet_count_waiting(const uint16_t *ticks, uint32_t cou
   return count;
 }
 
+/// The number of the lowest bit that is set in `bits`, which are not 0.
+static inline uint32_t martlet_lowest_bit(uint32_t bits) { return (uint32_t)__builtin_ctz(bits); }
+
+/// A bit for each of sixteen bytes that is `one` or `other`.
+static inline uint32_t martlet_match_bytes(__m128i bytes, uint8_t one, uint8_t other) {
+  __m128i first = _mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)one));
+  __m128i second = _mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)other));
+  return (uint32_t)_mm_movemask_epi8(_mm_or_si128(first, second));
+}
+
+/// Where the first of `count` bytes lies that is `one` or `other`; `count` where none is. Reads these bytes only.
+static inline int64_t martlet_index_of(const void *bytes, int64_t count, uint8_t one, uint8_t other) {
+  const uint8_t *start = (const uint8_t *)bytes;
+  if (count < 8) {
+    for (int64_t index = 0; index < count; index++)
+      if (start[index] == one || start[index] == other) return index;
+    return count;
+  }
+  if (count < 16) {
+    // The first eight and the last eight, which may overlap.
+    __m128i low = _mm_loadl_epi64((const __m128i *)start);
+    __m128i high = _mm_loadl_epi64((const __m128i *)(start + count - 8));
+    uint32_t found = martlet_match_bytes(_mm_unpacklo_epi64(low, high), one, other);
+    if (found == 0) return count;
+    int64_t index = __builtin_ctz(found);
+    return index < 8 ? index : count - 16 + index;
+  }
+  int64_t index = 0;
+  for (; index + 16 <= count; index += 16) {
+    uint32_t found = martlet_match_bytes(_mm_loadu_si128((const __m128i *)(start + index)), one, other);
+    if (found != 0) return index + __builtin_ctz(found);
+  }
+  if (index == count) return count;
+  // The last sixteen: those that were looked at before are neither.
+  uint32_t found = martlet_match_bytes(_mm_loadu_si128((const __m128i *)(start + count - 16)), one, other);
+  return found != 0 ? count - 16 + __builtin_ctz(found) : count;
+}
+
+/// Eight bytes with small letters in place of capitals.
+static inline uint64_t martlet_lowercase(uint64_t bytes) {
+  const uint64_t ones = 0x0101010101010101;
+  uint64_t low = bytes & 0x7F * ones;
+  // The highest bit of each byte: whether it is A or more, less whether it is more than Z; bytes from 128 on are
+  // neither.
+  uint64_t capital = (low + (128 - 'A') * ones) & ~(low + (127 - 'Z') * ones) & ~bytes & 128 * ones;
+  return bytes | capital >> 2;
+}
+
 /// The CRC32C (RFC 9260 appendix A) of `count` bytes behind those that had `crc`; 0 for the first ones.
 static inline uint32_t martlet_crc32c(uint32_t crc, const void *bytes, uint64_t count) {
   const uint8_t *next = (const uint8_t *)bytes;

@@ -83,7 +83,8 @@ extension Engine {
   }
 
   /// Clears the plugins' states and shows them the record's first packet.
-  @inline(__always)
+  // Not inlined: the code of all plugins is there once for flows and for records that continue them.
+  @inline(never)
   private mutating func startPlugins(
     _ record: UnsafeMutablePointer<FlowRecord>, _ packet: UnsafeMutablePointer<Packet>, direction: Int,
     continuing old: UnsafeMutablePointer<FlowRecord>?, readers: UInt32
@@ -100,10 +101,11 @@ extension Engine {
       // Where no reader asked for the record, the streams have not taken the packet yet.
       if readers == 0 {
         streams = record
-        wishes = readStreams(mask: allSlots & streamReaders, record, view, isFirst: true)
+        wishes = readStreams(
+          mask: record.pointee.interest & streamReaders, record, view, isFirst: true)
       }
     }
-    let others = allSlots & (reads(view) ? ~streamReaders : .max)
+    let others = plugins(of: record.pointee.key) & (reads(view) ? ~streamReaders : .max)
     wishes.add(stage.run(.create, mask: others, view, blocks(of: record)))
     if wishes.verdict.rawValue & Verdict.endsRecord != 0 {
       endAsWished(wishes, packet, record, direction: direction, streamsOf: streams)
@@ -138,13 +140,17 @@ extension Engine {
     }
   }
 
-  /// Zeroes the streams and the plugins' states: all of them want the flow's packets.
+  /// The plugins that flows with this key are shown to.
+  @inline(__always)
+  private func plugins(of key: Key) -> UInt32 { slotsByProtocol[key.protocolNumber] & seesPackets }
+
+  /// Zeroes the streams and the plugins' states: all that have to do with the flow want its packets.
   @inline(__always)
   func clearStates(of record: UnsafeMutablePointer<FlowRecord>) {
     // Safe: the layout put streams and states one behind the other after the record's head.
     (UnsafeMutableRawPointer(record) + FlowRecord.size)
       .initializeMemory(as: UInt8.self, repeating: 0, count: Int(statesSize))
-    record.pointee.interest = allSlots
+    record.pointee.interest = plugins(of: record.pointee.key)
   }
 
   /// Ends `record` for `reason` and makes a new flow of the packet.
@@ -259,7 +265,9 @@ extension Engine {
     noteLag(packet, record, now: packet.pointee.clock)
     let readers = reads(view) ? record.pointee.interest & streamReaders : 0
     var wishes = readers != 0 ? readStreams(mask: readers, record, view, isFirst: true) : Wishes()
-    wishes.add(stage.run(.create, mask: unstarted & ~readers, view, blocks(of: record)))
+    wishes.add(
+      stage.run(
+        .create, mask: unstarted & plugins(of: record.pointee.key) & ~readers, view, blocks(of: record)))
     let started = record.pointee.interest & ~unstarted & ~readers
     wishes.add(stage.run(.update, mask: started, view, blocks(of: record)))
     if wishes.verdict.rawValue & Verdict.endsRecord != 0 {
@@ -314,7 +322,8 @@ extension Engine {
     record.pointee.key.rest |= Key.departed
     martlet_trace_record(record)
     let unstarted = record.pointee.unstarted
-    record.pointee.presence = stage.finish(mask: allSlots & ~unstarted, blocks(of: record))
+    record.pointee.presence = stage.finish(
+      mask: slotsByProtocol[record.pointee.key.protocolNumber] & ~unstarted, blocks(of: record))
     martlet_trace_record(nil)
     counters.pointee.ended[total: Int(reason.rawValue)] &+= 1
     counters.pointee.endedPackets &+=

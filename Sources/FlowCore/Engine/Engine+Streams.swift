@@ -13,7 +13,7 @@ extension Engine {
   /// record has no packet before this one if it `isFirst`.
   @inline(never)
   mutating func readStreams(
-    mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView, isFirst: Bool = false
+    mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView, isFirst: Bool
   ) -> Wishes {
     guard let header = view.tcpHeader else { return Wishes() }
     var sequence = header.load(UInt32.self, at: 4)

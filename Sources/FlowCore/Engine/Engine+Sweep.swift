@@ -68,7 +68,7 @@ extension Engine {
     while let group = next {
       guard finished &+ FlowTable.groupSize &* FlowTable.ways <= Self.outboxCapacity else { return }
       if isBlind || table.hasDue(group: group, tick: tick) {
-        look(at: group, tick: tick, isBlind: isBlind, now: now)
+        look(at: group, lanes: lanes(of: group, tick: tick, isBlind: isBlind), tick: tick, now: now)
       }
       next = table.occupiedGroup(from: group &+ 1)
     }
@@ -105,10 +105,13 @@ extension Engine {
       table.prefetch(group: groups[total: index])
       index &+= 1
     }
+    var due = InlineArray<8, UInt32>(repeating: 0)
     index = 0
     while index < count {
       let group = groups[total: index]
       var lanes = lanes(of: group, tick: tick, isBlind: isBlind)
+      // No other group's flows change what is due in this one, and none is here twice.
+      due[total: index] = lanes
       while lanes != 0 {
         let lane = lanes.trailingZeroBitCount
         martlet_prefetch(table.record(table.bucket(of: group, lane: lane).recordIndex(lane)))
@@ -118,16 +121,16 @@ extension Engine {
     }
     index = 0
     while index < count {
-      look(at: groups[total: index], tick: tick, isBlind: isBlind, now: now)
+      look(at: groups[total: index], lanes: due[total: index], tick: tick, now: now)
       index &+= 1
     }
     return passed
   }
 
-  /// Looks at what is due in `group` at `tick`, or at all its flows, and notes when to look at it again.
+  /// Looks at the places `lanes` of `group`, and notes when to look at it again.
   @inline(__always)
-  private mutating func look(at group: UInt64, tick: UInt16, isBlind: Bool, now: UInt64) {
-    var lanes = lanes(of: group, tick: tick, isBlind: isBlind)
+  private mutating func look(at group: UInt64, lanes: UInt32, tick: UInt16, now: UInt64) {
+    var lanes = lanes
     while lanes != 0 {
       let lane = lanes.trailingZeroBitCount
       look(at: table.bucket(of: group, lane: lane), lane: lane & 7, now: now)

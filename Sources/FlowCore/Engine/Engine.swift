@@ -28,6 +28,9 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let stage: PluginStage<Registry>
   let allSlots: UInt32
   let looksBeforeUpdate: UInt32
+  /// The slots whose plugin is shown packets, and those that flows of each protocol concern.
+  let seesPackets: UInt32
+  let slotsByProtocol: ProtocolSlots
   /// The slots whose plugin reads byte streams, and the bytes that streams, and streams and states, take in a record.
   let streamReaders: UInt32
   let streamsSize: Int
@@ -63,8 +66,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   let counters: UnsafeMutablePointer<WorkerCounters>
   /// Reads outside of their bytes: the engine's own, then each slot's.
   let faults: UnsafeMutablePointer<UInt64>
-  /// Where `counters` counts what the slab could not give.
-  private let shortfalls: UnsafeMutablePointer<PluginShortfalls>
+  /// What the plugins find of the worker's.
+  let workerMemory: UnsafeMutablePointer<WorkerMemory>
   /// The next bucket from which a flow is evicted where the new flow's own is empty.
   var evictionHand: UInt64 = 0
   /// The candidate of a packet that has none: no key matches it.
@@ -105,14 +108,15 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     let positions = UnsafeMutablePointer<Int>.allocate(capacity: StateLayout<Registry>.maximumPlugins)
     positions.initialize(repeating: 0, count: StateLayout<Registry>.maximumPlugins)
     stage = PluginStage(
-      slots: layout.slots.baseAddress ?? .allocate(capacity: 1), states: layout.states,
-      contexts: contexts.memory,
-      positions: positions)
+      slots: layout.slots.baseAddress ?? .allocate(capacity: 1), positions: positions,
+      alwaysPresent: layout.alwaysPresent, readsRecords: layout.readsRecords)
     streamReaders = layout.readsStreams
     streamsSize = layout.streamsSize
     statesSize = UInt32(clamping: layout.statesSize)
     allSlots = layout.allSlots
     looksBeforeUpdate = layout.looksBeforeUpdate
+    seesPackets = layout.seesPackets
+    slotsByProtocol = layout.slotsByProtocol
     stateLines = layout.stateLines
     timeouts = Timeouts(inactive: configuration.inactiveTimeout, active: configuration.activeTimeout)
     self.worker = UInt64(truncatingIfNeeded: worker)
@@ -134,7 +138,12 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     faults.initialize(repeating: 0, count: Self.faultCount)
     guard let offset = MemoryLayout<WorkerCounters>.offset(of: \.shortfalls) else { preconditionFailure() }
     // Safe: at this offset of the counters, which are as old as the engine, lies a member of this type.
-    shortfalls = (UnsafeMutableRawPointer(counters) + offset).assumingMemoryBound(to: PluginShortfalls.self)
+    let shortfalls = (UnsafeMutableRawPointer(counters) + offset)
+      .assumingMemoryBound(to: PluginShortfalls.self)
+    workerMemory = .allocate(capacity: 1)
+    workerMemory.initialize(
+      to: WorkerMemory(
+        slab: slab, shortfalls: shortfalls, states: layout.states, contexts: contexts.memory))
     FlowRecord.checkLayout()
     noRecord = .allocate(capacity: 1)
     noRecord.initialize(to: .departed)
@@ -149,6 +158,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   deinit {
     contexts.free()
     stage.positions.deallocate()
+    workerMemory.deallocate()
     slab.deinitialize(count: 1)
     slab.deallocate()
     packets.deallocate()
@@ -313,11 +323,15 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
       var record = packet.pointee.candidateRecord ?? noRecord
       var direction = record.direction(key)
       if direction < 0 || key.hasMore {
-        guard let found = search(packet) else {
-          makeFlow(packet, now: now)
-          continue
+        if direction >= 0, !key.isTunnelled, let exact = direction6(of: packet, in: record, direction) {
+          direction = exact
+        } else {
+          guard let found = search(packet) else {
+            makeFlow(packet, now: now)
+            continue
+          }
+          (record, direction) = found
         }
-        (record, direction) = found
       }
       // Before the SYN: a flow that timed out ends for that reason whether a sweep comes first or a packet.
       if max(now, packet.pointee.time) >= timeouts.deadline(record.pointee),
@@ -362,7 +376,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     var others = record.pointee.interest
     let readers = others & streamReaders
     if readers != 0, reads(view) {
-      wishes = readStreams(mask: readers, record, view)
+      wishes = readStreams(mask: readers, record, view, isFirst: false)
       if wishes.verdict.contains(.startNewRecord) {
         return continueInNewRecord(packet, record, direction: direction, now: now, readers: wishes.again)
       }
@@ -389,6 +403,6 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   /// The slab as `record`'s flow sees it.
   @inline(__always)
   func blocks(of record: UnsafeMutablePointer<FlowRecord>) -> FlowBlocks {
-    FlowBlocks(record: record, slab: slab, shortfalls: shortfalls)
+    FlowBlocks(record: record, worker: UnsafePointer(workerMemory))
   }
 }

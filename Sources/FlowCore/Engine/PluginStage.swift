@@ -32,11 +32,11 @@ struct Wishes: BitwiseCopyable {
 /// Calls hooks of the plugins in a mask and gathers what they ask for.
 struct PluginStage<Registry: PluginRegistry> {
   let slots: UnsafeMutablePointer<PluginSlot<Registry>>
-  let states: PluginStates
-  /// What each slot's plugin keeps for the worker.
-  let contexts: UnsafeMutablePointer<UnsafeMutableRawPointer>
   /// Where in the packet each slot's plugin wants to go on.
   let positions: UnsafeMutablePointer<Int>
+  /// The slots that every record has fields of, and those whose plugin reads records.
+  let alwaysPresent: UInt32
+  let readsRecords: UInt32
 
   /// Calls `hook` for each plugin in `mask`, in slot order; returns what they ask for together. `done` takes a plugin
   /// out of the record's interest.
@@ -47,19 +47,21 @@ struct PluginStage<Registry: PluginRegistry> {
     var wishes = Wishes()
     var rest = mask
     while rest != 0 {
-      let number = rest.trailingZeroBitCount
-      let slot = slots[number]
+      let number = Int(martlet_lowest_bit(rest))
+      rest &= rest &- 1
+      // By its address: what a hook does not ask for is not read.
+      let slot = slots + number
       martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
       var call = HookCall<Registry>(
-        hook: hook, slot: slot, packet: packet, blocks: blocks, stage: self,
-        position: isContinued ? positions[number] : 0)
-      slot.registration.visit(&call)
+        hook: hook, slot: slot, packet: packet, blocks: blocks, position: isContinued ? positions[number] : 0)
+      slot.pointee.registration.visit(&call)
+      // Most packets make a plugin ask for nothing.
+      guard call.verdict.rawValue != 0 else { continue }
       if call.verdict.contains(.done) {
         blocks.record.pointee.interest &= ~(1 &<< UInt32(truncatingIfNeeded: number))
       }
       if call.verdict.contains(.nextRecord) { positions[number] = call.position }
       wishes.add(call.verdict, slot: number)
-      rest &= rest &- 1
     }
     martlet_trace_slot(0)
     return wishes
@@ -68,19 +70,28 @@ struct PluginStage<Registry: PluginRegistry> {
   /// Calls `finish` of each plugin in `mask`; returns those that have something to export.
   @inline(__always)
   func finish(mask: UInt32, _ blocks: FlowBlocks) -> UInt32 {
-    var present: UInt32 = 0
+    var present = mask & alwaysPresent
+    finish(mask & ~(alwaysPresent | readsRecords), blocks, &present)
+    if mask & readsRecords != 0 {
+      // They stand behind all others, and ask which fields there are.
+      blocks.record.pointee.presence = present
+      finish(mask & readsRecords, blocks, &present)
+    }
+    martlet_trace_slot(0)
+    return present
+  }
+
+  /// Calls `finish` of the plugins in `mask`, and adds those to `present` that have something to export.
+  @inline(__always)
+  private func finish(_ mask: UInt32, _ blocks: FlowBlocks, _ present: inout UInt32) {
     var rest = mask
     while rest != 0 {
       let number = rest.trailingZeroBitCount
-      // A plugin that reads records asks which fields there are.
-      blocks.record.pointee.presence = present
-      if slots[number].finish(blocks, states, contexts) {
+      if PluginSlot.finish(slots + number, blocks) {
         present |= 1 &<< UInt32(truncatingIfNeeded: number)
       }
       rest &= rest &- 1
     }
-    martlet_trace_slot(0)
-    return present
   }
 
   /// Whether one of the readers in `mask` knows for sure that `bytes` begin something of its own.
@@ -88,10 +99,10 @@ struct PluginStage<Registry: PluginRegistry> {
   func recognise(_ bytes: Bytes, mask: UInt32) -> Bool {
     var rest = mask
     while rest != 0 {
-      let slot = slots[rest.trailingZeroBitCount]
+      let slot = slots + rest.trailingZeroBitCount
       martlet_trace_slot(UInt32(truncatingIfNeeded: rest.trailingZeroBitCount &+ 1))
       var call = RecogniseCall<Registry>(slot: slot, bytes: bytes)
-      slot.registration.visit(&call)
+      slot.pointee.registration.visit(&call)
       if call.recognition == .yes { break }
       rest &= rest &- 1
     }
@@ -104,12 +115,12 @@ struct PluginStage<Registry: PluginRegistry> {
   func read(
     _ stream: StreamBytes, number: Int, _ packet: PacketView, _ blocks: FlowBlocks, isContinued: Bool
   ) -> Reading {
-    let slot = slots[number]
+    let slot = slots + number
     martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
     var call = ReadCall<Registry>(
-      slot: slot, stream: stream, packet: packet, blocks: blocks, stage: self,
+      slot: slot, stream: stream, packet: packet, blocks: blocks,
       position: isContinued ? positions[number] : 0)
-    slot.registration.visit(&call)
+    slot.pointee.registration.visit(&call)
     martlet_trace_slot(0)
     if call.reading.verdict.rawValue & Verdict.continues != 0 { positions[number] = call.position }
     return call.reading
@@ -119,22 +130,22 @@ struct PluginStage<Registry: PluginRegistry> {
 /// One call of one hook.
 private struct HookCall<Registry: PluginRegistry>: PluginVisitor {
   let hook: Hook
-  let slot: PluginSlot<Registry>
+  let slot: UnsafeMutablePointer<PluginSlot<Registry>>
   let packet: PacketView
   let blocks: FlowBlocks
-  let stage: PluginStage<Registry>
   var position: Int
   var verdict = Verdict(rawValue: 0)
 
   @inline(__always)
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    let state = slot.state(type, blocks.record)
-    var flow = slot.flow(type, blocks, stage.states, stage.contexts)
+    let state = slot.pointee.state(type, blocks.record)
+    let plugin = slot.pointee.value(type)
+    var flow = PluginSlot.flow(slot, type, blocks)
     flow.position = position
     switch hook {
-    case .create: verdict = slot.value(type).pointee.create(&state.pointee, packet, &flow)
-    case .beforeUpdate: verdict = slot.value(type).pointee.beforeUpdate(&state.pointee, packet, &flow)
-    case .update: verdict = slot.value(type).pointee.update(&state.pointee, packet, &flow)
+    case .create: verdict = plugin.pointee.create(&state.pointee, packet, &flow)
+    case .beforeUpdate: verdict = plugin.pointee.beforeUpdate(&state.pointee, packet, &flow)
+    case .update: verdict = plugin.pointee.update(&state.pointee, packet, &flow)
     }
     position = flow.position
   }
@@ -142,32 +153,32 @@ private struct HookCall<Registry: PluginRegistry>: PluginVisitor {
 
 /// One call of `recognise`.
 private struct RecogniseCall<Registry: PluginRegistry>: PluginVisitor {
-  let slot: PluginSlot<Registry>
+  let slot: UnsafeMutablePointer<PluginSlot<Registry>>
   let bytes: Bytes
   var recognition = Recognition.no
 
   @inline(__always)
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    if P.readsStreams { recognition = slot.value(type).pointee.recognise(bytes) }
+    if P.readsStreams { recognition = slot.pointee.value(type).pointee.recognise(bytes) }
   }
 }
 
 /// One call of `read`.
 private struct ReadCall<Registry: PluginRegistry>: PluginVisitor {
-  let slot: PluginSlot<Registry>
+  let slot: UnsafeMutablePointer<PluginSlot<Registry>>
   let stream: StreamBytes
   let packet: PacketView
   let blocks: FlowBlocks
-  let stage: PluginStage<Registry>
   var position: Int
   var reading = Reading.done
 
   @inline(__always)
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     guard P.readsStreams else { return }
-    var flow = slot.flow(type, blocks, stage.states, stage.contexts)
+    let state = slot.pointee.state(type, blocks.record)
+    var flow = PluginSlot.flow(slot, type, blocks)
     flow.position = position
     defer { position = flow.position }
-    reading = slot.value(type).pointee.read(&slot.state(type, blocks.record).pointee, stream, packet, &flow)
+    reading = slot.pointee.value(type).pointee.read(&state.pointee, stream, packet, &flow)
   }
 }

@@ -98,6 +98,7 @@ extension Dissector {
   }
 
   /// The transport header at `start`, where `length` bytes of IP payload are left; sets ports, flags, payload, hash.
+  @inline(__always)
   private mutating func dissectTransport(
     _ bytes: Bytes, at start: Int, length: Int, fragment: Fragment, into packet: inout Packet
   ) -> DiscardReason? {

@@ -154,10 +154,14 @@ struct DryRun<P: FlowPlugin> {
       withUnsafeMutablePointers(&shortfalls, &context) { shortfalls, context in
         var place = UnsafeMutableRawPointer(context)
         withUnsafeMutablePointer(to: &place) { contexts in
-          var flow = FlowContext<P>(
-            blocks: FlowBlocks(record: head, slab: slab.slab, shortfalls: shortfalls), states: PluginStates(),
-            contexts: contexts, context: context, trailing: trailing)
-          _ = plugin.finish(&state.pointee, &flow)
+          var memory = WorkerMemory(
+            slab: slab.slab, shortfalls: shortfalls, states: PluginStates(), contexts: contexts)
+          withUnsafePointer(to: &memory) { memory in
+            var flow = FlowContext<P>(
+              blocks: FlowBlocks(record: head, worker: memory), context: context,
+              trailingOffset: UInt32(trailingOffset), trailingSize: UInt32(plugin.trailingBytes))
+            _ = plugin.finish(&state.pointee, &flow)
+          }
         }
       }
       slab.recover(&head.pointee.blocks)

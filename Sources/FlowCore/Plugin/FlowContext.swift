@@ -5,17 +5,22 @@ import Wire
 public struct FlowContext<Plugin: FlowPlugin> {
   /// The flow's memory, for the parsers that a plugin shares with others.
   var blocks: FlowBlocks
-  let states: PluginStates
-  /// What each slot's plugin keeps for the worker.
-  let contexts: UnsafeMutablePointer<UnsafeMutableRawPointer>
   let context: UnsafeMutablePointer<Plugin.WorkerContext>
-  /// The plugin's bytes behind its state, as `trailingBytes` asked. They are not zeroed.
-  public internal(set) var trailing: MutableBytes
+  /// Where in the record the plugin's bytes behind its state lie, and how many there are.
+  let trailingOffset: UInt32
+  let trailingSize: UInt32
   /// Where a plugin that returns `.nextRecord` wants to go on in this packet, or in the bytes of a stream; it finds the same
   /// number when it is called for the next record. 0 at first.
   public var position = 0
 
   @inline(__always) var record: UnsafeMutablePointer<FlowRecord> { blocks.record }
+
+  /// The plugin's bytes behind its state, as `trailingBytes` asked. They are not zeroed.
+  @inline(__always)
+  public var trailing: MutableBytes {
+    // Safe: the layout put as many bytes there in each record.
+    MutableBytes(UnsafeMutableRawPointer(record) + Int(trailingOffset), count: Int(trailingSize))
+  }
 
   /// What the plugin keeps for the worker.
   @inline(__always)
@@ -58,7 +63,7 @@ public struct FlowContext<Plugin: FlowPlugin> {
   /// before this one on the command line.
   @inline(__always)
   public func state<Other: FlowPlugin>(of plugin: Other.Type) -> Other.State? {
-    states.state(of: plugin, UnsafePointer(record))
+    blocks.worker.pointee.states.state(of: plugin, UnsafePointer(record))
   }
 }
 
@@ -102,43 +107,12 @@ public struct FinishedFlow {
   }
 }
 
-/// Where the states of the enabled plugins lie in a record, by the plugins' types.
-///
-/// Safe between threads: nothing changes after `init`.
-struct PluginStates: BitwiseCopyable, @unchecked Sendable {
-  struct Entry: BitwiseCopyable {
-    var plugin: ObjectIdentifier
-    var offset: Int
-  }
-
-  private let entries: UnsafePointer<Entry>?
-  private let count: Int
-
-  /// No plugin at all.
-  init() { (entries, count) = (nil, 0) }
-
-  /// These, which stay until `free`.
-  init(_ list: [Entry]) {
-    let memory = UnsafeMutableBufferPointer<Entry>.allocate(capacity: max(1, list.count))
-    _ = memory.initialize(from: list)
-    (entries, count) = (memory.baseAddress.map { UnsafePointer($0) }, list.count)
-  }
-
-  /// Frees the list, which nobody reads any more.
-  func free() { entries?.deallocate() }
-
+extension PluginStates {
+  /// The state of a plugin in a record; nil where it is not enabled.
   @inline(__always)
   func state<P: FlowPlugin>(of plugin: P.Type, _ record: UnsafePointer<FlowRecord>) -> P.State? {
-    guard let entries else { return nil }
-    var index = 0
-    while index < count {
-      // Safe: the list has `count` entries; the layout put a state of the plugin's type where its entry says.
-      if entries[index].plugin == ObjectIdentifier(plugin) {
-        return (UnsafeRawPointer(record) + entries[index].offset).assumingMemoryBound(to: P.State.self)
-          .pointee
-      }
-      index &+= 1
-    }
-    return nil
+    guard let offset = offset(of: ObjectIdentifier(plugin)) else { return nil }
+    // Safe: the layout put a state of the plugin's type where its entry says.
+    return (UnsafeRawPointer(record) + offset).assumingMemoryBound(to: P.State.self).pointee
   }
 }

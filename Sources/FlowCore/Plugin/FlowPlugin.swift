@@ -62,6 +62,12 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   /// Whether the state holds addresses that are exported; then `anonymise` replaces them. A plugin that writes a field of an
   /// address and does not say so is refused. Those of the flow itself are no part of any state.
   static var hasAddresses: Bool { get }
+  /// The protocols that the plugin has to do with: flows of others are not shown to it, and have none of its fields.
+  static var protocols: FlowProtocols { get }
+  /// Whether `create` and `update` do anything; where false they are never called.
+  static var seesPackets: Bool { get }
+  /// Whether every record has the plugin's fields; then `finish` is never called.
+  static var isAlwaysPresent: Bool { get }
   /// Whether `beforeUpdate` does anything; where false it is never called.
   static var looksBeforeUpdate: Bool { get }
   /// Whether the plugin reads the byte streams of TCP: then TCP's bytes come to `read`, and `create` and `update` see the
@@ -118,6 +124,9 @@ extension FlowPlugin {
   public static var exportsContent: Bool { true }
   public static var hasAddresses: Bool { false }
   public func anonymise(_ state: inout State, _ anonymiser: Anonymiser) {}
+  public static var protocols: FlowProtocols { .all }
+  public static var seesPackets: Bool { true }
+  public static var isAlwaysPresent: Bool { false }
   public static var looksBeforeUpdate: Bool { false }
   public static var readsStreams: Bool { false }
   public static var readsRecords: Bool { false }

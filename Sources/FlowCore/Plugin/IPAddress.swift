@@ -58,6 +58,10 @@ extension PacketView {
   @inline(__always) public var differentiatedServices: UInt8 { trafficClass >> 2 }
   /// Explicit congestion notification: 0 not capable, 1 and 2 capable, 3 congestion experienced (RFC 3168 section 5).
   @inline(__always) public var congestionNotification: UInt8 { trafficClass & 3 }
+  /// Traffic class and flow label, as IPv6's header has them one behind the other: 8 bits and 20.
+  @inline(__always) var trafficClassAndLabel: UInt32 {
+    isVersion6 ? headerWord & 0xFFF_FFFF : headerWord << 4 & 0xFF0_0000
+  }
   /// The IPv6 flow label, 20 bits (RFC 6437); 0 for IPv4.
   @inline(__always) public var flowLabel: UInt32 { isVersion6 ? headerWord & 0xF_FFFF : 0 }
 }

@@ -6,6 +6,15 @@ public struct PacketView: BitwiseCopyable {
   let packet: UnsafePointer<Packet>
   /// Whether the packet was sent by the flow's source.
   public let isForward: Bool
+  /// When it was received, whole microseconds since 1970: divided once for all plugins.
+  public let microseconds: UInt64
+
+  @inline(__always)
+  init(packet: UnsafePointer<Packet>, isForward: Bool) {
+    self.packet = packet
+    self.isForward = isForward
+    microseconds = packet.pointee.time / 1000
+  }
 
   /// When it was received, nanoseconds since 1970.
   @inline(__always) public var time: UInt64 { packet.pointee.time }

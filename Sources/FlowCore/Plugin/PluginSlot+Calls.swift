@@ -5,28 +5,25 @@ import IPFIX
 import Wire
 
 extension PluginSlot {
-  /// What the hooks of the slot's plugin get of a flow.
+  /// What the hooks of the plugin at `slot` get of a flow.
   @inline(__always)
-  func flow<P: FlowPlugin>(
-    _ type: P.Type, _ blocks: FlowBlocks, _ states: PluginStates,
-    _ contexts: UnsafeMutablePointer<UnsafeMutableRawPointer>
+  static func flow<P: FlowPlugin>(
+    _ slot: UnsafeMutablePointer<PluginSlot>, _ type: P.Type, _ blocks: FlowBlocks
   ) -> FlowContext<P> {
     FlowContext(
-      blocks: blocks, states: states, contexts: contexts,
+      blocks: blocks,
       // Safe: made of this type for the slot, and there as long as the worker.
-      context: contexts[Int(index)].assumingMemoryBound(to: P.WorkerContext.self),
-      trailing: MutableBytes(
-        UnsafeMutableRawPointer(blocks.record) + Int(trailingOffset), count: Int(trailingSize)))
+      context: blocks.worker.pointee.contexts[Int(slot.pointee.index)]
+        .assumingMemoryBound(to: P.WorkerContext.self),
+      trailingOffset: slot.pointee.trailingOffset, trailingSize: slot.pointee.trailingSize)
   }
 
-  /// Calls `finish`; whether the plugin has something to export.
+  /// Calls `finish` of the plugin at `slot`; whether that has something to export.
   @inline(__always)
-  func finish(
-    _ blocks: FlowBlocks, _ states: PluginStates, _ contexts: UnsafeMutablePointer<UnsafeMutableRawPointer>
-  ) -> Bool {
-    martlet_trace_slot(UInt32(index) &+ 1)
-    var call = FinishCall<Registry>(slot: self, blocks: blocks, states: states, contexts: contexts)
-    registration.visit(&call)
+  static func finish(_ slot: UnsafeMutablePointer<PluginSlot>, _ blocks: FlowBlocks) -> Bool {
+    martlet_trace_slot(UInt32(slot.pointee.index) &+ 1)
+    var call = FinishCall<Registry>(slot: slot, blocks: blocks)
+    slot.pointee.registration.visit(&call)
     return call.hasFields
   }
 
@@ -53,16 +50,15 @@ extension PluginSlot {
 
 /// One call of `finish`.
 private struct FinishCall<Registry: PluginRegistry>: PluginVisitor {
-  let slot: PluginSlot<Registry>
+  let slot: UnsafeMutablePointer<PluginSlot<Registry>>
   let blocks: FlowBlocks
-  let states: PluginStates
-  let contexts: UnsafeMutablePointer<UnsafeMutableRawPointer>
   var hasFields = false
 
   @inline(__always)
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
-    var flow = slot.flow(type, blocks, states, contexts)
-    hasFields = slot.value(type).pointee.finish(&slot.state(type, blocks.record).pointee, &flow)
+    let state = slot.pointee.state(type, blocks.record)
+    var flow = PluginSlot.flow(slot, type, blocks)
+    hasFields = slot.pointee.value(type).pointee.finish(&state.pointee, &flow)
   }
 }
 

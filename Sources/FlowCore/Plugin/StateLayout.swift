@@ -68,9 +68,15 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
   let stride: Int
   /// Cache lines behind the record's head that hold streams and states, at most eight.
   let stateLines: Int
-  /// The slots (bit = slot) whose plugin looks before an update, and those whose plugin reads byte streams.
+  /// The slots (bit = slot) whose plugin looks before an update, those whose plugin reads byte streams, those whose plugin is
+  /// shown packets at all, those that every record has fields of, and those whose plugin reads records.
   let looksBeforeUpdate: UInt32
   let readsStreams: UInt32
+  let seesPackets: UInt32
+  let alwaysPresent: UInt32
+  let readsRecords: UInt32
+  /// The slots that flows of each protocol concern.
+  let slotsByProtocol: ProtocolSlots
   /// Bytes of streams and positions, 0 where no plugin reads them, and bytes of these and of all states.
   let streamsSize: Int
   let statesSize: Int
@@ -91,6 +97,8 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     defer { if !isComplete { Self.free(slots) } }
     var looksBeforeUpdate: UInt32 = 0
     var readsStreams: UInt32 = 0
+    var (seesPackets, alwaysPresent, readsRecords): (UInt32, UInt32, UInt32) = (0, 0, 0)
+    var protocols: [FlowProtocols] = []
     var stored: [[UInt32]] = []
     var states: [PluginStates.Entry] = []
     var claims: [StreamClaim] = []
@@ -116,6 +124,10 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
         throw .plugin("plugin \(selection.name) is named twice")
       }
       if finder.looksBeforeUpdate { looksBeforeUpdate |= 1 << slots.count }
+      if finder.seesPackets { seesPackets |= 1 << slots.count }
+      if finder.isAlwaysPresent { alwaysPresent |= 1 << slots.count }
+      if finder.readsRecords { readsRecords |= 1 << slots.count }
+      protocols.append(finder.protocols)
       if finder.readsStreams {
         slot.positionsOffset = UInt32(FlowStreams.positions(ofReader: readsStreams.nonzeroBitCount))
         readsStreams |= 1 << slots.count
@@ -148,6 +160,10 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     stride = offset + (tunnels.areKeys ? FlowTunnels.size : 0)
     self.looksBeforeUpdate = looksBeforeUpdate
     self.readsStreams = readsStreams
+    self.seesPackets = seesPackets
+    self.alwaysPresent = alwaysPresent
+    self.readsRecords = readsRecords
+    slotsByProtocol = ProtocolSlots(protocols)
     storedBytes = StoredMembers(stored)
     self.states = PluginStates(states)
     isComplete = true
@@ -158,6 +174,7 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     slots.deallocate()
     storedBytes.free()
     states.free()
+    slotsByProtocol.free()
   }
 
   /// Frees the plugins of slots.
@@ -262,6 +279,10 @@ private struct PluginFinder<Registry: PluginRegistry>: PluginVisitor {
   var slot: PluginSlot<Registry>?
   var looksBeforeUpdate = false
   var readsStreams = false
+  var seesPackets = false
+  var isAlwaysPresent = false
+  var readsRecords = false
+  var protocols = FlowProtocols.all
   var claim = StreamClaim.none
   var stored: [UInt32] = []
   var state: [PluginStates.Entry] = []
@@ -291,6 +312,10 @@ private struct PluginFinder<Registry: PluginRegistry>: PluginVisitor {
         plugin: UnsafeMutableRawPointer(memory))
       looksBeforeUpdate = P.looksBeforeUpdate
       readsStreams = P.readsStreams
+      seesPackets = P.seesPackets
+      isAlwaysPresent = P.isAlwaysPresent
+      readsRecords = P.readsRecords
+      protocols = P.protocols
       claim = P.readsStreams ? P.streamClaim : .none
       stored = P.State.members().filter { $0.kind == .stored }.map { UInt32($0.offset) }
       state = [PluginStates.Entry(plugin: ObjectIdentifier(type), offset: stateOffset)]

@@ -37,14 +37,17 @@ extension FlowBlocks {
   mutating func append(_ bytes: Bytes, to stored: inout StoredBytes, limit: Int) -> Bool {
     let piece = bytes.prefix(min(limit, StoredBytes.limit) &- stored.count)
     if piece.isEmpty { return bytes.isEmpty }
-    let old = contents(stored.block)
-    if stored.count &+ piece.count > old.count {
-      guard let larger = take(stored.count &+ piece.count) else { return false }
-      contents(larger).copy(old.prefix(stored.count), to: 0)
+    var room = contents(stored.block)
+    let end = stored.count &+ piece.count
+    if end > room.count {
+      guard let larger = take(end) else { return false }
+      let old = room.prefix(stored.count)
+      room = contents(larger)
+      if !old.isEmpty { room.copy(old, to: 0) }
       stored.block = larger
     }
-    contents(stored.block).copy(piece, to: stored.count)
-    stored.length = UInt16(clamping: stored.count &+ piece.count)
+    room.copy(piece, to: stored.count)
+    stored.length = UInt16(clamping: end)
     return piece.count == bytes.count
   }
 }

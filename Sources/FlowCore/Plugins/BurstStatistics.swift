@@ -21,6 +21,11 @@ struct BurstStatistics: FlowPlugin {
     /// Nanoseconds since 1970, whole microseconds.
     var start: UInt64 { startAndDuration >> 9 &* 1000 }
 
+    /// Makes the burst end with a packet received at `nanoseconds`.
+    mutating func end(at nanoseconds: UInt64) {
+      duration = Int64(nanoseconds / 1000) &- Int64(startAndDuration >> 9)
+    }
+
     /// Microseconds from `start` to the last packet, both truncated; at most 12 days, and negative where a capture goes
     /// back in time.
     var duration: Int64 {
@@ -36,15 +41,17 @@ struct BurstStatistics: FlowPlugin {
   struct Direction: BitwiseCopyable {
     /// When the last packet with payload was received, nanoseconds since 1970.
     var last: UInt64 = 0
-    /// The burst under way, which stands behind the kept ones; 0 packets before the first.
+    /// The burst under way, whose start stands behind the kept ones; 0 packets before the first.
     var packets: UInt32 = 0
-    /// How many bursts are kept: those before the one under way, and that too once the flow ended.
-    var kept: UInt32 = 0
+    var bytes: UInt32 = 0
   }
 
   struct State: FlowState {
     var forward = Direction()
     var reverse = Direction()
+    /// How many bursts of each direction are kept: those before the one under way, and that too once the flow ended.
+    var forwardKept: UInt32 = 0
+    var reverseKept: UInt32 = 0
   }
 
   /// The most bursts of one direction.
@@ -66,8 +73,8 @@ struct BurstStatistics: FlowPlugin {
   }
 
   func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool {
-    state.forward.keepLast()
-    state.reverse.keepLast()
+    keepLast(&state.forward, &state.forwardKept, at: 0, flow)
+    keepLast(&state.reverse, &state.reverseKept, at: Self.limit, flow)
     return flow.packets > 3
   }
 
@@ -75,32 +82,49 @@ struct BurstStatistics: FlowPlugin {
   private func note(_ state: inout State, _ packet: PacketView, _ flow: FlowContext<Self>) -> Verdict {
     guard packet.payloadLength > 0 else { return .more }
     if packet.isForward {
-      add(packet, to: &state.forward, at: 0, flow)
+      add(packet, to: &state.forward, &state.forwardKept, at: 0, flow)
     } else {
-      add(packet, to: &state.reverse, at: Self.limit, flow)
+      add(packet, to: &state.reverse, &state.reverseKept, at: Self.limit, flow)
     }
-    return Int(min(state.forward.kept, state.reverse.kept)) == Self.limit ? .done : .more
+    return Int(min(state.forwardKept, state.reverseKept)) == Self.limit ? .done : .more
   }
 
   /// Adds a packet to the direction whose bursts begin at number `base`.
   @inline(__always)
   private func add(
-    _ packet: PacketView, to direction: inout Direction, at base: Int, _ flow: FlowContext<Self>
+    _ packet: PacketView, to direction: inout Direction, _ kept: inout UInt32, at base: Int,
+    _ flow: FlowContext<Self>
   ) {
     // Where a capture goes back in time the packet belongs to the burst.
-    if packet.time >= direction.last &+ Self.pause { direction.keepLast() }
+    if packet.time >= direction.last &+ Self.pause { keepLast(&direction, &kept, at: base, flow) }
     direction.last = packet.time
-    guard direction.kept < Self.limit else { return }
-    let place = (base &+ Int(direction.kept)) &* Self.size
-    var burst =
-      direction.packets == 0
-      ? Burst(start: packet.time)
-      : flow.trailing.load(Burst.self, at: place)
+    guard kept < Self.limit else { return }
+    if direction.packets == 0 {
+      flow.trailing.store(Burst(start: packet.time), at: Self.place(base, kept))
+      direction.bytes = 0
+    }
     direction.packets &+= 1
-    burst.packets = direction.packets
-    burst.bytes = burst.bytes.addingClamped(UInt32(truncatingIfNeeded: packet.payloadLength))
-    burst.duration = Int64(packet.time / 1000) &- Int64(burst.start / 1000)
-    flow.trailing.store(burst, at: place)
+    direction.bytes = direction.bytes.addingClamped(UInt32(truncatingIfNeeded: packet.payloadLength))
+  }
+
+  /// Where the burst that follows `kept` ones stands, of the direction whose bursts begin at number `base`.
+  @inline(__always)
+  private static func place(_ base: Int, _ kept: UInt32) -> Int { (base &+ Int(kept)) &* size }
+
+  /// Ends the burst under way: it is kept, or its place is given to the next one.
+  @inline(__always)
+  private func keepLast(
+    _ direction: inout Direction, _ kept: inout UInt32, at base: Int, _ flow: FlowContext<Self>
+  ) {
+    if direction.packets >= Self.fewestPackets {
+      var burst = flow.trailing.load(Burst.self, at: Self.place(base, kept))
+      burst.packets = direction.packets
+      burst.bytes = direction.bytes
+      burst.end(at: direction.last)
+      flow.trailing.store(burst, at: Self.place(base, kept))
+      kept &+= 1
+    }
+    direction.packets = 0
   }
 
   // MARK: Fields
@@ -127,25 +151,16 @@ struct BurstStatistics: FlowPlugin {
       return burst.start &+ UInt64(bitPattern: burst.duration &* 1000)
     }
     // libfds calls counts and bytes unsigned16; four octets each are what ipfixprobe sends.
-    let forward = Int(state.forward.kept)
+    let forward = Int(state.forwardKept)
     writer.list(Self.sourcePackets, count: forward) { burst($0).packets }
     writer.list(Self.sourceBytes, count: forward) { burst($0).bytes }
     writer.times(Self.sourceStart, count: forward) { burst($0).start }
     writer.times(Self.sourceStop, count: forward) { stop($0) }
-    let reverse = Int(state.reverse.kept)
+    let reverse = Int(state.reverseKept)
     writer.list(Self.destinationPackets, count: reverse) { burst(Self.limit &+ $0).packets }
     writer.list(Self.destinationBytes, count: reverse) { burst(Self.limit &+ $0).bytes }
     writer.times(Self.destinationStart, count: reverse) { burst(Self.limit &+ $0).start }
     writer.times(Self.destinationStop, count: reverse) { stop(Self.limit &+ $0) }
-  }
-}
-
-extension BurstStatistics.Direction {
-  /// Ends the burst under way: it is kept, or its place is given to the next one.
-  @inline(__always)
-  fileprivate mutating func keepLast() {
-    if packets >= BurstStatistics.fewestPackets { kept &+= 1 }
-    packets = 0
   }
 }
 

@@ -5,6 +5,8 @@ import IPFIX
 struct FlowIdentifier: FlowPlugin {
   static let name = "flowhash"
   static let summary = "64-bit hash of the flow's key, the same for both directions and in every run"
+  static let isAlwaysPresent = true
+  static let seesPackets = false
   static let exportsContent = false
 
   struct State: FlowState {}

@@ -10,6 +10,7 @@ import Wire
 struct FlowStatistics: FlowPlugin {
   static let name = "flowstats"
   static let summary = "statistics of packet sizes and gaps, counts of TCP flags, by direction and for both"
+  static let isAlwaysPresent = true
   static let exportsContent = false
 
   /// The gaps between packets, in microseconds.
@@ -17,14 +18,18 @@ struct FlowStatistics: FlowPlugin {
     var sum: UInt64 = 0
     /// The sum of the squares; it stops at its maximum, which takes more than 71 minutes.
     var squares: UInt64 = 0
-    var shortest: UInt32 = 0
-    var longest: UInt32 = 0
+    /// By how much the shortest gap is below the largest number: so the first gap is no special one.
+    private var below: UInt32 = 0
+    private(set) var longest: UInt32 = 0
+
+    /// The shortest gap; means nothing where there is none.
+    var shortest: UInt32 { .max &- below }
 
     /// Notes the gap between `latest` and `now`; it is 0 where a capture goes back in time, and stops at 71 minutes.
     @inline(__always)
-    mutating func add(from latest: UInt64, to now: UInt64, isFirst: Bool) {
+    mutating func add(from latest: UInt64, to now: UInt64) {
       let gap = UInt32(clamping: now > latest ? now &- latest : 0)
-      shortest = isFirst ? gap : min(shortest, gap)
+      below = max(below, .max &- gap)
       longest = max(longest, gap)
       sum &+= UInt64(gap)
       squares = squares.addingClamped(UInt64(gap) &* UInt64(gap))
@@ -33,21 +38,33 @@ struct FlowStatistics: FlowPlugin {
 
   /// The lengths of the shortest and the longest packet.
   struct Extent: BitwiseCopyable {
-    var shortest: UInt16 = 0
-    var longest: UInt16 = 0
+    /// By how much the shortest length is below the largest number.
+    private var below: UInt16 = 0
+    private(set) var longest: UInt16 = 0
+
+    /// The shortest length; 0 where there is no packet.
+    var shortest: UInt16 { below == 0 && longest == 0 ? 0 : .max &- below }
+
+    /// Notes a packet of this length.
+    @inline(__always)
+    mutating func add(_ length: UInt16) {
+      below = max(below, .max &- length)
+      longest = max(longest, length)
+    }
 
     /// What is in one or both.
     func joined(_ other: Extent) -> Extent {
       if longest == 0 { return other }
       if other.longest == 0 { return self }
-      return Extent(shortest: min(shortest, other.shortest), longest: max(longest, other.longest))
+      return Extent(below: max(below, other.below), longest: max(longest, other.longest))
     }
   }
 
   struct Direction: BitwiseCopyable {
     /// The packets with each flag: FIN, SYN, RST, PSH, ACK, URG, ECE, CWR.
     var flags = InlineArray<8, UInt32>(repeating: 0)
-    /// The sum of the squares of all lengths, whose sum is the record's octets.
+    /// The sum of the squares of all lengths, whose sum is the record's octets. It fits: a record ends with 2³¹ packets, none
+    /// of which has more than 65 575 bytes.
     var lengthSquares: UInt64 = 0
     var gaps = Gaps()
     /// When the latest packet was received, microseconds since 1970.
@@ -67,11 +84,10 @@ struct FlowStatistics: FlowPlugin {
   }
 
   struct State: FlowState {
-    var forward = Direction()
-    var reverse = Direction()
+    /// Forward, then reverse: which one a packet is of is an index, since it cannot be predicted.
+    var directions = InlineArray<2, Direction>(repeating: Direction())
     var gaps = Gaps()
-    var forwardExtent = Extent()
-    var reverseExtent = Extent()
+    var extents = InlineArray<2, Extent>(repeating: Extent())
   }
 
   init(options: borrowing PluginOptions) {}
@@ -79,44 +95,22 @@ struct FlowStatistics: FlowPlugin {
   @inline(__always)
   func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
     let (forward, reverse) = (flow.forwardPackets, flow.reversePackets)
-    if packet.isForward {
-      FlowStatistics.add(
-        packet, forward, others: reverse, to: &state.forward, &state.forwardExtent, state.reverse.latest,
-        &state.gaps)
-    } else {
-      FlowStatistics.add(
-        packet, reverse, others: forward, to: &state.reverse, &state.reverseExtent, state.forward.latest,
-        &state.gaps)
-    }
-    return .more
-  }
-
-  /// Notes packet number `count` of a direction; `others` is the number of packets of the other one, the latest of which was
-  /// received at `latestOther`.
-  // Not inlined: the code is there once for both directions.
-  @inline(never)
-  private static func add(
-    _ packet: PacketView, _ count: UInt32, others: UInt32, to direction: inout Direction,
-    _ extent: inout Extent, _ latestOther: UInt64, _ all: inout Gaps
-  ) {
-    let now = packet.time / 1000
+    let own = packet.isForward ? 0 : 1
+    let now = packet.microseconds
     let length = UInt64(truncatingIfNeeded: packet.octets)
-    let clamped = UInt16(clamping: length)
-    direction.lengthSquares = direction.lengthSquares.addingClamped(length &* length)
-    direction.countFlags(packet.tcpFlags)
-    extent.longest = max(extent.longest, clamped)
-    if count > 1 || others > 0 {
-      let packets = UInt64(count) &+ UInt64(others)
-      all.add(from: max(direction.latest, latestOther), to: now, isFirst: packets == 2)
+    state.extents[own].add(UInt16(clamping: length))
+    state.directions[own].lengthSquares &+= length &* length
+    state.directions[own].countFlags(packet.tcpFlags)
+    let latest = state.directions[own].latest
+    // The record ends before the sum of both counts is too large.
+    if forward &+ reverse > 1 {
+      state.gaps.add(from: max(latest, state.directions[1 &- own].latest), to: now)
     }
-    if count > 1 {
-      extent.shortest = min(extent.shortest, clamped)
-      direction.gaps.add(from: direction.latest, to: now, isFirst: count == 2)
-      direction.latest = max(direction.latest, now)
-    } else {
-      extent.shortest = clamped
-      direction.latest = now
+    if (packet.isForward ? forward : reverse) > 1 {
+      state.directions[own].gaps.add(from: latest, to: now)
     }
+    state.directions[own].latest = max(latest, now)
+    return .more
   }
 
   // MARK: Fields
@@ -180,8 +174,8 @@ struct FlowStatistics: FlowPlugin {
   func export<Writer: FieldWriter & ~Copyable>(
     _ state: State, _ flow: FinishedFlow, into writer: inout Writer
   ) {
-    let forward = Summary(state.forward, state.forwardExtent, flow.forwardPackets, flow.forwardOctets)
-    let reverse = Summary(state.reverse, state.reverseExtent, flow.reversePackets, flow.reverseOctets)
+    let forward = Summary(state.directions[0], state.extents[0], flow.forwardPackets, flow.forwardOctets)
+    let reverse = Summary(state.directions[1], state.extents[1], flow.reversePackets, flow.reverseOctets)
     let both = Summary(state, flow)
     writer.unsigned16(Self.shortest, forward.extent.shortest)
     writer.unsigned16(Self.shortest.reversed, reverse.extent.shortest)
@@ -191,15 +185,15 @@ struct FlowStatistics: FlowPlugin {
     writer.float32(Self.deviation.reversed, reverse.deviation)
     writer.unsigned16(Self.longest, forward.extent.longest)
     writer.unsigned16(Self.longest.reversed, reverse.extent.longest)
-    writer.unsigned32(Self.shortestGap, forward.gaps.shortest)
-    writer.unsigned32(Self.shortestGap.reversed, reverse.gaps.shortest)
+    writer.unsigned32(Self.shortestGap, forward.shortestGap)
+    writer.unsigned32(Self.shortestGap.reversed, reverse.shortestGap)
     writer.float32(Self.meanGap, forward.meanGap)
     writer.float32(Self.meanGap.reversed, reverse.meanGap)
     writer.float32(Self.gapDeviation, forward.gapDeviation)
     writer.float32(Self.gapDeviation.reversed, reverse.gapDeviation)
-    writer.unsigned32(Self.longestGap, forward.gaps.longest)
-    writer.unsigned32(Self.longestGap.reversed, reverse.gaps.longest)
-    let (there, back) = (state.forward.flags, state.reverse.flags)
+    writer.unsigned32(Self.longestGap, forward.longestGap)
+    writer.unsigned32(Self.longestGap.reversed, reverse.longestGap)
+    let (there, back) = (state.directions[0].flags, state.directions[1].flags)
     writer.counts(Self.fin, there[0], back[0])
     writer.counts(Self.syn, there[1], back[1])
     writer.counts(Self.reset, there[2], back[2])
@@ -212,10 +206,10 @@ struct FlowStatistics: FlowPlugin {
     writer.float32(Self.biflowMeanLength, both.meanLength)
     writer.float32(Self.biflowDeviation, both.deviation)
     writer.unsigned16(Self.biflowLongest, both.extent.longest)
-    writer.unsigned32(Self.biflowShortestGap, both.gaps.shortest)
+    writer.unsigned32(Self.biflowShortestGap, both.shortestGap)
     writer.float32(Self.biflowMeanGap, both.meanGap)
     writer.float32(Self.biflowGapDeviation, both.gapDeviation)
-    writer.unsigned32(Self.biflowLongestGap, both.gaps.longest)
+    writer.unsigned32(Self.biflowLongestGap, both.longestGap)
     writer.unsigned32(Self.biflowFin, there[0] &+ back[0])
     writer.unsigned32(Self.biflowSyn, there[1] &+ back[1])
     writer.unsigned32(Self.biflowReset, there[2] &+ back[2])
@@ -244,7 +238,8 @@ private struct Summary {
   let extent: FlowStatistics.Extent
   let meanLength: Float
   let deviation: Float
-  let gaps: FlowStatistics.Gaps
+  let shortestGap: UInt32
+  let longestGap: UInt32
   let meanGap: Float
   let gapDeviation: Float
 
@@ -258,9 +253,9 @@ private struct Summary {
   }
 
   init(_ state: FlowStatistics.State, _ flow: FinishedFlow) {
-    let (forward, reverse) = (state.forward, state.reverse)
+    let (forward, reverse) = (state.directions[0], state.directions[1])
     self.init(
-      state.forwardExtent.joined(state.reverseExtent), packets: flow.packets,
+      state.extents[0].joined(state.extents[1]), packets: flow.packets,
       octets: flow.forwardOctets &+ flow.reverseOctets,
       lengthSquares: forward.lengthSquares.addingClamped(reverse.lengthSquares), state.gaps)
   }
@@ -270,8 +265,9 @@ private struct Summary {
     _ gaps: FlowStatistics.Gaps
   ) {
     self.extent = extent
-    self.gaps = gaps
     let gapCount = packets > 0 ? packets &- 1 : 0
+    shortestGap = gapCount > 0 ? gaps.shortest : 0
+    longestGap = gaps.longest
     meanLength = Summary.mean(octets, packets)
     deviation = SampleDeviation.of(sum: octets, squares: lengthSquares, packets)
     meanGap = Summary.mean(gaps.sum, gapCount)

@@ -9,6 +9,7 @@ import Wire
 struct HTTPPlugin: MessagePlugin {
   static let name = "http"
   static let summary = "method, host, URL, agent, status and type of HTTP requests and responses"
+  static let protocols: FlowProtocols = .tcp
   static let kind = TextProtocol.http
 
   struct State: MessageState {

@@ -6,6 +6,7 @@ import Wire
 struct HeaderFields: FlowPlugin {
   static let name = "basicplus"
   static let summary = "TTL, IPv4 flags, TCP window, options, MSS and SYN size"
+  static let isAlwaysPresent = true
   static let exportsContent = false
 
   struct Direction: BitwiseCopyable {

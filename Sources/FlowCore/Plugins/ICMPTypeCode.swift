@@ -6,6 +6,7 @@ import Wire
 struct ICMPTypeCode: FlowPlugin {
   static let name = "icmp"
   static let summary = "type and code of the first ICMP or ICMPv6 message"
+  static let protocols: FlowProtocols = .icmp
   static let exportsContent = false
 
   struct State: FlowState {

@@ -6,6 +6,7 @@ import Wire
 struct MQTTPlugin: FlowPlugin {
   static let name = "mqtt"
   static let summary = "MQTT: version, connect flags, keep alive, return code, packet types and topics"
+  static let protocols: FlowProtocols = .tcp
   static let options = [
     PluginOption("topiccount", .number(0...1000, default: 0), "how many topics are kept")
   ]

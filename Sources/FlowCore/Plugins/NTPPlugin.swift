@@ -6,6 +6,7 @@ import Wire
 struct NTPPlugin: FlowPlugin {
   static let name = "ntp"
   static let summary = "the header of each NTP packet: stratum, reference, delay, dispersion and times"
+  static let protocols: FlowProtocols = .udp
 
   struct State: FlowState {
     /// The header; empty where the packet is none of NTP's version 4.

@@ -7,6 +7,7 @@ import Wire
 struct NetBIOSPlugin: FlowPlugin {
   static let name = "netbios"
   static let summary = "NetBIOS name service: the name asked for and its suffix, a record for each name"
+  static let protocols: FlowProtocols = .udp
   static let looksBeforeUpdate = true
 
   struct State: FlowState {

@@ -84,7 +84,7 @@ struct PacketSequence: FlowPlugin {
   @inline(__always)
   private func entry(_ packet: PacketView, first: UInt64) -> UInt64 {
     // 39 bits are 76 hours each way, far more than the longest active timeout makes sense for.
-    let delta = Int64(packet.time / 1000) &- Int64(first / 1000)
+    let delta = Int64(bitPattern: packet.microseconds) &- Int64(first / 1000)
     let time = min(max(delta, -(1 << 38)), 1 << 38 - 1)
     return UInt64(bitPattern: time << 25) | (packet.isForward ? 0 : 1 << 24) | UInt64(packet.tcpFlags) << 16
       | UInt64(UInt16(truncatingIfNeeded: packet.payloadLength))

@@ -6,6 +6,7 @@ import Wire
 struct PayloadContent: FlowPlugin {
   static let name = "idpcontent"
   static let summary = "first bytes of the first payload of each direction"
+  static let isAlwaysPresent = true
   static let options = [
     PluginOption("length", .number(1...1000, default: 100), "how many bytes are kept of each direction")
   ]

@@ -60,7 +60,7 @@ struct PayloadHistograms: FlowPlugin {
   @inline(__always)
   private func count(_ packet: PacketView, in direction: inout Direction) {
     direction.sizes.count(UInt32(truncatingIfNeeded: packet.payloadLength))
-    let now = packet.time / 1_000_000 &+ 1
+    let now = packet.microseconds / 1000 &+ 1
     if direction.previous != 0 {
       // Where a capture goes back in time the gap is 0.
       direction.gaps.count(UInt32(clamping: now > direction.previous ? now &- direction.previous : 0))

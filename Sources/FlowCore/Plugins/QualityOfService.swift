@@ -6,6 +6,7 @@ import Wire
 struct QualityOfService: FlowPlugin {
   static let name = "qos"
   static let summary = "DSCP, ECN and IPv6 flow label, by direction"
+  static let isAlwaysPresent = true
   static let exportsContent = false
 
   /// What one direction's packets have in their IP headers. A label stands together with the traffic class before it:
@@ -62,7 +63,7 @@ struct QualityOfService: FlowPlugin {
 
   @inline(__always)
   func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
-    let word = UInt32(packet.trafficClass) << 20 | packet.flowLabel
+    let word = packet.trafficClassAndLabel
     if packet.isForward {
       state.forward.add(word, isFirst: flow.forwardPackets <= 1)
     } else {

@@ -6,6 +6,7 @@ import Wire
 struct RTSPPlugin: MessagePlugin {
   static let name = "rtsp"
   static let summary = "method, URI, agent, status and type of RTSP requests and responses"
+  static let protocols: FlowProtocols = .tcp
   static let kind = TextProtocol.rtsp
 
   struct State: MessageState {

@@ -19,6 +19,7 @@ import Wire
 struct RoundTrip: FlowPlugin {
   static let name = "rtt"
   static let summary = "round trips of TCP's and QUIC's handshakes, retransmissions, disorder, zero windows"
+  static let protocols: FlowProtocols = [.tcp, .udp]
   static let exportsContent = false
 
   /// How far the handshake is.
@@ -81,7 +82,7 @@ struct RoundTrip: FlowPlugin {
 
   /// Microseconds modulo 2³².
   @inline(__always)
-  private static func now(_ packet: PacketView) -> UInt32 { UInt32(truncatingIfNeeded: packet.time / 1000) }
+  private static func now(_ packet: PacketView) -> UInt32 { UInt32(truncatingIfNeeded: packet.microseconds) }
 
   /// What is exported of the time since `mark`: at least 1, because 0 says that nothing was measured.
   private static func measured(_ state: State, until now: UInt32) -> UInt32 {

@@ -9,6 +9,7 @@ import Wire
 struct SIPPlugin: MessagePlugin {
   static let name = "sip"
   static let summary = "type, parties, call and agent of each SIP message"
+  static let protocols: FlowProtocols = [.tcp, .udp]
   static let kind = TextProtocol.sip
   static let looksBeforeUpdate = true
 
@@ -50,7 +51,8 @@ struct SIPPlugin: MessagePlugin {
     guard packet.protocolNumber == IPProtocol.udp else { return .done }
     // A record has one message, and `beforeUpdate` finds the next one.
     guard !state.dialogue.hasMessage, packet.payloadCaptured > 0 else { return .more }
-    if beginsMessage(packet.payload), readDatagram(packet.payload, &state, &flow) { return .more }
+    // Most datagrams of other protocols begin otherwise.
+    if packet.payload[0].isCapital, readDatagram(packet.payload, &state, &flow) { return .more }
     let isUsual = packet.sourcePort == Self.port || packet.destinationPort == Self.port
     return state.dialogue.miss(sinceStart: !isUsual) ? .done : .more
   }

@@ -6,6 +6,7 @@ import Wire
 struct SMTPPlugin: FlowPlugin {
   static let name = "smtp"
   static let summary = "SMTP: commands, replies, domain, first sender and recipient"
+  static let protocols: FlowProtocols = .tcp
   static let readsStreams = true
   static let streamClaim = StreamClaim.dialogue
 

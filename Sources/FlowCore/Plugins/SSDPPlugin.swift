@@ -6,6 +6,7 @@ import Wire
 struct SSDPPlugin: FlowPlugin {
   static let name = "ssdp"
   static let summary = "SSDP: announced and searched services, location port, server and user agent"
+  static let protocols: FlowProtocols = .udp
 
   struct State: FlowState {
     /// Values, each once and followed by a semicolon.

@@ -9,6 +9,7 @@ import Wire
 struct SSHPlugin: FlowPlugin {
   static let name = "ssh"
   static let summary = "SSH: versions, HASSH and algorithms of both sides"
+  static let protocols: FlowProtocols = .tcp
   static let readsStreams = true
   static let streamClaim = StreamClaim.connection
 

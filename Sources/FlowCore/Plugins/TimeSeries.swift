@@ -17,12 +17,12 @@ struct TimeSeries: FlowPlugin {
     var dispersion = 0.0
     /// The sum of the distances of each gap from the mean of the gaps so far.
     var distribution = 0.0
-    /// Sums in microseconds: of the times since the flow began, of the gaps.
-    var times: Int64 = 0
-    var gaps: UInt64 = 0
+    /// Sums in microseconds: of the times since 1970, modulo 2⁶⁴, and of the gaps.
+    var times: UInt64 = 0
+    var gaps: Int64 = 0
     /// When the last packet was received, microseconds since 1970.
     var previous: UInt64 = 0
-    var longestGap: Float = 0
+    var longestGap: UInt64 = 0
     var shortest: UInt16 = 0
     var longest: UInt16 = 0
     /// The frame length of the last packet, and how often it changed.
@@ -34,37 +34,38 @@ struct TimeSeries: FlowPlugin {
 
   @inline(__always)
   func create(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
-    let now = packet.time / 1000
-    state.previous = now
+    state.previous = packet.microseconds
     state.shortest = .max
-    add(packet, time: now, &state, flow)
+    add(packet, &state, flow)
     return .more
   }
 
   @inline(__always)
   func update(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>) -> Verdict {
-    add(packet, time: packet.time / 1000, &state, flow)
+    add(packet, &state, flow)
     return .more
   }
 
   func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool { flow.packets > 1 }
 
-  /// Adds a packet received at `time`, in microseconds.
+  /// Adds a packet.
+  // The numbers are less than 2⁶³: those with a sign become floating-point ones in one instruction.
   @inline(__always)
-  private func add(_ packet: PacketView, time: UInt64, _ state: inout State, _ flow: FlowContext<Self>) {
+  private func add(_ packet: PacketView, _ state: inout State, _ flow: FlowContext<Self>) {
+    let time = packet.microseconds
     let count = Double(flow.packets)
     let reciprocal = 1 / count
     let length = UInt16(clamping: packet.payloadLength)
     state.shortest = min(state.shortest, length)
     state.longest = max(state.longest, length)
     state.dispersion += state.lengths.add(Double(length), count: count, reciprocal: reciprocal)
-    state.times &+= Int64(bitPattern: time &- flow.first / 1000)
+    state.times &+= time
     // Where a capture goes back in time the gap is 0.
     let gap = time > state.previous ? time &- state.previous : 0
     state.previous = time
-    state.gaps &+= gap
-    state.longestGap = max(state.longestGap, Float(gap))
-    state.distribution += abs(Double(state.gaps) * reciprocal - Double(gap))
+    state.gaps &+= Int64(bitPattern: gap)
+    state.longestGap = max(state.longestGap, gap)
+    state.distribution += abs(Double(state.gaps) * reciprocal - Double(Int64(bitPattern: gap)))
     let frameLength = UInt32(truncatingIfNeeded: packet.frameLength)
     state.changes &+= frameLength == state.frameLength ? 0 : 1
     state.frameLength = frameLength
@@ -123,7 +124,9 @@ struct TimeSeries: FlowPlugin {
     let count = Double(max(flow.packets, 1))
     let variance = max(0, state.lengths.second / count)
     let meanSquare = variance + state.lengths.mean * state.lengths.mean
-    let longestGap = Double(state.longestGap)
+    let longestGap = Double(Float(state.longestGap))
+    // Of the times since the flow began; there are as many as packets.
+    let times = Int64(bitPattern: state.times &- flow.packets &* (flow.first / 1000))
     writer.float32(Self.mean, Float(state.lengths.mean))
     writer.unsigned16(Self.shortest, state.shortest)
     writer.unsigned16(Self.longest, state.longest)
@@ -131,7 +134,7 @@ struct TimeSeries: FlowPlugin {
     writer.float32(Self.kurtosis, ratio(state.lengths.fourth, count * variance * variance))
     writer.float32(Self.rootMeanSquare, Float(meanSquare.squareRoot()))
     writer.float32(Self.dispersion, Float(state.dispersion / count))
-    writer.float32(Self.meanTime, Float(Double(state.times) / count))
+    writer.float32(Self.meanTime, Float(Double(times) / count))
     writer.float32(Self.meanGap, Float(Double(state.gaps) / count))
     // The first packet's gap is 0 and counts, so the shortest one always is.
     writer.float32(Self.shortestGap, 0)

@@ -5,6 +5,8 @@ import IPFIX
 struct VLANIdentifier: FlowPlugin {
   static let name = "vlan"
   static let summary = "VLAN id of the outermost tag, 0 when untagged"
+  static let isAlwaysPresent = true
+  static let seesPackets = false
   static let exportsContent = false
 
   struct State: FlowState {}

@@ -14,6 +14,7 @@ import Wire
 struct WireGuard: FlowPlugin {
   static let name = "wg"
   static let summary = "WireGuard: confidence and the indexes of both sides"
+  static let protocols: FlowProtocols = .udp
   static let exportsContent = false
   static let looksBeforeUpdate = true
 

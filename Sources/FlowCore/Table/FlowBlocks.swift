@@ -4,8 +4,10 @@ import Wire
 /// The slab as one flow sees it. Blocks taken stay the flow's until its record was exported.
 public struct FlowBlocks {
   let record: UnsafeMutablePointer<FlowRecord>
-  let slab: UnsafeMutablePointer<Slab>
-  let shortfalls: UnsafeMutablePointer<PluginShortfalls>
+  let worker: UnsafePointer<WorkerMemory>
+
+  @inline(__always) var slab: UnsafeMutablePointer<Slab> { worker.pointee.slab }
+  @inline(__always) var shortfalls: UnsafeMutablePointer<PluginShortfalls> { worker.pointee.shortfalls }
 
   /// A block with room for `length` bytes; nil, and counted, when the worker has none left. The contents are not zeroed.
   mutating func take(_ length: Int) -> BlockReference? {

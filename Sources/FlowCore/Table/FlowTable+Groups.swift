@@ -107,7 +107,8 @@ extension FlowTable {
     // Safe: the group is the table's, and so are its bits.
     let number = Int(truncatingIfNeeded: group)
     earliest[number] = tick & ~1 &+ UInt16(bitPattern: rest)
-    guard martlet_group_occupied(lines) == 0 else { return }
+    // What is due sooner than the farthest is of a flow.
+    guard rest == Int16(2 * FlowTable.farthestTicks), martlet_group_occupied(lines) == 0 else { return }
     occupancy[number >> 6] &= ~(1 &<< (group & 63))
     if occupancy[number >> 6] == 0 {
       occupancy[occupancyTop &+ number >> 12] &= ~(1 &<< (group >> 6 & 63))

@@ -146,6 +146,7 @@ package struct MessageReader: BitwiseCopyable {
   }
 
   /// Takes a line that is there whole; nil where there is nothing to tell.
+  @inline(__always)
   private mutating func take(_ line: Bytes, _ kind: TextProtocol) -> MessageEvent? {
     switch phase {
     case .chunkSize:

@@ -1,5 +1,6 @@
 // How text is looked at in bytes from the wire: where a byte stands, whether words are the same in any case, numbers. All of
 // it is total and allocates nothing.
+import CIntrinsics
 
 extension Bytes {
   /// The characters of `text`.
@@ -19,55 +20,80 @@ extension Bytes {
     return true
   }
 
-  /// The offset of the first `byte` at or after `start`, or nil. Eight bytes are looked at together.
+  /// The offset of the first `byte` at or after `start`, or nil. Sixteen bytes are looked at together.
   /// - Complexity: O(count)
   @inlinable @inline(__always)
   public func index(of byte: UInt8, from start: Int = 0) -> Int? {
-    let pattern = UInt64(byte) &* 0x0101_0101_0101_0101
-    var index = Swift.max(0, start)
-    while count &- index >= 8 {
-      // The first byte is the lowest, because a borrow makes false finds only above a true one.
-      let difference = load(UInt64.self, at: index).byteSwapped ^ pattern
-      let zeros = (difference &- 0x0101_0101_0101_0101) & ~difference & 0x8080_8080_8080_8080
-      if zeros != 0 { return index &+ zeros.trailingZeroBitCount / 8 }
-      index &+= 8
-    }
-    while index < count {
-      if self[index] == byte { return index }
-      index &+= 1
-    }
-    return nil
+    index(of: byte, or: byte, from: start)
+  }
+
+  /// The offset of the first byte at or after `start` that is `one` or `other`, or nil.
+  /// - Complexity: O(count)
+  @inlinable @inline(__always)
+  public func index(of one: UInt8, or other: UInt8, from start: Int = 0) -> Int? {
+    let start = Swift.max(0, start)
+    guard start < count else { return nil }
+    // Safe: the bytes from `start` on are read, and there are so many.
+    let index = start &+ Int(martlet_index_of(base + start, Int64(count &- start), one, other))
+    return index < count ? index : nil
   }
 
   /// Whether the bytes are the letters and signs of `text`, which has no capitals, in any case. Signs are those that stand in
   /// names of header fields: `-` and the like, for which case makes no difference.
   /// - Complexity: O(`text`'s length)
   @inlinable @inline(__always)
-  public func equals(_ text: StaticString) -> Bool {
-    count == text.utf8CodeUnitCount && beginsInAnyCase(with: text)
-  }
+  public func equals(_ text: StaticString) -> Bool { equals(small: Bytes(text)) }
 
   /// Whether the first bytes are those of `text`, which has no capitals, in any case.
   /// - Complexity: O(`text`'s length)
   @inlinable @inline(__always)
-  public func beginsInAnyCase(with text: StaticString) -> Bool {
-    guard count >= text.utf8CodeUnitCount else { return false }
+  public func beginsInAnyCase(with text: StaticString) -> Bool { begins(small: Bytes(text)) }
+
+  /// The offset at which `text`, which has no capitals, first stands in any case; nil where it does not.
+  /// - Complexity: O(count × `text`'s length)
+  @inlinable @inline(__always)
+  public func find(_ text: StaticString) -> Int? { find(small: Bytes(text)) }
+
+  /// As `equals`, with small letters from elsewhere.
+  @inlinable @inline(__always)
+  public func equals(small text: Bytes) -> Bool { count == text.count && begins(small: text) }
+
+  /// As `beginsInAnyCase`, with small letters from elsewhere.
+  public func begins(small text: Bytes) -> Bool {
+    let length = text.count
+    guard count >= length else { return false }
     var index = 0
-    while index < text.utf8CodeUnitCount {
-      if self[index].lowercased != text.utf8Start[index] { return false }
+    if length >= 8 {
+      // Eight at a time; the last eight may overlap those before.
+      while index &+ 8 < length {
+        if lowercased(at: index) != text.load(UInt64.self, at: index) { return false }
+        index &+= 8
+      }
+      return lowercased(at: length &- 8) == text.load(UInt64.self, at: length &- 8)
+    }
+    while index < length {
+      if self[index].lowercased != text[index] { return false }
       index &+= 1
     }
     return true
   }
 
-  /// The offset at which `text`, which has no capitals, first stands in any case; nil where it does not.
-  /// - Complexity: O(count × `text`'s length)
-  @inlinable @inline(__always)
-  public func find(_ text: StaticString) -> Int? {
-    var index = 0
-    while count &- index >= text.utf8CodeUnitCount {
-      if dropFirst(index).beginsInAnyCase(with: text) { return index }
-      index &+= 1
+  /// The eight bytes at `offset` with small letters in place of capitals.
+  @inline(__always)
+  private func lowercased(at offset: Int) -> UInt64 { martlet_lowercase(load(UInt64.self, at: offset)) }
+
+  /// As `find`, with small letters from elsewhere.
+  public func find(small text: Bytes) -> Int? {
+    let length = text.count
+    guard length > 0, count >= length else { return length == 0 ? 0 : nil }
+    let first = text[0]
+    let capital = first &- 0x61 < 26 ? first &- 0x20 : first
+    // Only where the first letter stands the others are looked at.
+    let places = prefix(count &- length &+ 1)
+    var start = 0
+    while let index = places.index(of: first, or: capital, from: start) {
+      if dropFirst(index).begins(small: text) { return index }
+      start = index &+ 1
     }
     return nil
   }

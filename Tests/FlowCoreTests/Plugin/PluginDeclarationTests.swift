@@ -66,8 +66,8 @@ import Wire
 
   /// Bytes for each flow: state and trailing bytes. More of them is a decision, not an accident.
   @Test(arguments: [
-    ("pstats", 248), ("pstats:skipdup", 280), ("pstats:packets=255", 2048), ("phists", 144), ("bstats", 632),
-    ("nettisa", 88),
+    ("pstats", 248), ("pstats:skipdup", 280), ("pstats:packets=255", 2048), ("phists", 144), ("bstats", 640),
+    ("nettisa", 92),
     ("idpcontent", 15), ("basicplus", 30), ("icmp", 3), ("vlan", 0), ("mpls", 4), ("flowhash", 0),
     ("ntp", 6), ("ssdp", 33), ("netbios", 7), ("mqtt", 33), ("smtp", 76), ("quic", 58), ("flowstats", 176),
     ("qos", 47), ("rtt", 80), ("ssh", 34),

@@ -117,7 +117,7 @@ import Testing
     #expect(SampleDeviation.of(sum: .max, squares: .max, 3) == 0)
     var gaps = FlowStatistics.Gaps()
     for hour in 1...20 {
-      gaps.add(from: 0, to: UInt64(hour) * 3_600_000_000, isFirst: hour == 1)
+      gaps.add(from: 0, to: UInt64(hour) * 3_600_000_000)
     }
     #expect(gaps.longest == .max && gaps.shortest == 3_600_000_000 && gaps.squares == .max)
   }

@@ -12,6 +12,8 @@ private struct StreamUnderTest: ~Copyable {
   private let record: UnsafeMutablePointer<FlowRecord>
   private let slab: UnsafeMutablePointer<Slab>
   private let shortfalls: UnsafeMutablePointer<PluginShortfalls>
+  private let contexts: UnsafeMutablePointer<UnsafeMutableRawPointer>
+  private let worker: UnsafeMutablePointer<WorkerMemory>
   /// What the reader took, in order.
   var taken: [UInt8] = []
   /// For each time that bytes were shown whether those before them are missing.
@@ -25,6 +27,10 @@ private struct StreamUnderTest: ~Copyable {
     slab.initialize(to: try Slab(bytes: slabBytes, memory: PlainMemory()))
     shortfalls = .allocate(capacity: 1)
     shortfalls.initialize(to: PluginShortfalls())
+    contexts = .allocate(capacity: 1)
+    worker = .allocate(capacity: 1)
+    worker.initialize(
+      to: WorkerMemory(slab: slab, shortfalls: shortfalls, states: PluginStates(), contexts: contexts))
   }
 
   deinit {
@@ -32,15 +38,17 @@ private struct StreamUnderTest: ~Copyable {
     slab.deallocate()
     record.deallocate()
     shortfalls.deallocate()
+    contexts.deallocate()
+    worker.deallocate()
   }
 
   func isElsewhere(_ sequence: UInt32) -> Bool {
-    stream.isElsewhere(sequence, FlowBlocks(record: record, slab: slab, shortfalls: shortfalls))
+    stream.isElsewhere(sequence, FlowBlocks(record: record, worker: UnsafePointer(worker)))
   }
 
   /// Sends `bytes` at `sequence`; the reader takes what `take` says of the unread bytes.
   mutating func send(_ sequence: UInt32, _ bytes: [UInt8], length: Int? = nil, take: (Int) -> Int = { $0 }) {
-    var blocks = FlowBlocks(record: record, slab: slab, shortfalls: shortfalls)
+    var blocks = FlowBlocks(record: record, worker: UnsafePointer(worker))
     bytes.withUnsafeBytes { raw in
       guard let base = raw.baseAddress else { return }
       let segment = Bytes(base, count: raw.count)

@@ -8,6 +8,7 @@ import Wire
 struct DNSPlugin: FlowPlugin {
   static let name = "dns"
   static let summary = "query, first answer and EDNS of each DNS message, a record for each"
+  static let protocols: FlowProtocols = [.tcp, .udp]
   static let readsStreams = true
   static let sharesElements = true
   static let options = [

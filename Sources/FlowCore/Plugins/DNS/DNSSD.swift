@@ -6,6 +6,7 @@ import Wire
 struct DNSSD: FlowPlugin {
   static let name = "dnssd"
   static let summary = "names asked for and services offered by multicast DNS"
+  static let protocols: FlowProtocols = .udp
   static let options = [
     PluginOption("txt", .flag, "also note the texts of TXT records"),
     PluginOption("txtkeys", .path, "note those texts whose keys FILE has: lines of service.domain,key,key,…"),

@@ -8,6 +8,7 @@ import Wire
 struct PassiveDNS: FlowPlugin {
   static let name = "passivedns"
   static let summary = "names and addresses in answers of DNS servers, a record for each"
+  static let protocols: FlowProtocols = [.tcp, .udp]
   static let readsStreams = true
   static let sharesElements = true
   static let hasAddresses = true
@@ -216,10 +217,10 @@ extension IPAddress {
   ///     4.3.2.1.in-addr.arpa                 RFC 1035 section 3.5
   ///     f.e.… 32 hexadecimal digits …ip6.arpa    RFC 3596 section 2.5
   init?(reverseName name: Bytes) {
-    if let octets = name.withoutSuffix(".in-addr.arpa") {
+    if let octets = name.withoutSuffix(Bytes(".in-addr.arpa")) {
       guard let number = IPAddress.reverseOctets(octets) else { return nil }
       self.init(version4: number)
-    } else if let digits = name.withoutSuffix(".ip6.arpa") {
+    } else if let digits = name.withoutSuffix(Bytes(".ip6.arpa")) {
       guard let number = IPAddress.reverseDigits(digits) else { return nil }
       self.init(high: UInt64(truncatingIfNeeded: number >> 64), low: UInt64(truncatingIfNeeded: number))
     } else {
@@ -267,9 +268,9 @@ extension IPAddress {
 
 extension Bytes {
   /// What comes before `suffix`, given in lower case, at the end; nil where the end is another one. Case does not matter.
-  fileprivate func withoutSuffix(_ suffix: StaticString) -> Bytes? {
-    let start = count &- suffix.utf8CodeUnitCount
-    guard start >= 0, dropFirst(start).equals(suffix) else { return nil }
+  fileprivate func withoutSuffix(_ suffix: Bytes) -> Bytes? {
+    let start = count &- suffix.count
+    guard start >= 0, dropFirst(start).equals(small: suffix) else { return nil }
     return prefix(start)
   }
 }

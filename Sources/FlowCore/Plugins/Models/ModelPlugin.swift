@@ -140,9 +140,8 @@ struct ModelPlugin: FlowPlugin {
       copy.pointee.endReason = .forced
       // What plugins take for the copy is given back; what they had taken stays the flow's.
       copy.pointee.blocks = 0
-      let blocks = FlowBlocks(record: copy, slab: slab, shortfalls: flow.blocks.shortfalls)
-      let present = reader.finish(
-        mask: tables.pointee.slots & ~unstarted, blocks, flow.contexts)
+      let blocks = FlowBlocks(record: copy, worker: flow.blocks.worker)
+      let present = reader.finish(mask: tables.pointee.slots & ~unstarted, blocks)
       tables.pointee.fill(bench.row, from: copy, presence: present, reader, slab.pointee.reader)
       slab.pointee.giveBack(&copy.pointee.blocks)
       var place = 0

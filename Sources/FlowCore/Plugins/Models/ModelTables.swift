@@ -207,14 +207,12 @@ struct RecordReader: BitwiseCopyable, @unchecked Sendable {
 
   /// Has the plugins in `mask` finish a record; which of them have fields.
   @inline(__always)
-  func finish(
-    mask: UInt32, _ blocks: FlowBlocks, _ contexts: UnsafeMutablePointer<UnsafeMutableRawPointer>
-  ) -> UInt32 {
+  func finish(mask: UInt32, _ blocks: FlowBlocks) -> UInt32 {
     var present: UInt32 = 0
     var rest = mask
     while rest != 0 {
       let slot = rest.trailingZeroBitCount
-      if slots[slot].finish(blocks, states, contexts) {
+      if PluginSlot.finish(slots + slot, blocks) {
         present |= 1 &<< UInt32(truncatingIfNeeded: slot)
       }
       rest &= rest &- 1

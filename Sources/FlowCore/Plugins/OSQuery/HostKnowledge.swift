@@ -67,6 +67,9 @@ public struct HostKnowledge: BitwiseCopyable, @unchecked Sendable {
     shared.pointee.description.store(UnsafePointer(place), ordering: .releasing)
   }
 
+  /// Connections were told.
+  @inline(__always) var knowsSockets: Bool { shared.pointee.sockets.isFilled }
+
   /// Whose connection that is; nil where it is none of the host's, or not known.
   func owner(of key: SocketKey) -> SocketOwner? { shared.pointee.sockets.owner(of: key) }
 

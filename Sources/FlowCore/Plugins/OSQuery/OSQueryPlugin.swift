@@ -8,6 +8,7 @@ struct OSQueryPlugin: FlowPlugin {
   static let name = "osquery"
   static let summary =
     "program and user whose connection the flow is, where it is one of this host, as osqueryi says"
+  static let seesPackets = false
   static let options = [
     PluginOption(
       "path", .text(default: "osqueryi"),
@@ -49,7 +50,7 @@ struct OSQueryPlugin: FlowPlugin {
   }
 
   func finish(_ state: inout State, _ flow: inout FlowContext<Self>) -> Bool {
-    guard let owner = host.owner(of: SocketKey(flow)) else { return false }
+    guard host.knowsSockets, let owner = host.owner(of: SocketKey(flow)) else { return false }
     owner.withNames { flow.store($0, in: &state.names) }
     state.programLength = owner.programLength
     return true

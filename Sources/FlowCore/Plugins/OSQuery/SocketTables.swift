@@ -23,6 +23,9 @@ struct SocketTables: ~Copyable {
   /// Where a connection lies: by a secret, so that no sender can choose places.
   private let hashing = FlowHash(seed: .random(in: 1...(.max)))
 
+  /// Something was published.
+  @inline(__always) var isFilled: Bool { generation.load(ordering: .relaxed) > 0 }
+
   /// Whose connection that is; nil where it is not known.
   func owner(of key: SocketKey) -> SocketOwner? {
     // From one publication to the next a second passes at least: a second look is in time.

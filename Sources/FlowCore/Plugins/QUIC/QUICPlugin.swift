@@ -6,6 +6,7 @@ import Wire
 struct QUICPlugin: FlowPlugin {
   static let name = "quic"
   static let summary = "server name, versions, connection ids, ALPN, cipher suite and JA4 of QUIC handshakes"
+  static let protocols: FlowProtocols = .udp
 
   /// What is kept in the record; ids, keys and hellos lie in slab blocks.
   struct State: FlowState {

@@ -6,6 +6,7 @@ import Wire
 struct TLSPlugin: FlowPlugin {
   static let name = "tls"
   static let summary = "server name, versions, ALPN, cipher suite, JA3 and JA4 of TLS and DTLS handshakes"
+  static let protocols: FlowProtocols = [.tcp, .udp]
 
   static let options = [
     PluginOption(
