@@ -4,6 +4,7 @@ Most objects here are a few lines of C that are compiled by the test: one writes
 can be compared bit for bit. Estimators are compiled by `martlet.compile_model` where treelite and their libraries are installed.
 """
 
+import collections
 import hashlib
 import importlib
 import io
@@ -254,6 +255,58 @@ def test_uniflow_and_ipfix_have_the_verdict(tmp_path):
     path = handmade(tmp_path, "s[0] = 0; s[1] = 1;")
     found = records(offline(CAPTURES / "demo.pcap", options=["--uniflow", "--plugin", f"model:file={path}"]))
     assert {record.get("martlet:modelLabel") for record in found} >= {"bad"}
+
+
+# With all plugins
+
+
+#: All plugins but the one that asks the host and models: with a model as many as a record has bits for.
+OTHERS = ",".join(
+    name for name in re.findall(r"(?m)^(\w+)  ", run("--list-plugins").out.decode()) if name not in ("osquery", "model"))
+
+
+@pytest.mark.parametrize("more", [[], ["--uniflow"], ["--tunnels", "all"], ["--active-timeout", "0.01"]])
+def test_models_go_with_all_plugins(tmp_path, more):
+    """The one plugin that is more than a record has bits for changes nothing: osquery, which says nothing of captures, is in `all`.
+
+    One model judges early and ends records, so that it wants packets for a while and then no more; one does so much later."""
+    features = ["packetDeltaCount + reversePacketDeltaCount", "octetDeltaCount"]
+    alarming = handmade(tmp_path, "s[0] = f[1] > 300; s[1] = 0.5;", features, name="alarming")
+    value = handmade(tmp_path, "s[0] = f[0];", features, classes=[], name="value")
+    judges = ["--plugin", f"model:file={alarming},after=3,alarm=good", "--plugin", f"model:file={value},after=12",
+              "--plugin", f"model:file={value}"]
+    all_, others = (offline(*readable(), options=["--plugins", plugins, *judges, *more]) for plugins in ("all", OTHERS))
+    assert all_.out == others.out and all_.counters == others.counters
+    found = records(all_)
+    assert len(OTHERS.split(",")) == 31 and len(found) > 1000
+    scores = {record["martlet:model2Score"] for record in found if record.get("martlet:model2Latency")}
+    assert scores == ({12} if not more or "timeout" not in more[0] else scores)
+    assert {record.get("martlet:modelLabel") for record in found} == {"good", "bad", None}
+    # Without models the other fields are the same, where no alarm ends a record.
+    calm = [word.replace(",alarm=good", "") for word in judges]
+    judged = [line for line in records(offline(*readable(), options=["--plugins", "all", *calm, *more]))]
+    plain = records(offline(*readable(), options=["--plugins", "all", *more]))
+    assert [{key: value for key, value in record.items() if not key.startswith("martlet:model")} for record in judged] == plain
+
+
+def test_all_plugins_and_models_in_ipfix(tmp_path):
+    """What the last slot has leaves by IPFIX and CSV as it does by JSON."""
+    path = handmade(tmp_path, "s[0] = f[0] > 1000 ? 0.75 : NAN; s[1] = 0.25;")
+    options = ["--plugins", "all", "--plugin", f"model:file={path}"]
+    wanted = records(offline(CAPTURES / "demo.pcap", options=options))
+    assert {record.get("martlet:modelLabel") for record in wanted} == {"good", None}
+    rows = pandas.read_csv(io.BytesIO(offline(
+        CAPTURES / "demo.pcap", export="csv:-", options=[*options, "--csv-names", "short"]).out))
+    assert rows["modelLabel"].isna().tolist() == ["martlet:modelLabel" not in record for record in wanted]
+    out = tmp_path / "flows.ipfix"
+    assert offline(CAPTURES / "demo.pcap", export=f"ipfix:{out}", options=options).status == 0
+    collect = pytest.importorskip("martlet.collect", exc_type=ImportError).collect
+    with collect(out, names="full") as batches:
+        sent = [row for batch in batches for row in batch.to_pylist()]
+    # Rows of one template lie together there.
+    names = ("iana:octetDeltaCount", "iana:protocolIdentifier", "martlet:modelLabel", "martlet:modelScore")
+    assert collections.Counter(tuple(row[name] for name in names) for row in sent) == collections.Counter(
+        tuple(record.get(name) for name in names) for record in wanted)
 
 
 # Files

@@ -25,8 +25,8 @@ typedef struct {
   const void *record;
 } martlet_trace;
 
-/// The engine itself and at most 32 plugins.
-enum { MARTLET_TRACE_SLOTS = 33 };
+/// The engine itself and at most 33 plugins.
+enum { MARTLET_TRACE_SLOTS = 34 };
 
 extern _Thread_local martlet_trace martlet_trace_here __attribute__((tls_model("initial-exec")));
 

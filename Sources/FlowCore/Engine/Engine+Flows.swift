@@ -100,10 +100,10 @@ extension Engine {
       // Where no reader asked for the record, the streams have not taken the packet yet.
       if readers == 0 {
         streams = record
-        wishes = readStreams(mask: allSlots & streamReaders, record, view, isFirst: true)
+        wishes = readStreams(mask: streamReaders, record, view, isFirst: true)
       }
     }
-    let others = allSlots & (reads(view) ? ~streamReaders : .max)
+    let others = allSlots & (reads(view) ? ~UInt64(streamReaders) : .max)
     wishes.add(stage.run(.create, mask: others, view, blocks(of: record)))
     if wishes.verdict.rawValue & Verdict.endsRecord != 0 {
       endAsWished(wishes, packet, record, direction: direction, streamsOf: streams)
@@ -144,7 +144,7 @@ extension Engine {
     // Safe: the layout put streams and states one behind the other after the record's head.
     (UnsafeMutableRawPointer(record) + FlowRecord.size)
       .initializeMemory(as: UInt8.self, repeating: 0, count: Int(statesSize))
-    record.pointee.interest = allSlots
+    record.pointee.interest = UInt32(truncatingIfNeeded: allSlots)
   }
 
   /// Ends `record` for `reason` and makes a new flow of the packet.
@@ -202,7 +202,7 @@ extension Engine {
     direction: Int, streamsOf streams: UnsafeMutablePointer<FlowRecord>
   ) {
     let view = PacketView(packet: UnsafePointer(packet), isForward: direction == 0)
-    let isPending = wishes.again & streamReaders != 0 && reads(view)
+    let isPending = wishes.again & UInt64(streamReaders) != 0 && reads(view)
     var (wishes, record, made) = (wishes, record, 1)
     while wishes.verdict.rawValue & Verdict.endsRecord != 0 {
       guard wishes.again != 0 else { return endFlow(record, hash: packet.pointee.hash, reason: .forced) }
@@ -236,13 +236,14 @@ extension Engine {
   }
 
   /// Shows the plugins in `mask` what is left of the packet, in a record that does not count it.
-  private mutating func showPart(mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView)
+  private mutating func showPart(mask: UInt64, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView)
     -> Wishes
   {
     // The others begin with the record's first packet.
     record.pointee.unstarted = allSlots & ~mask
-    let readers = reads(view) ? mask & streamReaders : 0
-    var wishes = stage.run(.create, mask: mask & ~readers, view, blocks(of: record), isContinued: true)
+    let readers = reads(view) ? UInt32(truncatingIfNeeded: mask) & streamReaders : 0
+    var wishes = stage.run(
+      .create, mask: mask & ~UInt64(readers), view, blocks(of: record), isContinued: true)
     if readers != 0 { wishes.add(readAgain(mask: readers, record, view)) }
     return wishes
   }
@@ -259,9 +260,9 @@ extension Engine {
     noteLag(packet, record, now: packet.pointee.clock)
     let readers = reads(view) ? record.pointee.interest & streamReaders : 0
     var wishes = readers != 0 ? readStreams(mask: readers, record, view, isFirst: true) : Wishes()
-    wishes.add(stage.run(.create, mask: unstarted & ~readers, view, blocks(of: record)))
-    let started = record.pointee.interest & ~unstarted & ~readers
-    wishes.add(stage.run(.update, mask: started, view, blocks(of: record)))
+    wishes.add(stage.run(.create, mask: unstarted & ~UInt64(readers), view, blocks(of: record)))
+    let started = record.pointee.interest & ~UInt32(truncatingIfNeeded: unstarted) & ~readers
+    wishes.add(stage.run(.update, mask: UInt64(started), view, blocks(of: record)))
     if wishes.verdict.rawValue & Verdict.endsRecord != 0 {
       endAsWished(wishes, packet, record, direction: direction, streamsOf: record)
     }

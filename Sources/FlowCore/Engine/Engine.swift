@@ -26,7 +26,7 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   var table: FlowTable
   let slab: UnsafeMutablePointer<Slab>
   let stage: PluginStage<Registry>
-  let allSlots: UInt32
+  let allSlots: UInt64
   let looksBeforeUpdate: UInt32
   /// The slots whose plugin reads byte streams, and the bytes that streams, and streams and states, take in a record.
   let streamReaders: UInt32
@@ -105,9 +105,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     let positions = UnsafeMutablePointer<Int>.allocate(capacity: StateLayout<Registry>.maximumPlugins)
     positions.initialize(repeating: 0, count: StateLayout<Registry>.maximumPlugins)
     stage = PluginStage(
-      slots: layout.slots.baseAddress ?? .allocate(capacity: 1), states: layout.states,
-      contexts: contexts.memory,
-      positions: positions)
+      slots: layout.slots.baseAddress ?? .allocate(capacity: 1), takers: layout.takers, lent: layout.lent,
+      states: layout.states, contexts: contexts.memory, positions: positions)
     streamReaders = layout.readsStreams
     streamsSize = layout.streamsSize
     statesSize = UInt32(clamping: layout.statesSize)
@@ -353,7 +352,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     }
     let looking = record.pointee.interest & looksBeforeUpdate
     if looking != 0,
-      stage.run(.beforeUpdate, mask: looking, view, blocks(of: record)).verdict.contains(.startNewRecord)
+      stage.run(.beforeUpdate, mask: UInt64(looking), view, blocks(of: record)).verdict.contains(
+        .startNewRecord)
     {
       continueInNewRecord(packet, record, direction: direction, now: now)
       return
@@ -364,13 +364,14 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     if readers != 0, reads(view) {
       wishes = readStreams(mask: readers, record, view)
       if wishes.verdict.contains(.startNewRecord) {
-        return continueInNewRecord(packet, record, direction: direction, now: now, readers: wishes.again)
+        let again = UInt32(truncatingIfNeeded: wishes.again)
+        return continueInNewRecord(packet, record, direction: direction, now: now, readers: again)
       }
       others ^= readers
     }
     let counted = record.count(packet, direction: direction)
     noteLag(packet, record, now: now)
-    wishes.add(stage.run(.update, mask: others, view, blocks(of: record)))
+    wishes.add(stage.run(.update, mask: UInt64(others), view, blocks(of: record)))
     if wishes.verdict.rawValue & Verdict.endsRecord != 0 {
       endAsWished(wishes, packet, record, direction: direction, streamsOf: record)
     } else if counted >= 1 << 31 {

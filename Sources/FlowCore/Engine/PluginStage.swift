@@ -14,12 +14,12 @@ struct Wishes: BitwiseCopyable {
   // Not `[]`: the array literal behind it costs a call to `swift_release` for each packet.
   var verdict = Verdict(rawValue: 0)
   /// The plugins (bit = slot) that want to see the rest of the packet in a new record.
-  var again: UInt32 = 0
+  var again: UInt64 = 0
 
   @inline(__always)
-  mutating func add(_ verdict: Verdict, slot: Int) {
+  mutating func add(_ verdict: Verdict, slot: UInt8) {
     self.verdict.formUnion(verdict)
-    if verdict.contains(.nextRecord) { again |= 1 &<< UInt32(truncatingIfNeeded: slot) }
+    if verdict.contains(.nextRecord) { again |= 1 &<< UInt64(slot) }
   }
 
   @inline(__always)
@@ -32,50 +32,62 @@ struct Wishes: BitwiseCopyable {
 /// Calls hooks of the plugins in a mask and gathers what they ask for.
 struct PluginStage<Registry: PluginRegistry> {
   let slots: UnsafeMutablePointer<PluginSlot<Registry>>
+  /// The slots by their bits of interest, which flows' further packets are for.
+  let takers: UnsafeMutablePointer<PluginSlot<Registry>>
+  /// The bit of interest of slot 32.
+  let lent: UInt32
   let states: PluginStates
   /// What each slot's plugin keeps for the worker.
   let contexts: UnsafeMutablePointer<UnsafeMutableRawPointer>
   /// Where in the packet each slot's plugin wants to go on.
   let positions: UnsafeMutablePointer<Int>
 
-  /// Calls `hook` for each plugin in `mask`, in slot order; returns what they ask for together. `done` takes a plugin
-  /// out of the record's interest.
+  /// Calls `hook` for each plugin in `mask`, in order; returns what they ask for together. `done` takes a plugin out of the
+  /// record's interest. The mask of `create` has a bit for each slot, that of the other hooks is one of interest.
   @inline(__always)
   func run(
-    _ hook: Hook, mask: UInt32, _ packet: PacketView, _ blocks: FlowBlocks, isContinued: Bool = false
+    _ hook: Hook, mask: UInt64, _ packet: PacketView, _ blocks: FlowBlocks, isContinued: Bool = false
   ) -> Wishes {
     var wishes = Wishes()
     var rest = mask
     while rest != 0 {
       let number = rest.trailingZeroBitCount
-      let slot = slots[number]
-      martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
+      let slot = hook == .create ? slots[number] : takers[number]
+      martlet_trace_slot(UInt32(slot.index) &+ 1)
       var call = HookCall<Registry>(
         hook: hook, slot: slot, packet: packet, blocks: blocks, stage: self,
         position: isContinued ? positions[number] : 0)
       slot.registration.visit(&call)
-      if call.verdict.contains(.done) {
+      if hook == .create, number == 32 {
+        settleLast(call.verdict, blocks.record)
+      } else if call.verdict.contains(.done) {
         blocks.record.pointee.interest &= ~(1 &<< UInt32(truncatingIfNeeded: number))
       }
-      if call.verdict.contains(.nextRecord) { positions[number] = call.position }
-      wishes.add(call.verdict, slot: number)
+      if call.verdict.contains(.nextRecord) { positions[Int(slot.index)] = call.position }
+      wishes.add(call.verdict, slot: slot.index)
       rest &= rest &- 1
     }
     martlet_trace_slot(0)
     return wishes
   }
 
+  /// Notes whether the plugin of slot 32 wants further packets. Its bit's lender was asked before it, and wants none.
+  @inline(never)
+  private func settleLast(_ verdict: Verdict, _ record: UnsafeMutablePointer<FlowRecord>) {
+    if verdict.contains(.done) { record.pointee.interest &= ~lent } else { record.pointee.interest |= lent }
+  }
+
   /// Calls `finish` of each plugin in `mask`; returns those that have something to export.
   @inline(__always)
-  func finish(mask: UInt32, _ blocks: FlowBlocks) -> UInt32 {
-    var present: UInt32 = 0
+  func finish(mask: UInt64, _ blocks: FlowBlocks) -> UInt64 {
+    var present: UInt64 = 0
     var rest = mask
     while rest != 0 {
       let number = rest.trailingZeroBitCount
-      // A plugin that reads records asks which fields there are.
-      blocks.record.pointee.presence = present
+      // A plugin that reads records asks which fields there are; it is the last one.
+      blocks.record.pointee.lowPresence = UInt32(truncatingIfNeeded: present)
       if slots[number].finish(blocks, states, contexts) {
-        present |= 1 &<< UInt32(truncatingIfNeeded: number)
+        present |= 1 &<< UInt64(truncatingIfNeeded: number)
       }
       rest &= rest &- 1
     }

@@ -64,6 +64,8 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   static var hasAddresses: Bool { get }
   /// Whether `beforeUpdate` does anything; where false it is never called.
   static var looksBeforeUpdate: Bool { get }
+  /// Whether the plugin is done after `create`, always: `update` is never called.
+  static var seesFirstPacketOnly: Bool { get }
   /// Whether the plugin reads the byte streams of TCP: then TCP's bytes come to `read`, and `create` and `update` see the
   /// packets of other protocols only.
   static var readsStreams: Bool { get }
@@ -119,6 +121,7 @@ extension FlowPlugin {
   public static var hasAddresses: Bool { false }
   public func anonymise(_ state: inout State, _ anonymiser: Anonymiser) {}
   public static var looksBeforeUpdate: Bool { false }
+  public static var seesFirstPacketOnly: Bool { false }
   public static var readsStreams: Bool { false }
   public static var readsRecords: Bool { false }
   public static var streamClaim: StreamClaim { .none }

@@ -37,9 +37,9 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   /// Gives the two uniflows of a flow their flowId.
   let flowHash = FlowHash.ofIdentifiers
   /// The plugins (bit = slot) that have fields of the reverse direction.
-  private(set) var reverseSlots: UInt32 = 0
+  private(set) var reverseSlots: UInt64 = 0
   /// The plugins (bit = slot) whose states hold addresses.
-  private(set) var addressSlots: UInt32 = 0
+  private(set) var addressSlots: UInt64 = 0
   /// How addresses in records are made unrecognisable; nil where they are not. Set before there are records.
   public var masking: AddressMasking?
 
@@ -116,7 +116,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   public func key(_ record: UnsafeMutableRawPointer) -> UInt64 {
     let record = record.flowRecord
     let form = record.pointee.key.isTunnelled ? tunnelForm(UnsafePointer(record)) : .none
-    return UInt64(form.rawValue) << 41 | UInt64(record.pointee.presence) << 1
+    return UInt64(form.rawValue) << 41 | record.pointee.presence << 1
       | (record.pointee.key.isVersion6 ? 1 : 0) | factsKey(record)
   }
 

@@ -6,6 +6,7 @@ struct FlowIdentifier: FlowPlugin {
   static let name = "flowhash"
   static let summary = "64-bit hash of the flow's key, the same for both directions and in every run"
   static let exportsContent = false
+  static let seesFirstPacketOnly = true
 
   struct State: FlowState {}
 

@@ -6,6 +6,7 @@ struct MPLSLabel: FlowPlugin {
   static let name = "mpls"
   static let summary = "outermost MPLS label stack entry of the first packet"
   static let exportsContent = false
+  static let seesFirstPacketOnly = true
 
   struct State: FlowState {
     /// Label 20, traffic class 3, bottom of stack 1 (RFC 3032), as on the wire; without the TTL.

@@ -9,6 +9,7 @@ struct TunnelPlugin: FlowPlugin {
     "addresses and ports of the IP packet around a flow's in a tunnel, and how many tunnels there are"
   static let exportsContent = false
   static let hasAddresses = true
+  static let seesFirstPacketOnly = true
 
   struct State: FlowState {
     var sourceHigh: UInt64 = 0

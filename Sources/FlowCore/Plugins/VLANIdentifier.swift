@@ -6,6 +6,7 @@ struct VLANIdentifier: FlowPlugin {
   static let name = "vlan"
   static let summary = "VLAN id of the outermost tag, 0 when untagged"
   static let exportsContent = false
+  static let seesFirstPacketOnly = true
 
   struct State: FlowState {}
 

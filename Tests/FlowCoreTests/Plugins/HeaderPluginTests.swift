@@ -234,6 +234,38 @@ import Testing
     return engine.table.record(1).pointee.interest
   }
 
+  @Test func whoSeesTheFirstPacketOnlyIsDoneAfterIt() throws {
+    var finder = FirstPacketOnly()
+    BuiltInPlugins.visitAll(&finder)
+    #expect(finder.names.count > 3)
+    for name in finder.names {
+      for packet in [TestPacket(flags: 0x02), TestPacket(payload: [1], isVersion6: true, vlans: [7])] {
+        #expect(try interest([name], after: [packet]) == 0, "\(name)")
+      }
+    }
+  }
+
+  /// Plugin model stands behind 32 others: it wants packets by the bit of one that sees the first packet alone.
+  @Test func aModelBorrowsTheBitOfOneThatIsDone() throws {
+    let others = PluginCatalogue.names.filter { $0 != "model" }
+    try #require(others.count == 32)
+    let bit = UInt32(1) << UInt32(try #require(others.firstIndex(of: "flowhash")))
+    let packets = [TestPacket(flags: 0x02), TestPacket(payload: [1])]
+    for (model, wants) in [("model", false), ("model:after=3", true), ("model:after=2", false)] {
+      let left = try interest([model] + others, after: packets)
+      #expect(left & bit != 0 == wants, "\(model)")
+      #expect(left & ~bit == (try interest(others, after: packets)))
+    }
+    let layout = try StateLayout<BuiltInPlugins>((["model"] + others).map { PluginSelection($0) })
+    withExtendedLifetime(layout) {
+      #expect(
+        layout.lent == bit && layout.allSlots == 0x1_FFFF_FFFF && layout.slots[32].registration == .model)
+      #expect(layout.slots[32].index == 32 && layout.takers[lender(of: bit)].registration == .model)
+    }
+  }
+
+  private func lender(of bit: UInt32) -> Int { bit.trailingZeroBitCount }
+
   @Test func pluginsAreDoneAsSoonAsTheyCan() throws {
     let packets = [
       TestPacket(flags: 0x02), TestPacket(payload: [1]), TestPacket(isForward: false, payload: [2]),
@@ -243,4 +275,10 @@ import Testing
     #expect(try interest(["idpcontent", "pstats:packets=2"], after: packets) == 0)
     #expect(try interest(["phists", "bstats", "nettisa", "basicplus"], after: packets) == 0b1111)
   }
+}
+
+/// The plugins that say that they see a flow's first packet alone.
+private struct FirstPacketOnly: PluginVisitor {
+  private(set) var names: [String] = []
+  mutating func visit<P: FlowPlugin>(_ type: P.Type) { if P.seesFirstPacketOnly { names.append(P.name) } }
 }

@@ -111,7 +111,7 @@ struct ModelPlugin: FlowPlugin {
         if !isFilled {
           isFilled = true
           tables.pointee.fill(
-            bench.row, from: record, presence: record.pointee.presence, reader,
+            bench.row, from: record, presence: record.pointee.lowPresence, reader,
             flow.blocks.slab.pointee.reader)
         }
         if let verdict = judge(place, tables, bench, flow) {
@@ -136,7 +136,7 @@ struct ModelPlugin: FlowPlugin {
       MutableBytes(bench.copy, count: reader.stride).copy(
         Bytes(UnsafeRawPointer(flow.record), count: reader.stride), to: 0)
       let copy = bench.copy.flowRecord
-      let unstarted = copy.pointee.unstarted
+      let unstarted = UInt32(truncatingIfNeeded: copy.pointee.unstarted)
       copy.pointee.endReason = .forced
       // What plugins take for the copy is given back; what they had taken stays the flow's.
       copy.pointee.blocks = 0

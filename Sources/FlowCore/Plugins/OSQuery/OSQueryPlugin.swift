@@ -8,6 +8,7 @@ struct OSQueryPlugin: FlowPlugin {
   static let name = "osquery"
   static let summary =
     "program and user whose connection the flow is, where it is one of this host, as osqueryi says"
+  static let seesFirstPacketOnly = true
   static let options = [
     PluginOption(
       "path", .text(default: "osqueryi"),
