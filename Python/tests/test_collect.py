@@ -408,6 +408,27 @@ def test_withdrawals_in_their_order(tmp_path):
     assert collector.counters.sets_without_template == 4
 
 
+def test_digests_that_are_none(tmp_path):
+    """A list of JA3's digests, and a digest that the stream says is a number (RFC 5610): both would be hexadecimal."""
+    digest = fields((39499, 357, 2))
+    inner = b"\x03" + digest + b"\x01\x02\x03\x04"
+    listed = message(template(256, (0, 291, 65535)), set_of(256, bytes([len(inner)]) + inner))
+    rows, _ = read(tmp_path, listed)
+    assert list(values(rows)[0].values()) == [[b"\x01\x02", b"\x03\x04"]]
+    number = [message(TYPES, set_of(400, type_record(39499, 357, 2, "number"))),
+              message(template(256, (39499, 357, 2)), set_of(256, b"\x01\x02"), sequence=1)]
+    rows, _ = read(tmp_path, *number)
+    assert list(values(rows)[0].values()) == [0x0102]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_signalling_nan_is_no_warning(tmp_path):
+    """float32 in a field of float64 (RFC 7011 section 6.2): 0x7F800001 by IEEE 754."""
+    rows, _ = read(tmp_path, message(template(256, (0, 320, 4)), set_of(256, b"\x7f\x80\0\x01", b"\x40\x20\0\0")))
+    first, second = (row["absoluteError"] for row in values(rows))
+    assert first != first and second == 2.5
+
+
 def test_other_versions_are_counted():
     netflow = struct.pack("!HHIIII", 9, 0, 0, 0, 0, 0)
     with collect("udp://127.0.0.1:0", latency=0.05) as collector:
