@@ -3,13 +3,13 @@
 
     Benchmarks/models.py [--martlet BIN] [--rounds N] [--json FILE]
 
-Two models over 60 features, trained on noise, as hard to predict for a processor as can be: a boosted binary one of 100 trees of
-depth 6 (XGBoost), and a forest of 100 trees of depth 8 with three classes (scikit-learn). The object that `martlet.compile_model`
-makes of each, on rows of such noise, and in turns with it the code that tl2cgen makes of the same model, as it is and with all that
-tl2cgen offers (branches annotated by how often these rows take them, thresholds quantised), called in a loop in C; without
-tl2cgen (pip install tl2cgen) a line says so. Then a capture of flows of three packets with pstats, with and without the boosted
-model, and the difference for each flow. Figures are of processor time, the least of N rounds. Needs numpy, treelite, xgboost,
-scikit-learn and a C compiler.
+Two models over 60 features, trained on noise, as hard to predict for a processor as can be: a boosted binary one of 100
+trees of depth 6 (XGBoost), and a forest of 100 trees of depth 8 with three classes (scikit-learn). The object that
+`martlet.compile_model` makes of each, on rows of such noise, and in turns with it the code that tl2cgen makes of the same
+model, as it is and with all that tl2cgen offers (branches annotated by how often these rows take them, thresholds quantised),
+called in a loop in C; without tl2cgen (pip install tl2cgen) a line says so. Then a capture of flows of three packets with
+pstats, with and without the boosted model, and the difference for each flow. Figures are of processor time, the least of N
+rounds. Needs numpy, treelite, xgboost, scikit-learn and a C compiler.
 """
 import argparse
 import ctypes
@@ -100,8 +100,11 @@ def tl2cgen_code(model, inputs, folder, has_hints):
 
 
 def compare(calls, rows, rounds):
-    """Microseconds for a row of each call, which take turns; all of them must say the same, but for a row in a thousand: quantised
-    thresholds are rounded, and one of 20 000 rows is on the other side of one."""
+    """Microseconds for a row of each call, which take turns.
+
+    All of them must say the same, but for a row in a thousand: quantised thresholds are rounded, and one of 20 000 rows is on the
+    other side of one.
+    """
     best = dict.fromkeys(calls, float("inf"))
     said = {name: call() for name, call in calls.items()}
     for name, scores in said.items():

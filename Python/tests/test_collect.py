@@ -23,6 +23,7 @@ pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
 from martlet import rotation  # noqa: E402
+from martlet._ipfix.templates import Budget  # noqa: E402
 from martlet.collect import Limits, collect  # noqa: E402
 from martlet.rotation import ParquetRotation, write_parquet  # noqa: E402
 
@@ -381,8 +382,8 @@ def test_a_malformed_message_ends_a_connection(what):
 
 
 def test_a_flood_of_templates_and_withdrawals_costs_what_its_octets_cost(tmp_path):
-    """64 KiB of templates, and 64 KiB of withdrawals of all of them, 16 000 times: each took seconds when it was compared with all
-    others. Datagrams bring either to whoever listens."""
+    """64 KiB of templates, and 64 KiB of withdrawals of all of them, 16 000 times: each took seconds when it was compared with
+    all others. Datagrams bring the former to whoever listens."""
     flood = b"".join(struct.pack("!HHHH", 256 + number, 1, 4, 1) for number in range(8180))
     known = message(set_of(2, flood[:4000 * 8]), set_of(256, b"\x06"))
     withdrawals = message(set_of(2, struct.pack("!HH", 2, 0) * 16_000), set_of(256, b"\x06"))
@@ -427,6 +428,28 @@ def test_a_signalling_nan_is_no_warning(tmp_path):
     rows, _ = read(tmp_path, message(template(256, (0, 320, 4)), set_of(256, b"\x7f\x80\0\x01", b"\x40\x20\0\0")))
     first, second = (row["absoluteError"] for row in values(rows))
     assert first != first and second == 2.5
+
+
+def test_templates_of_all_senders_have_one_bound(monkeypatch):
+    """Each datagram from another address, as a forger would: the longest silent are forgotten. Who speaks goes on."""
+    monkeypatch.setattr(Budget, "MOST", 20_000)
+    many = fields(*((0, 1 + number, 4) for number in range(400)))
+    flood = message(set_of(2, *(struct.pack("!HH", 256 + number, 400) + many for number in range(15))))
+    with collect("udp://127.0.0.1:0", latency=0.05) as collector:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as friend:
+            friend.connect(collector.address)
+            friend.send(message(template(256, ONE)))
+            for number in range(40):
+                datagrams(collector, flood)
+                friend.send(message(set_of(256, b"\x06"), sequence=number))
+            assert len(take(collector, 40)) == 40
+        budget = next(iter(collector._receiver.sessions())).templates.budget
+        assert budget.weight < 20_000 and collector.counters.sessions_forgotten >= 35
+        assert collector.counters.sets_without_template == 0
+    # Over TCP nobody is forgotten, and templates beyond the bound are refused.
+    monkeypatch.setattr(Budget, "MOST", 30)
+    _, collector = over_tcp(message(*(template(256 + number, ONE, ONE, ONE) for number in range(10))))
+    assert collector.counters.templates_refused == 6
 
 
 def test_other_versions_are_counted():
@@ -536,7 +559,7 @@ def test_random_damage_is_survived():
     from martlet._ipfix.counters import Counters
     from martlet._ipfix.session import Session
     counters = Counters()
-    session = Session("test", Decoder(), counters, Limits(), collections.deque(maxlen=10), is_stream=False)
+    session = Session("test", Decoder(), counters, Limits(), collections.deque(maxlen=10), Budget(), is_stream=False)
     refused = 0
     for round in range(3000):
         data = bytearray(chance.choice(base))

@@ -185,11 +185,11 @@ def test_no_plugins():
 def test_values_with_commas_and_several_models(tmp_path):
     """A model's file may be called anything; of two models none is passed over."""
     for plugins in ('model:file="a,b.model",after=3', {"model": {"file": "a,b.model", "after": 3}}):
-        with pytest.raises(martlet.InvalidOption, match="a,b.model cannot be read"):
+        with pytest.raises(martlet.InvalidOption, match=r"a,b\.model cannot be read"):
             martlet.flows(DNS, plugins=plugins)
     with pytest.raises(martlet.InvalidOption, match=r'file is given twice, .*plugin=\["model:file='):
         martlet.flows(DNS, plugins=["model:file=a.model", "model:file=b.model"])
-    with pytest.raises(martlet.InvalidOption, match="b.model cannot be read|a.model cannot be read"):
+    with pytest.raises(martlet.InvalidOption, match=r"[ab]\.model cannot be read"):
         martlet.flows(DNS, plugin=["model:file=a.model", "model:file=b.model"])
 
 

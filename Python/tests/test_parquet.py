@@ -136,3 +136,23 @@ def test_lists_are_no_folders(tmp_path):
     with pytest.raises(martlet.InvalidOption, match="packetLength has lists"):
         martlet.flows(DNS, plugins="pstats").to_parquet(tmp_path / "out", partition_by="packetLength")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_while_files_get_their_names(tmp_path, monkeypatch):
+    """All of them are there, those before are gone, and Ctrl-C is acted on then."""
+    flows = martlet.flows([DNS, TLS], plugins="tls", threads=1)
+    out = tmp_path / "out"
+    flows.to_parquet(out, partition_by="protocolIdentifier")
+    replace = os.replace
+
+    def interrupted(*names):
+        signal.raise_signal(signal.SIGINT)
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        flows.to_parquet(out, partition_by="destinationTransportPort", overwrite=True)
+    ports = {str(port) for port in flows.to_arrow().column("destinationTransportPort").to_pylist()}
+    found = {path.parent.name for path in out.rglob("*.parquet")}
+    assert found == {f"destinationTransportPort={port}" for port in ports} and len(ports) > 2
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

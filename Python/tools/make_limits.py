@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = ROOT / "Sources/CModels/include/CModels.h"
 MODULE = ROOT / "Python/src/martlet/_models/limits.py"
-HEAD = '''"""The most that a model may have: what the exporter loads. Made by Python/tools/make_limits.py; not to be edited by hand."""
+HEAD = '''"""The most that a model may have for the exporter. Made by Python/tools/make_limits.py; not to be edited by hand."""
 
 '''
 

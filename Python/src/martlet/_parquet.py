@@ -5,10 +5,13 @@ Arrow's own writer of data sets is not used: its threads call for records after 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import tempfile
+import threading
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -71,13 +74,31 @@ def write(
                     files.add(key, rows)
             if not keys:
                 files.add((), _none(schema))
-        moved = sorted(_move(staging, target))
-        for old in before:
-            if str(old) not in moved:
-                old.unlink()
+        with _uninterrupted():
+            moved = sorted(_move(staging, target))
+            for old in before:
+                if str(old) not in moved:
+                    old.unlink()
         return moved
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Has Ctrl-C wait until this is done: of the files of a run there are all, or none."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    noted: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: noted.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if noted:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _none(schema: pa.Schema) -> pa.RecordBatch:

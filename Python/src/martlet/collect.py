@@ -24,6 +24,7 @@ from ._ipfix.columns import Decoder
 from ._ipfix.counters import Counters
 from ._ipfix.receiving import Files, Receiver, Sockets
 from ._ipfix.session import Limits, Session
+from ._ipfix.templates import Budget
 from .rotation import write_parquet
 
 __all__ = ["Collector", "Counters", "Limits", "collect", "write_parquet"]
@@ -166,11 +167,12 @@ def collect(
         raise ValueError("batch_rows and columns are at least 1, latency and heartbeat more than 0")
     counters, decoder = Counters(), Decoder(addresses)
     options: deque[dict[str, Any]] = deque(maxlen=OPTIONS)
+    budget = Budget()
 
     def session(name: str, is_stream: bool, is_file: bool) -> Session:
         counters.sessions += 1
         return Session(
-            name, decoder, counters, limits, options, is_stream=is_stream, is_file=is_file, lifetime=template_lifetime)
+            name, decoder, counters, limits, options, budget, is_stream=is_stream, is_file=is_file, lifetime=template_lifetime)
 
     place = os.fspath(source)
     receiver: Receiver

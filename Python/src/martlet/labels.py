@@ -216,7 +216,8 @@ def join_labels(
     starts, ends = _flow_times(table)
     slack = int(tolerance * 10**9)
     # Rows that say the same are one: a capture that was labelled packet by packet has many.
-    different, row = np.unique(np.stack([keys[:count], first[fine], last[fine], codes[fine]], axis=1), axis=0, return_inverse=True)
+    said = np.stack([keys[:count], first[fine], last[fine], codes[fine]], axis=1)
+    different, row = np.unique(said, axis=0, return_inverse=True)
     found, used = _match(keys[count:], starts - slack, ends + slack, *different.T)
     used = used[row.reshape(-1)]
     labelled = words.dictionary.take(pa.array(np.where(found >= 0, found, 0), mask=found < 0)) if len(words.dictionary) else \

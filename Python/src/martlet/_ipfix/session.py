@@ -18,7 +18,7 @@ from .columns import Decoder, Malformed
 from .counters import Counters
 from .elements import Model
 from .records import Pending, Records, Table, Template
-from .templates import Changes, Templates
+from .templates import Budget, Changes, Templates
 from .walk import Places
 
 HEADER = struct.Struct("!HHIII")
@@ -51,14 +51,14 @@ class Session:
     long a template lives otherwise; `is_file` allows templates to change."""
 
     def __init__(
-            self, name: str, decoder: Decoder, counters: Counters, limits: Limits, options: deque[dict[str, Any]], *,
-            is_stream: bool, is_file: bool = False, lifetime: float = 1800) -> None:
+            self, name: str, decoder: Decoder, counters: Counters, limits: Limits, options: deque[dict[str, Any]],
+            budget: Budget, *, is_stream: bool, is_file: bool = False, lifetime: float = 1800) -> None:
         self.name, self.decoder, self.counters, self.limits = name, decoder, counters, limits
         self.is_stream, self.is_file, self.lifetime = is_stream, is_file, lifetime
         self.model = Model(limits.types)
         #: Gets the options records; of a bounded length.
         self.options = options
-        self.templates = Templates()
+        self.templates = Templates(budget)
         #: The next sequence number by observation domain; None where a message hid how many records it has.
         self.expected: dict[int, int | None] = {}
         #: Set when the session cannot go on.
@@ -175,7 +175,8 @@ class Session:
             raise Malformed(f"template {key[1]} changed without being withdrawn")
         fields = self.templates.fields + changes.fields + len(template.fields)
         if len(self.templates) + changes.count >= self.limits.templates or fields > self.limits.fields \
-                or len(template.fields) > self.limits.template_fields:
+                or len(template.fields) > self.limits.template_fields \
+                or (self.is_stream and self.templates.budget.weight + changes.weight >= Budget.MOST):
             self.counters.templates_refused += 1
             # What the number meant before it does not mean any more.
             changes.set(key, None)

@@ -13,10 +13,29 @@ Key = tuple[int, int]
 Group = tuple[int, bool]
 
 
+#: What a template weighs besides its fields, each of which is some 80 octets of memory.
+TEMPLATE = 5
+
+
+class Budget:
+    """What the templates of all sessions of a collector may weigh together: 170 MB. One session's limit times as many as there
+    may be would be gigabytes."""
+
+    MOST = 1 << 21
+
+    def __init__(self) -> None:
+        self.weight = 0
+
+    @property
+    def is_spent(self) -> bool:
+        return self.weight >= self.MOST
+
+
 class Templates:
     """Templates by domain and number."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
         self._known: dict[Key, Template] = {}
         self._numbers: dict[Group, set[int]] = {}
         #: Fields of all templates.
@@ -32,6 +51,7 @@ class Templates:
         """Forgets a template, where there is one."""
         if old := self._known.pop(key, None):
             self.fields -= len(old.fields)
+            self.budget.weight -= len(old.fields) + TEMPLATE
             group = key[0], old.scope > 0
             self._numbers[group].discard(key[1])
             if not self._numbers[group]:
@@ -48,6 +68,12 @@ class Templates:
                 self._known[key] = template
                 self._numbers.setdefault((key[0], template.scope > 0), set()).add(key[1])
                 self.fields += len(template.fields)
+                self.budget.weight += len(template.fields) + TEMPLATE
+
+    def clear(self) -> None:
+        """Forgets all."""
+        self.budget.weight -= self.fields + TEMPLATE * len(self._known)
+        self._known, self._numbers, self.fields = {}, {}, 0
 
 
 class Changes:
@@ -63,8 +89,13 @@ class Changes:
         #: Templates that are new, and their fields.
         self.count = self.fields = 0
 
+    @property
+    def weight(self) -> int:
+        """What the new templates weigh in a `Budget`."""
+        return self.fields + TEMPLATE * self.count
+
     def __contains__(self, key: Key) -> bool:
-        return key in self.made or bool(self.withdrawn) and self.get(key) is None
+        return key in self.made or (bool(self.withdrawn) and self.get(key) is None)
 
     def get(self, key: Key) -> Template | None:
         """What the number means at this place of the message."""

@@ -1,4 +1,4 @@
-"""The most that a model may have: what the exporter loads. Made by Python/tools/make_limits.py; not to be edited by hand."""
+"""The most that a model may have for the exporter. Made by Python/tools/make_limits.py; not to be edited by hand."""
 
 FEATURE_OCTETS = 512
 FEATURE_PARTS = 64
