@@ -2,7 +2,6 @@
 // goes through it.
 import CIntrinsics
 import IPFIX
-import Synchronization
 import Wire
 
 /// The enabled plugins' fields and the slabs that finished records refer to. Shared by all workers and the export lcore.
@@ -19,7 +18,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   /// As many as DPDK has lcores at most.
   private static var maximumWorkers: Int { 1024 }
   /// The numbers of the workers that exist.
-  private let workers = Mutex<Set<Int>>([])
+  private let workers = Guarded<Set<Int>>([])
   /// How many columns of a table belong to each plugin.
   let columnCounts: UnsafeMutablePointer<Int>
   /// The exported number of each port.

@@ -335,6 +335,7 @@ private struct FreePluginCall<Registry: PluginRegistry>: PluginVisitor {
 
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     let plugin = slot.value(type)
+    plugin.pointee.free()
     plugin.deinitialize(count: 1)
     plugin.deallocate()
   }
