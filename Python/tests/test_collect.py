@@ -932,6 +932,22 @@ def test_a_source_that_is_none(source):
         collect(source)
 
 
+@pytest.mark.parametrize("name", ["latency", "heartbeat", "batch_rows", "columns"])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_numbers_that_are_none(tmp_path, name, value):
+    with pytest.raises(ValueError, match="more than 0"):
+        collect("udp://127.0.0.1:0", **{name: value})
+    with pytest.raises(ValueError, match="rotate is more than 0"):
+        ParquetRotation(tmp_path, rotate=value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_behind_the_end_is_nothing():
+    with collect("udp://127.0.0.1:0") as collector:
+        pass
+    collector.stop()
+
+
 def test_a_schema_asked_for_is_kept(tmp_path):
     schema = pa.schema([("octetDeltaCount", pa.uint64()), ("TLSSNI", pa.string()), ("packetDeltaCount", pa.string())])
     rows, collector = read(tmp_path, message(RFC_TEMPLATE, RFC_DATA), schema=schema)

@@ -163,7 +163,8 @@ def collect(
     """
     if names not in ("short", "full") or addresses not in ("text", "binary"):
         raise ValueError("names is 'short' or 'full', addresses 'text' or 'binary'")
-    if batch_rows < 1 or latency <= 0 or columns < 1 or (heartbeat is not None and heartbeat <= 0):
+    # Written so that NaN is none either.
+    if not (batch_rows >= 1 and latency > 0 and columns >= 1 and (heartbeat is None or heartbeat > 0)):
         raise ValueError("batch_rows and columns are at least 1, latency and heartbeat more than 0")
     counters, decoder = Counters(), Decoder(addresses)
     options: deque[dict[str, Any]] = deque(maxlen=OPTIONS)

@@ -84,6 +84,7 @@ private struct RegistryCheck: PluginVisitor {
     guard let options = try? PluginOptions("", declared: P.options, plugin: P.name),
       let plugin = try? P(options: options)
     else { return }
+    defer { plugin.free() }
     line = owners.add(DryRun(plugin: plugin, slab: slab).fieldsOfNothing(), of: P.name, P.sharesElements)
   }
 }
