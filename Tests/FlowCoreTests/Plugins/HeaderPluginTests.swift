@@ -253,7 +253,7 @@ import Testing
     let packets = [TestPacket(flags: 0x02), TestPacket(payload: [1])]
     for (model, wants) in [("model", false), ("model:after=3", true), ("model:after=2", false)] {
       let left = try interest([model] + others, after: packets)
-      #expect(left & bit != 0 == wants, "\(model)")
+      #expect((left & bit != 0) == wants, "\(model)")
       #expect(left & ~bit == (try interest(others, after: packets)))
     }
     let layout = try StateLayout<BuiltInPlugins>((["model"] + others).map { PluginSelection($0) })
