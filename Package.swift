@@ -104,14 +104,15 @@ let package = Package(
       name: "FlowCore", dependencies: ["Wire", "IPFIX", "Rendering", "Arrow", "CIntrinsics", "CModels"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .target(
-      name: "Captures", dependencies: ["FlowCore", "CPcap", "CIntrinsics"],
+      name: "Captures", dependencies: ["FlowCore", "CPcap", "CIntrinsics", "CPipes"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule]),
     .target(name: "CNoDevices"),
+    .target(name: "CPipes"),
     .systemLibrary(name: "CMartlet", path: "Sources/MartletC/include"),
     .target(
       name: "MartletC",
       dependencies: [
-        "Captures", "FlowCore", "Arrow", "Rendering", "IPFIX", "CArrow", "CMartlet", "CNoDevices",
+        "Captures", "FlowCore", "Arrow", "Rendering", "IPFIX", "CArrow", "CMartlet", "CNoDevices", "CPipes",
       ],
       exclude: ["include"],
       swiftSettings: strict + [withFlags(plainFlags), crossModule],

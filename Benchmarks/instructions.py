@@ -109,9 +109,9 @@ def main():
     results = {}
     if arguments.mix:
         with common.ordinary_mix() as mix:
-            for plugins, count in over_mix(arguments.martlet, mix, arguments.plugins.split(",")).items():
-                results[plugins] = {"offline": round(count, 1)}
-                print(f"{plugins}: instructions per packet: {count:.1f}")
+            for plugins, counted in over_mix(arguments.martlet, mix, arguments.plugins.split(",")).items():
+                results[plugins] = {"offline": round(counted, 1)}
+                print(f"{plugins}: instructions per packet: {counted:.1f}")
         common.save(arguments.json, results)
         return
     with tempfile.TemporaryDirectory() as directory:

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""What a model costs for each flow: its object alone, and in the exporter.
+"""What a model costs for each flow: its object alone beside tl2cgen's code, and in the exporter.
 
     Benchmarks/models.py [--martlet BIN] [--rounds N] [--json FILE]
 
-A boosted binary model of 100 trees of depth 6 over 60 features (XGBoost), trained on noise, as hard to predict for a processor
-as can be: the object that `martlet.compile_model` makes on rows of such noise, beside the code that tl2cgen makes of the same
-model, where that is installed; then a capture of flows of three packets with pstats, with and without the model, and the
-difference for each flow. Figures are of processor time, the least of N rounds. Needs numpy, treelite, xgboost and a C compiler.
+Two models over 60 features, trained on noise, as hard to predict for a processor as can be: a boosted binary one of 100
+trees of depth 6 (XGBoost), and a forest of 100 trees of depth 8 with three classes (scikit-learn). The object that
+`martlet.compile_model` makes of each, on rows of such noise, and in turns with it the code that tl2cgen makes of the same
+model, as it is and with all that tl2cgen offers (branches annotated by how often these rows take them, thresholds quantised),
+called in a loop in C; without tl2cgen (pip install tl2cgen) a line says so. Then a capture of flows of three packets with
+pstats, with and without the boosted model, and the difference for each flow. Figures are of processor time, the least of N
+rounds. Needs numpy, treelite, xgboost, scikit-learn and a C compiler.
 """
 import argparse
 import ctypes
@@ -24,56 +27,95 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "Python/src"))
 
 import numpy  # noqa: E402
+import sklearn.ensemble  # noqa: E402
 import treelite  # noqa: E402
 import xgboost  # noqa: E402
 
 import martlet.models as models  # noqa: E402
 
+try:
+    import tl2cgen
+except ImportError:
+    tl2cgen = None
+
 FEATURES = [f"packetLength[{index}]" for index in range(30)] + [f"packetTime[{index}]" for index in range(30)]
 FLOWS = 100_000
 
 
+#: How tl2cgen is asked for its code.
+WAYS = ("tl2cgen", "tl2cgen, annotated and quantised")
+
+
 def noise(rows):
+    """Rows of features, and for each a class of two and one of three."""
     chance = numpy.random.default_rng(1)
     inputs = chance.normal(size=(rows, len(FEATURES))).astype(numpy.float32)
     weights = chance.normal(size=len(FEATURES))
-    return inputs, (inputs @ weights + 3 * inputs[:, 0] * inputs[:, 1] + chance.normal(size=rows) > 0).astype(int)
+    sums = inputs @ weights + 3 * inputs[:, 0] * inputs[:, 1] + chance.normal(size=rows)
+    return inputs, (sums > 0).astype(int), numpy.digitize(sums, numpy.quantile(sums, [1 / 3, 2 / 3]))
 
 
-def per_row(call, rows, rounds):
-    best = float("inf")
-    for _ in range(rounds):
-        begin = time.process_time()
-        call()
-        best = min(best, time.process_time() - begin)
-    return best / rows * 1e6
+def estimators():
+    """Each model with the rows that it is measured on, and as treelite has it."""
+    inputs, two, three = noise(20_000)
+    boosted = xgboost.XGBClassifier(n_estimators=100, max_depth=6, tree_method="hist").fit(inputs, two)
+    forest = sklearn.ensemble.RandomForestClassifier(100, max_depth=8, random_state=1).fit(inputs, three)
+    return inputs, {
+        "boosted": (boosted, treelite.frontend.from_xgboost(boosted.get_booster())),
+        "forest": (forest, treelite.sklearn.import_model(forest))}
 
 
-def object_alone(path, inputs, rounds):
+def object_alone(path, inputs):
+    """A call that scores all rows by the object."""
     model, rows = models.Model(path), inputs.astype(numpy.float64)
-    return per_row(lambda: model.run(rows), len(rows), rounds)
+    return lambda: model.run(rows)
 
 
-def tl2cgen_code(estimator, inputs, folder, rounds):
-    """The code of tl2cgen with its own hints, called in a loop in C; None where it is not installed."""
-    try:
-        import tl2cgen
-    except ImportError:
-        return None
-    tl2cgen.generate_c_code(treelite.frontend.from_xgboost(estimator.get_booster()), dirpath=folder, params={})
-    loop = Path(folder) / "loop.c"
+def tl2cgen_code(model, inputs, folder, has_hints):
+    """A call that scores all rows by tl2cgen's code."""
+    folder.mkdir()
+    options = {}
+    if has_hints:
+        tl2cgen.annotate_branch(model, tl2cgen.DMatrix(inputs), path=folder / "branches.json", verbose=False)
+        options = {"annotate_in": str(folder / "branches.json"), "quantize": 1}
+    tl2cgen.generate_c_code(model, dirpath=str(folder), params=options)
+    code = "".join(path.read_text() for path in sorted(folder.glob("*.[ch]")))
+    found = re.search(r"void predict\(union Entry\* data, int pred_margin, (\w+)\* result\)", code)
+    value, outputs = found[1], int(model.get_header_accessor().get_field("num_class")[0])
+    loop = folder / "loop.c"
     loop.write_text(
-        '#include "header.h"\nvoid loop(const float *x, float *s, long rows) { for (long i = 0; i < rows; i++) {\n'
-        f"  union Entry e[{len(FEATURES)}]; float r = 0;\n"
+        f'#include "header.h"\nvoid loop(const float *x, {value} *s, long rows) {{ for (long i = 0; i < rows; i++) {{\n'
+        f"  union Entry e[{len(FEATURES)}];\n"
         f"  for (int k = 0; k < {len(FEATURES)}; k++) e[k].fvalue = x[i * {len(FEATURES)} + k];\n"
-        "  predict(e, 0, &r); s[i] = r; } }\n")
+        f"  predict(e, 0, s + i * {outputs}); }} }}\n")
     subprocess.run(
-        ["cc", "-O3", "-shared", "-fPIC", "-o", f"{folder}/tl.so", f"{folder}/main.c", str(loop), "-lm"], check=True)
-    library, scores = ctypes.CDLL(f"{folder}/tl.so"), numpy.zeros(len(inputs), dtype=numpy.float32)
-    pointer = ctypes.POINTER(ctypes.c_float)
-    return per_row(
-        lambda: library.loop(inputs.ctypes.data_as(pointer), scores.ctypes.data_as(pointer), ctypes.c_long(len(inputs))),
-        len(inputs), rounds)
+        ["cc", "-O3", "-shared", "-fPIC", "-o", f"{folder}/tl.so", *map(str, sorted(folder.glob("*.c"))), "-lm"], check=True)
+    library = ctypes.CDLL(f"{folder}/tl.so")
+    scores = numpy.zeros((len(inputs), outputs), dtype={"float": numpy.float32, "double": numpy.float64}[value])
+
+    def call():
+        library.loop(inputs.ctypes.data_as(ctypes.c_void_p), scores.ctypes.data_as(ctypes.c_void_p), ctypes.c_long(len(inputs)))
+        return scores
+    return call
+
+
+def compare(calls, rows, rounds):
+    """Microseconds for a row of each call, which take turns.
+
+    All of them must say the same, but for a row in a thousand: quantised thresholds are rounded, and one of 20 000 rows is on the
+    other side of one.
+    """
+    best = dict.fromkeys(calls, float("inf"))
+    said = {name: call() for name, call in calls.items()}
+    for name, scores in said.items():
+        differing = numpy.abs(scores - next(iter(said.values()))).max(axis=1) > 1e-5
+        assert differing.mean() < 1e-3, (name, differing.sum())
+    for _ in range(rounds):
+        for name, call in calls.items():
+            begin = time.process_time()
+            call()
+            best[name] = min(best[name], time.process_time() - begin)
+    return {name: value / rows * 1e6 for name, value in best.items()}
 
 
 def capture(path):
@@ -110,15 +152,19 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json")
     options = parser.parse_args()
-    inputs, labels = noise(20_000)
-    estimator = xgboost.XGBClassifier(n_estimators=100, max_depth=6, tree_method="hist").fit(inputs, labels)
     found = {}
+    if tl2cgen is None:
+        print("tl2cgen is not installed: nothing to compare with (pip install tl2cgen)")
     with tempfile.TemporaryDirectory() as folder:
-        path = models.compile_model(estimator, FEATURES, f"{folder}/bench.model")
-        found["object, us per row"] = object_alone(path, inputs, options.rounds)
-        other = tl2cgen_code(estimator, inputs, folder, options.rounds)
-        if other is not None:
-            found["tl2cgen's code, us per row"] = other
+        inputs, ensembles = estimators()
+        for name, (estimator, model) in ensembles.items():
+            made = models.compile_model(estimator, FEATURES, f"{folder}/{name}.model")
+            calls = {"object": object_alone(made, inputs)}
+            for place, way in enumerate(WAYS if tl2cgen else ()):
+                calls[way] = tl2cgen_code(model, inputs, Path(folder) / f"{name}-{place}", bool(place))
+            for way, value in compare(calls, len(inputs), options.rounds).items():
+                found[f"{name}, {way}, us per row"] = value
+        path = f"{folder}/boosted.model"
         packets = f"{folder}/flows.pcap"
         capture(packets)
         without, with_model = [], []
@@ -127,7 +173,7 @@ def main():
             with_model.append(seconds(options.martlet, packets, "--plugin", f"model:file={path}"))
         found["exporter, us per flow"] = (min(with_model) - min(without)) / FLOWS * 1e6
     for name, value in found.items():
-        print(f"{name:32}{value:8.2f}")
+        print(f"{name:56}{value:8.2f}")
     if options.json:
         Path(options.json).write_text(json.dumps(found))
 

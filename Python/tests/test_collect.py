@@ -23,6 +23,7 @@ pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
 from martlet import rotation  # noqa: E402
+from martlet._ipfix.templates import Budget  # noqa: E402
 from martlet.collect import Limits, collect  # noqa: E402
 from martlet.rotation import ParquetRotation, write_parquet  # noqa: E402
 
@@ -380,6 +381,77 @@ def test_a_malformed_message_ends_a_connection(what):
     assert set(losses) <= {"messages_behind_malformed"}
 
 
+def test_a_flood_of_templates_and_withdrawals_costs_what_its_octets_cost(tmp_path):
+    """64 KiB of templates, and 64 KiB of withdrawals of all of them, 16 000 times: each took seconds when it was compared with
+    all others. Datagrams bring the former to whoever listens."""
+    flood = b"".join(struct.pack("!HHHH", 256 + number, 1, 4, 1) for number in range(8180))
+    known = message(set_of(2, flood[:4000 * 8]), set_of(256, b"\x06"))
+    withdrawals = message(set_of(2, struct.pack("!HH", 2, 0) * 16_000), set_of(256, b"\x06"))
+    mixed = message(set_of(2, *(flood[place:place + 8] + struct.pack("!HH", 2, 0) for place in range(0, 8 * 5000, 8))))
+    began = time.process_time()
+    rows, collector = read(tmp_path, message(set_of(2, flood)), withdrawals, known, withdrawals, mixed)
+    assert time.process_time() - began < 2
+    assert len(rows) == 1 and collector.counters.templates_refused == 8180 - 4096
+    assert collector.counters.sets_without_template == 2 and collector.counters.malformed_messages == 0
+
+
+def test_withdrawals_in_their_order(tmp_path):
+    """RFC 7011 section 8.1: of all templates, of those of options, of one; what comes behind is new."""
+    options = options_template(300, 1, (0, 149, 4), (0, 41, 8))
+    withdraw_templates, withdraw_options = (set_of(kind, struct.pack("!HH", kind, 0)) for kind in (2, 3))
+    one, other = template(256, ONE), template(257, ONE)
+    data, option = set_of(256, b"\x06"), set_of(300, struct.pack("!IQ", 1, 7))
+    rows, collector = read(
+        tmp_path, message(one, other, options, data, option), message(withdraw_templates, data, option, template(256, ONE), data),
+        message(set_of(257, b"\x06"), withdraw_options, option, data), message(template(258, ONE), withdraw_templates, one, data),
+        message(set_of(258, b"\x06"), data), message(withdraw_templates, domain=2), message(data))
+    assert len(rows) == 6 and collector.counters.options_records == 2
+    assert collector.counters.sets_without_template == 4
+
+
+def test_digests_that_are_none(tmp_path):
+    """A list of JA3's digests, and a digest that the stream says is a number (RFC 5610): both would be hexadecimal."""
+    digest = fields((39499, 357, 2))
+    inner = b"\x03" + digest + b"\x01\x02\x03\x04"
+    listed = message(template(256, (0, 291, 65535)), set_of(256, bytes([len(inner)]) + inner))
+    rows, _ = read(tmp_path, listed)
+    assert list(values(rows)[0].values()) == [[b"\x01\x02", b"\x03\x04"]]
+    number = [message(TYPES, set_of(400, type_record(39499, 357, 2, "number"))),
+              message(template(256, (39499, 357, 2)), set_of(256, b"\x01\x02"), sequence=1)]
+    rows, _ = read(tmp_path, *number)
+    assert list(values(rows)[0].values()) == [0x0102]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_signalling_nan_is_no_warning(tmp_path):
+    """float32 in a field of float64 (RFC 7011 section 6.2): 0x7F800001 by IEEE 754."""
+    rows, _ = read(tmp_path, message(template(256, (0, 320, 4)), set_of(256, b"\x7f\x80\0\x01", b"\x40\x20\0\0")))
+    first, second = (row["absoluteError"] for row in values(rows))
+    assert first != first and second == 2.5
+
+
+def test_templates_of_all_senders_have_one_bound(monkeypatch):
+    """Each datagram from another address, as a forger would: the longest silent are forgotten. Who speaks goes on."""
+    monkeypatch.setattr(Budget, "MOST", 20_000)
+    many = fields(*((0, 1 + number, 4) for number in range(400)))
+    flood = message(set_of(2, *(struct.pack("!HH", 256 + number, 400) + many for number in range(15))))
+    with collect("udp://127.0.0.1:0", latency=0.05) as collector:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as friend:
+            friend.connect(collector.address)
+            friend.send(message(template(256, ONE)))
+            for number in range(40):
+                datagrams(collector, flood)
+                friend.send(message(set_of(256, b"\x06"), sequence=number))
+            assert len(take(collector, 40)) == 40
+        budget = next(iter(collector._receiver.sessions())).templates.budget
+        assert budget.weight < 20_000 and collector.counters.sessions_forgotten >= 35
+        assert collector.counters.sets_without_template == 0
+    # Over TCP nobody is forgotten, and templates beyond the bound are refused.
+    monkeypatch.setattr(Budget, "MOST", 30)
+    _, collector = over_tcp(message(*(template(256 + number, ONE, ONE, ONE) for number in range(10))))
+    assert collector.counters.templates_refused == 6
+
+
 def test_other_versions_are_counted():
     netflow = struct.pack("!HHIIII", 9, 0, 0, 0, 0, 0)
     with collect("udp://127.0.0.1:0", latency=0.05) as collector:
@@ -410,7 +482,7 @@ def test_what_a_session_may_keep_has_bounds(tmp_path):
         datagrams(collector, *messages)
         assert len(take(collector, 9)) == 9
         session, = collector._receiver.sessions()
-        assert len(session.templates) <= 10 and session.fields <= 40 and len(session.expected) <= 3
+        assert len(session.templates) <= 10 and session.templates.fields <= 40 and len(session.expected) <= 3
         assert collector.counters.templates_refused == 21  # one of the ten is that of the types
         assert len(session.model.learned) == 2 and collector.counters.types_refused == 6
     rows, collector = read(tmp_path, message(
@@ -487,7 +559,7 @@ def test_random_damage_is_survived():
     from martlet._ipfix.counters import Counters
     from martlet._ipfix.session import Session
     counters = Counters()
-    session = Session("test", Decoder(), counters, Limits(), collections.deque(maxlen=10), is_stream=False)
+    session = Session("test", Decoder(), counters, Limits(), collections.deque(maxlen=10), Budget(), is_stream=False)
     refused = 0
     for round in range(3000):
         data = bytearray(chance.choice(base))
@@ -858,6 +930,22 @@ def test_addresses_of_ipv6_senders():
 def test_a_source_that_is_none(source):
     with pytest.raises(ValueError):
         collect(source)
+
+
+@pytest.mark.parametrize("name", ["latency", "heartbeat", "batch_rows", "columns"])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_numbers_that_are_none(tmp_path, name, value):
+    with pytest.raises(ValueError, match="more than 0"):
+        collect("udp://127.0.0.1:0", **{name: value})
+    with pytest.raises(ValueError, match="rotate is more than 0"):
+        ParquetRotation(tmp_path, rotate=value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_behind_the_end_is_nothing():
+    with collect("udp://127.0.0.1:0") as collector:
+        pass
+    collector.stop()
 
 
 def test_a_schema_asked_for_is_kept(tmp_path):

@@ -2,6 +2,8 @@
 
 import datetime
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pandas
@@ -13,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
 import martlet
-from conftest import CAPTURES, json_records
+from conftest import CAPTURES, ROOT, json_records
 
 
 DEMO = CAPTURES / "demo.pcap"
@@ -128,3 +130,8 @@ def test_what_is_no_feature(name, words):
 def test_before_fit():
     with pytest.raises(NotFittedError):
         martlet.FlowFeatures(NAMES).transform(martlet.flows(DEMO))
+
+
+def test_the_limits_are_those_of_the_exporter():
+    done = subprocess.run([sys.executable, ROOT / "Python/tools/make_limits.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

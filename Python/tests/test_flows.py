@@ -67,6 +67,45 @@ def test_nothing_is_there(captures):
         martlet.flows(captures)
 
 
+def test_no_name_is_no_folder(tmp_path, monkeypatch):
+    """A path that is empty by mistake is not the folder that the process is in."""
+    monkeypatch.chdir(CAPTURES)
+    for captures in ("", [""], ["dns.pcap", ""]):
+        with pytest.raises(ValueError, match="no name"):
+            martlet.flows(captures)
+    assert len(martlet.flows(".").captures) > 40
+
+
+def test_what_has_a_nul_in_it_is_not_cut_there(tmp_path):
+    """C's texts end at NUL: this filter would be "tcp", and this capture DNS's."""
+    with pytest.raises(martlet.InvalidOption, match="NUL"):
+        martlet.flows(DNS, filter="tcp\0 port 1")
+    with pytest.raises(martlet.InvalidOption, match="NUL"):
+        martlet.flows([DNS, f"{DNS}\0.pcap"])
+    with pytest.raises(martlet.InvalidOption, match="NUL"):
+        martlet.flows(DNS, **{"filter\0": "tcp"})
+
+
+def test_a_fifo_is_not_waited_for_when_the_run_ends(tmp_path):
+    """Nobody writes into the one, and nothing more into the other: Ctrl-C ends both."""
+    for start in (None, DNS.read_bytes()[:5000]):
+        fifo = tmp_path / f"fifo{start is None}"
+        os.mkfifo(fifo)
+        code = ("import martlet, sys, threading, _thread\nthreading.Timer(1, _thread.interrupt_main).start()\n"
+                "martlet.flows(sys.argv[1]).to_arrow()")
+        process = subprocess.Popen([sys.executable, "-c", code, fifo], stderr=subprocess.PIPE, text=True)
+        writer = os.open(fifo, os.O_RDWR) if start else None
+        try:
+            if writer is not None:
+                os.write(writer, start)
+            _, error = process.communicate(timeout=20)
+        finally:
+            process.kill()
+            if writer is not None:
+                os.close(writer)
+        assert error.strip().endswith("KeyboardInterrupt"), error
+
+
 def test_a_folder_without_captures(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no capture \(\*\.pcap"):
         martlet.flows(tmp_path)
@@ -128,6 +167,30 @@ def test_ways_to_choose_plugins(plugins):
     table = martlet.flows(TLS, plugins=plugins).to_arrow()
     assert max(map(len, table.column("packetLength").to_pylist())) == 3
     assert {"packetTimeMicroseconds", "TLSSNI"} <= set(table.schema.names)
+
+
+@pytest.mark.parametrize("plugins", ["all", ["all", "pstats:packets=30"], {"all": None, "pstats": {"packets": 30}}])
+def test_all_plugins(plugins):
+    """All but the one that takes models, which nobody has by default; as the command line and ``preset`` have it."""
+    wanted = martlet.flows(DNS, preset="all").schema
+    assert set(martlet.flows(DNS, plugins=plugins).schema.names) == set(wanted.names)
+    assert martlet.flows(DNS, plugins="all", schema="datazoo").to_arrow().num_rows > 0
+
+
+def test_no_plugins():
+    plain = martlet.flows(DNS).schema
+    assert [martlet.flows(DNS, plugins=none).schema for none in ("", ",", [], {}, None)] == [plain] * 5
+
+
+def test_values_with_commas_and_several_models(tmp_path):
+    """A model's file may be called anything; of two models none is passed over."""
+    for plugins in ('model:file="a,b.model",after=3', {"model": {"file": "a,b.model", "after": 3}}):
+        with pytest.raises(martlet.InvalidOption, match=r"a,b\.model cannot be read"):
+            martlet.flows(DNS, plugins=plugins)
+    with pytest.raises(martlet.InvalidOption, match=r'file is given twice, .*plugin=\["model:file='):
+        martlet.flows(DNS, plugins=["model:file=a.model", "model:file=b.model"])
+    with pytest.raises(martlet.InvalidOption, match=r"[ab]\.model cannot be read"):
+        martlet.flows(DNS, plugin=["model:file=a.model", "model:file=b.model"])
 
 
 def test_timeouts_and_filters():

@@ -2,12 +2,15 @@
 
 import json
 import random
+import time
 
 import pytest
 
 pa = pytest.importorskip("pyarrow")
 pd = pytest.importorskip("pandas")
 
+import martlet  # noqa: E402
+from conftest import CAPTURES  # noqa: E402
 from martlet.labels import join_labels, ndpi_labels, sni_labels  # noqa: E402
 
 SECOND = 10**9
@@ -227,3 +230,56 @@ def test_it_is_fast_enough():
     labels = truth(*((*A, second, second + 1, "even" if second % 2 == 0 else "odd") for second in range(0, 3 * count, 3)))
     done = join_labels(table, labels, end="last_seen", tolerance=0.5)
     assert (done.matched, done.ambiguous) == (count, 0)
+
+
+# What label files have in them
+
+
+def udp_rows(**changes):
+    """The first flow of a capture as a row of labels, and the flows."""
+    flows = martlet.flows(CAPTURES / "udp.pcap", progress=False).to_arrow()
+    flow = flows.slice(0, 1).to_pylist()[0]
+    row = {
+        "src_ip": flow["sourceIPv4Address"], "src_port": flow["sourceTransportPort"], "dst_ip": flow["destinationIPv4Address"],
+        "dst_port": flow["destinationTransportPort"], "protocol": 17, "first_seen": flow["flowStartMicroseconds"].isoformat(),
+        "label": "x"}
+    return flows, {**row, **changes}
+
+
+def joined(tmp_path, *rows, **options):
+    """The labels of the first flow and the counts, by CSV."""
+    flows = udp_rows()[0]
+    path = tmp_path / "labels.csv"
+    path.write_text("\n".join(",".join(map(str, words)) for words in [rows[0].keys(), *(row.values() for row in rows)]) + "\n")
+    found = martlet.join_labels(flows, path, **options)
+    return found.table["label"].to_pylist()[0], found
+
+
+def test_times_beyond_nanoseconds(tmp_path):
+    """A label without an end: the year 9999, which 64 bits of nanoseconds do not hold."""
+    row = udp_rows(first_seen="2001-01-01 00:00:00", last_seen="9999-12-31 00:00:00")[1]
+    assert joined(tmp_path, row, end="last_seen")[0] == "x"
+    assert joined(tmp_path, udp_rows(first_seen="0001-01-01 00:00:00")[1])[0] is None
+    day = udp_rows()[1]["first_seen"][:10]
+    assert joined(tmp_path, udp_rows(first_seen=day)[1], tolerance=86400)[0] == "x"
+    with pytest.raises(ValueError, match="no time since 1970"):
+        joined(tmp_path, udp_rows(first_seen="12:00:00")[1])
+
+
+def test_ports_that_are_none_match_nothing(tmp_path):
+    """Also one that differs from the flow's by 2^17."""
+    port = udp_rows()[1]["src_port"]
+    for wrong in (port + (1 << 17), port + 65536, -1, "", 1e30, "inf"):
+        label, found = joined(tmp_path, udp_rows(src_port=wrong)[1])
+        assert label is None and found.labels_left_out == 1, wrong
+
+
+def test_a_label_that_is_said_many_times():
+    """30 000 flows of one key, and as many rows for it: that they say the same is seen before each meets each."""
+    flows, row = udp_rows()
+    many = pa.concat_tables([flows.slice(0, 1)] * 30_000)
+    labels = pa.table({name: [value] * 30_000 for name, value in row.items()})
+    began = time.process_time()
+    found = martlet.join_labels(many, labels)
+    assert (found.matched, found.labels_unused) == (30_000, 0)
+    assert time.process_time() - began < 10

@@ -105,3 +105,54 @@ def test_interrupt(work, tmp_path):
     assert "KeyboardInterrupt" in errors, errors
     assert process.returncode in (-signal.SIGINT, 130, 1)
     assert [name for _, _, names in os.walk(out) for name in names] == []
+
+
+def http(path, host):
+    """A capture of one HTTP request to a host of any name."""
+    import dpkt
+
+    request = f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    with open(path, "wb") as file:
+        writer = dpkt.pcap.Writer(file)
+        segment = dpkt.tcp.TCP(sport=40000, dport=80, flags=dpkt.tcp.TH_ACK | dpkt.tcp.TH_PUSH, seq=1, data=request)
+        packet = dpkt.ip.IP(src=b"\x0a\0\0\1", dst=b"\x0a\0\0\2", p=6, data=segment)
+        writer.writepkt(bytes(dpkt.ethernet.Ethernet(data=packet, type=0x0800)), 1_700_000_000)
+    return path
+
+
+def test_folders_of_names_that_packets_bring(tmp_path):
+    """A name of 255 octets, each three in a folder's name, which has 255 at most; one that leads elsewhere; and none."""
+    names = ["ü" * 100, "/" * 200, "../../..", "."]
+    captures = [http(tmp_path / f"{place}.pcap", name) for place, name in enumerate(names)]
+    paths = martlet.flows([*captures, DNS], plugins="http").to_parquet(tmp_path / "out", partition_by="httpHost")
+    folders = {os.path.relpath(path, tmp_path / "out").split(os.sep)[0] for path in paths}
+    assert len(paths) == len(folders) == len(names) + 1
+    assert {"httpHost=..%2F..%2F..", "httpHost=.", "httpHost=__HIVE_DEFAULT_PARTITION__"} < folders
+    assert max(len(os.fsencode(folder)) for folder in folders) <= 255
+    assert sum(pyarrow.parquet.read_metadata(path).num_rows for path in paths) == martlet.flows(DNS).to_arrow().num_rows + 4
+
+
+def test_lists_are_no_folders(tmp_path):
+    with pytest.raises(martlet.InvalidOption, match="packetLength has lists"):
+        martlet.flows(DNS, plugins="pstats").to_parquet(tmp_path / "out", partition_by="packetLength")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_while_files_get_their_names(tmp_path, monkeypatch):
+    """All of them are there, those before are gone, and Ctrl-C is acted on then."""
+    flows = martlet.flows([DNS, TLS], plugins="tls", threads=1)
+    out = tmp_path / "out"
+    flows.to_parquet(out, partition_by="protocolIdentifier")
+    replace = os.replace
+
+    def interrupted(*names):
+        signal.raise_signal(signal.SIGINT)
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        flows.to_parquet(out, partition_by="destinationTransportPort", overwrite=True)
+    ports = {str(port) for port in flows.to_arrow().column("destinationTransportPort").to_pylist()}
+    found = {path.parent.name for path in out.rglob("*.parquet")}
+    assert found == {f"destinationTransportPort={port}" for port in ports} and len(ports) > 2
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -42,12 +42,27 @@ static int sealed(const void *octets, size_t count) {
   return -1;
 }
 
+#if defined(__x86_64__)
+enum { MACHINE = EM_X86_64 };
+#elif defined(__aarch64__)
+enum { MACHINE = EM_AARCH64 };
+#endif
+
+/// Whether an object is one for another machine: the loader says of such that there is no such file.
+static int is_foreign(const void *octets, size_t count) {
+  Elf64_Ehdr head;
+  if (count < sizeof head) return 0;
+  memcpy(&head, octets, sizeof head);
+  if (memcmp(head.e_ident, ELFMAG, SELFMAG) != 0) return 0;
+  return head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_ident[EI_DATA] != ELFDATA2LSB || head.e_machine != MACHINE;
+}
+
 /// Whether all that the loader will map of an object is there: what is not ends the process by SIGBUS.
 static int is_whole(const void *octets, size_t count) {
   Elf64_Ehdr head;
   if (count < sizeof head) return 0;
   memcpy(&head, octets, sizeof head);
-  if (memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64) return 0;
+  if (memcmp(head.e_ident, ELFMAG, SELFMAG) != 0) return 0;
   if (head.e_phentsize != sizeof(Elf64_Phdr) || head.e_phoff > count) return 0;
   if ((count - head.e_phoff) / sizeof(Elf64_Phdr) < head.e_phnum) return 0;
   for (unsigned i = 0; i < head.e_phnum; i++) {
@@ -61,7 +76,9 @@ static int is_whole(const void *octets, size_t count) {
 
 const char *martlet_model_open(const void *octets, size_t count, martlet_model_object *object) {
   memset(object, 0, sizeof *object);
-  if (!is_whole(octets, count)) return failed("cannot be loaded", "it is no whole shared object of 64 bits (ELF)");
+  if (is_foreign(octets, count))
+    return failed("cannot be loaded", "it is for another kind of machine: compile it again");
+  if (!is_whole(octets, count)) return failed("cannot be loaded", "it is no whole shared object (ELF)");
   object->descriptor = sealed(octets, count);
   if (object->descriptor < 0) return failed("cannot be copied into memory", strerror(errno));
   char path[64];

@@ -1,5 +1,6 @@
 // A capture file through libpcap: pcap and pcapng, both byte orders, micro- and nanoseconds, as libpcap reads them.
 import CPcap
+import CPipes
 import FlowCore
 import Glibc
 
@@ -35,10 +36,26 @@ public struct Capture: ~Copyable {
     case damaged(String)
   }
 
+  /// Whether `path` is a pipe: something that one may have to wait for.
+  public static func isPipe(_ path: String) -> Bool {
+    var status = stat()
+    return path == "-" || stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
+  }
+
   /// Opens `path`; "-" is standard input.
-  public init(_ path: String) throws(Failure) {
+  ///
+  /// - Parameter stop: a descriptor that becomes readable when pipes are not to be waited for any longer: what is missing is
+  ///   damage then. It must outlive the capture.
+  public init(_ path: String, stop: CInt? = nil) throws(Failure) {
     let name = path == "-" ? "standard input" : path
     var error = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
+    if let stop, Self.isPipe(path) {
+      guard let file = path == "-" ? martlet_pipe_open(nil, stop) : martlet_pipe_open(path, stop) else {
+        throw .general(Self.explain(errorText(errno), name: name, path: path))
+      }
+      try self.init(file, name: name, path: path, buffer: nil)
+      return
+    }
     if path == "-" {
       let handle = pcap_open_offline_with_tstamp_precision(path, UInt32(PCAP_TSTAMP_PRECISION_NANO), &error)
       try self.init(handle, error, name: name, path: path)

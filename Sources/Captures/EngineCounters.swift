@@ -109,7 +109,7 @@ extension EngineCounters {
   }
 
   /// The sum of the parser faults of the engine and all plugins.
-  private static func sum(_ faults: InlineArray<33, UInt64>) -> UInt64 {
+  private static func sum(_ faults: ParserFaultCounts) -> UInt64 {
     faults.indices.reduce(0) { $0 &+ faults[$1] }
   }
 

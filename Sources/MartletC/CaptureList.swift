@@ -27,12 +27,17 @@ enum CaptureList: Sendable {
     }
   }
 
-  /// Opens a capture and hands it to `body`, which must not keep it.
+  /// Whether one of them has to be waited for.
+  var hasPipes: Bool {
+    if case .files(let paths) = self { paths.contains { Capture.isPipe($0) } } else { false }
+  }
+
+  /// Opens a capture and hands it to `body`, which must not keep it; pipes are not waited for when `stop` is readable.
   ///
   /// - Throws: it cannot be read, or what `body` throws.
-  func open(_ place: Int, _ body: (borrowing Capture) throws(Failure) -> Void) throws(Failure) {
+  func open(_ place: Int, stop: CInt?, _ body: (borrowing Capture) throws(Failure) -> Void) throws(Failure) {
     switch self {
-    case .files(let paths): try body(Capture(paths[place]))
+    case .files(let paths): try body(Capture(paths[place], stop: stop))
     case .octets(let octets, let name):
       var failure: Failure?
       octets.withUnsafeBytes { octets in
@@ -48,12 +53,9 @@ enum CaptureList: Sendable {
   func check(filter: String?) throws(Failure) {
     var last: Failure?
     for (place, name) in names.enumerated() {
-      if case .files = self {
-        var status = stat()
-        if name == "-" || stat(name, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO { return }
-      }
+      if case .files = self, Capture.isPipe(name) { return }
       do {
-        try open(place) { (capture) throws(Failure) in
+        try open(place, stop: nil) { (capture) throws(Failure) in
           if let filter { _ = try capture.compile(filter) }
         }
         return

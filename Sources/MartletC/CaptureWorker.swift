@@ -40,7 +40,9 @@ struct CaptureWorker: ~Copyable {
   /// Reads all captures in order as one time line.
   mutating func readAll() {
     guard let engine = makeEngine(0) else { return }
-    for place in run.captures.names.indices where !run.isStopped {
+    for place in run.captures.names.indices {
+      if run.isStopped { run.noteCut() }
+      guard !run.isStopped else { break }
       engine.port = UInt16(truncatingIfNeeded: place)
       read(place, into: engine)
     }
@@ -78,7 +80,7 @@ struct CaptureWorker: ~Copyable {
     told.octets = 0
     var status = MARTLET_CANNOT_READ
     do {
-      try run.captures.open(place) { (capture) throws(Failure) in
+      try run.captures.open(place, stop: run.stopDescriptor) { (capture) throws(Failure) in
         var program: FilterProgram?
         if let filter = run.options.metering.filter { program = try capture.compile(filter) }
         engine.linkType = capture.linkType
@@ -86,6 +88,8 @@ struct CaptureWorker: ~Copyable {
         try feed(capture, through: program, into: engine, before: before)
       }
     } catch {
+      // A pipe that was waited for.
+      if run.isStopped { return run.noteCut() }
       if error.status == Failure.usageStatus { status = MARTLET_INVALID_ARGUMENT }
       run.add(
         Problem(
@@ -124,6 +128,7 @@ struct CaptureWorker: ~Copyable {
         throw .general(capture.damage(reason, after: counters.received &- before))
       }
     }
+    run.noteCut()
   }
 
   /// Notes how far it is.

@@ -44,11 +44,11 @@ extension Run {
         return EAGAIN
       }
       // A released array is the end of the stream.
-      guard state.run.isStopped else {
+      let internalError = state.run.problems.last { $0.status == MARTLET_INTERNAL.rawValue }
+      guard state.run.isCut || internalError != nil else {
         state.fail(nil)
         return 0
       }
-      let internalError = state.run.problems.last { $0.status == MARTLET_INTERNAL.rawValue }
       state.fail(internalError?.message ?? "stopped")
       return internalError == nil ? ECANCELED : ENOMEM
     }

@@ -1,6 +1,7 @@
 // One run over captures: who reads what, how far it is, and what went wrong.
 import Arrow
 import CArrow
+import CPipes
 import Captures
 import FlowCore
 import Glibc
@@ -16,6 +17,10 @@ final class Run: Sendable {
   let octetsInAll: UInt64
   /// Somebody wants it to end.
   let stopped = Atomic<Bool>(false)
+  /// Something was not read, because somebody wanted it to end.
+  private let cut = Atomic<Bool>(false)
+  /// Readable when the run is to end, for who waits for a pipe; nil where there is none.
+  let stopDescriptor: CInt?
   /// Somebody has taken the stream.
   let isTaken = Atomic<Bool>(false)
   let octetsRead = Atomic<UInt64>(0)
@@ -23,7 +28,7 @@ final class Run: Sendable {
   let flows = Atomic<UInt64>(0)
   let capturesDone = Atomic<UInt64>(0)
   private let nextCapture = Atomic<Int>(0)
-  private let state = Mutex(State())
+  private let state = Guarded(State())
   private let queue: BatchQueue
   private let threads: Int
 
@@ -55,6 +60,8 @@ final class Run: Sendable {
       }
     }
     octetsInAll = captures.lengths.reduce(0, &+)
+    let descriptor = captures.hasPipes ? martlet_stop_open() : -1
+    stopDescriptor = descriptor >= 0 ? descriptor : nil
     let threads = options.isJoined ? 1 : min(options.threads, captures.names.count)
     queue = BatchQueue(room: threads + 1, producers: threads)
     self.threads = threads
@@ -63,6 +70,8 @@ final class Run: Sendable {
     }
     try captures.check(filter: options.metering.filter)
   }
+
+  deinit { if let stopDescriptor { close(stopDescriptor) } }
 
   /// What replaces addresses, for one thread; nil where they stay.
   func makeAnonymiser() -> Anonymiser? {
@@ -93,6 +102,7 @@ final class Run: Sendable {
         guard code == 0 else {
           for _ in number..<threads { queue.leave() }
           stopped.store(true, ordering: .relaxed)
+          noteCut()
           return code
         }
         state.threads.append(thread)
@@ -113,6 +123,7 @@ final class Run: Sendable {
         guard place < captures.names.count else { break }
         worker.readAlone(place)
       }
+      if isStopped, nextCapture.load(ordering: .relaxed) < captures.names.count { noteCut() }
     }
     worker.finish()
     queue.leave()
@@ -120,12 +131,19 @@ final class Run: Sendable {
 
   var isStopped: Bool { stopped.load(ordering: .relaxed) }
 
+  /// Whether the stop came before the end.
+  var isCut: Bool { cut.load(ordering: .relaxed) }
+
+  /// Something is not read, because the run is stopped.
+  func noteCut() { cut.store(true, ordering: .relaxed) }
+
   /// Hands a batch to the consumer, when he has room for it.
   func push(_ batch: ArrowArray) { queue.push(batch) }
 
   /// Ends the work; any thread.
   func stop() {
     stopped.store(true, ordering: .relaxed)
+    if let stopDescriptor { martlet_stop_tell(stopDescriptor) }
     queue.stop()
   }
 

@@ -59,6 +59,7 @@ RESERVED = {
     "CKafka": ["Kafka"],
     "CPcap": ["Captures", "ExporterApp"],
     "CArrow": ["Arrow", "MartletC"],
+    "CPipes": ["Captures", "MartletC"],
     "CMartlet": ["MartletC"],
     "CSeccomp": ["ExporterApp/Privileges"],
     "CSockets": ["ExporterApp"],

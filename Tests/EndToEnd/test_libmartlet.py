@@ -397,6 +397,70 @@ def test_progress_ends_where_the_captures_end(library):
     assert counters["misplaced"] == 0
 
 
+def take(reader, failures):
+    try:
+        reader.read_all()
+    except OSError as error:
+        failures.append(error)
+
+
+def test_a_pipe_is_not_waited_for(library, tmp_path):
+    """Nobody writes into the one, and the other one's writer is silent: `martlet_stop` ends both, and the stream is released."""
+    for start in (None, (CAPTURES / "many-flows.pcap").read_bytes()[:4000]):
+        fifo = tmp_path / f"fifo{start is None}"
+        os.mkfifo(fifo)
+        writer = os.open(fifo, os.O_RDWR) if start else None
+        if start:
+            os.write(writer, start)
+        run_ = libmartlet.Run(library, [fifo])
+        reader, failures = run_.reader(), []
+        taker = threading.Thread(target=take, args=(reader, failures))
+        taker.start()
+        time.sleep(0.2)
+        run_.stop()
+        taker.join(20)
+        assert not taker.is_alive() and "stopped" in str(failures[0])
+        # Nothing was wrong with the capture.
+        assert run_.problems() == []
+        reader.close()
+        run_.close()
+        if writer is not None:
+            os.close(writer)
+
+
+def test_a_stop_behind_the_end_is_no_error(library):
+    with libmartlet.Run(library, [CAPTURES / "udp.pcap"]) as run_:
+        reader = run_.reader()
+        assert reader.read_all().num_rows == 8
+        run_.stop()
+        with pytest.raises(StopIteration):
+            reader.read_next_batch()
+
+
+def test_a_child_of_fork_may_use_it(library):
+    """As Python's processes do: what the library remembers of threads is their parent's there."""
+    script = """if True:
+        import os, sys
+        import libmartlet
+        library = libmartlet.Library(sys.argv[1])
+
+        def rows():
+            with libmartlet.Run(library, sys.argv[2:] * 40, {"threads": 40}) as run:
+                return run.reader().read_all().num_rows
+
+        assert rows() == 320
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if all(rows() == 320 for _ in range(15)) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", script, library.path, CAPTURES / "udp.pcap"], capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "Tests/EndToEnd"), "SWIFT_BACKTRACE": "enable=no"})
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 # What it says of itself, and what is in it.
 
 
@@ -494,3 +558,17 @@ def test_models_judge_flows(library, tmp_path):
         assert (row["modelLabel"], row["modelScore"]) == (("bad", 0.5) if large else ("good", 0.25))
     with pytest.raises(libmartlet.Refused, match="No such file"):
         libmartlet.Run(library, [CAPTURES / "demo.pcap"], {"plugin": f"model:file={tmp_path}/other.model"})
+
+
+def test_models_go_with_their_run(library, tmp_path):
+    """Whoever opens a thousand runs with models has neither their objects nor their descriptors left."""
+    path = handmade(tmp_path, "s[0] = 1; s[1] = 0;")
+    def held():
+        with open("/proc/self/maps") as maps:
+            return len(os.listdir("/proc/self/fd")), sum("martlet-model" in line for line in maps)
+    before = held()
+    for _ in range(20):
+        rows, _ = libmartlet.table(library, [CAPTURES / "udp.pcap"], plugin=f"model:file={path}")
+        assert rows.column("modelLabel").to_pylist() == ["good"] * 8
+    del rows
+    assert held() == before and before[1] == 0

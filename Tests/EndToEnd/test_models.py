@@ -4,10 +4,12 @@ Most objects here are a few lines of C that are compiled by the test: one writes
 can be compared bit for bit. Estimators are compiled by `martlet.compile_model` where treelite and their libraries are installed.
 """
 
+import collections
 import hashlib
 import importlib
 import io
 import json
+import math
 import os
 import pwd
 import re
@@ -136,6 +138,31 @@ def test_expressions_that_are_none(tmp_path, text, what):
     assert done.status == 64 and what in done.err.decode()
 
 
+#: Expressions at a limit of the exporter, and one beyond it.
+LIMITS = [
+    ("+".join(["1"] * 32), True), ("+".join(["1"] * 33), False),
+    ("(" * 15 + "1" + ")" * 15, True), ("(" * 16 + "1" + ")" * 16, False),
+    ("packetLength[1023]", True), ("packetLength[1024]", False), ("1" + "0" * 307, True), ("1" + "0" * 309, False),
+    ("-" * 511 + "1", True), ("-" * 512 + "1", False), ("min(1, 2)" + " + min(1, 2)" * 15, True),
+    ("clip(1, 2, 3)" + "+1" * 29, True), ("clip(1, 2, 3)" + "+1" * 30, False),
+    ("-1" + "-(-1)" * 20, True), ("-1" + "-(-1)" * 21, False), ("octetDeltaCount\t+ 1", False),
+    ("octetDeltaCount + 1", True), ("1e308", True), ("1e309", False), ("1.", True), ("count(packetLength)" + "+1" * 31, True),
+]
+
+
+@pytest.mark.parametrize("text, fits", LIMITS)
+def test_limits_are_the_same_in_python(tmp_path, text, fits):
+    path = handmade(tmp_path, "s[0] = 1; s[1] = 0;", [text])
+    done = run("--plugins", "pstats", "--plugin", f"model:file={path}", "--pcap", CAPTURES / "udp.pcap", "--export", "json:-")
+    assert (done.status == 0) == fits, done.err
+    check = importlib.import_module("martlet._models.expressions").check
+    if fits:
+        check([text])
+    else:
+        with pytest.raises(models.ModelError):
+            check([text])
+
+
 def refusal(path, plugins="pstats", options=""):
     words = ["--plugins", plugins] if plugins else []
     done = run(*words, "--plugin", f"model:file={path}{options}", "--pcap", CAPTURES / "udp.pcap", "--export", "json:-")
@@ -256,6 +283,58 @@ def test_uniflow_and_ipfix_have_the_verdict(tmp_path):
     assert {record.get("martlet:modelLabel") for record in found} >= {"bad"}
 
 
+# With all plugins
+
+
+#: All plugins but the one that asks the host and models: with a model as many as a record has bits for.
+OTHERS = ",".join(
+    name for name in re.findall(r"(?m)^(\w+)  ", run("--list-plugins").out.decode()) if name not in ("osquery", "model"))
+
+
+@pytest.mark.parametrize("more", [[], ["--uniflow"], ["--tunnels", "all"], ["--active-timeout", "0.01"]])
+def test_models_go_with_all_plugins(tmp_path, more):
+    """The plugin that is more than a record has bits for changes nothing: osquery, which says nothing of captures, is in `all`.
+
+    One model judges early and ends records, so that it wants packets for a while and then no more; one does so much later."""
+    features = ["packetDeltaCount + reversePacketDeltaCount", "octetDeltaCount"]
+    alarming = handmade(tmp_path, "s[0] = f[1] > 300; s[1] = 0.5;", features, name="alarming")
+    value = handmade(tmp_path, "s[0] = f[0];", features, classes=[], name="value")
+    judges = ["--plugin", f"model:file={alarming},after=3,alarm=good", "--plugin", f"model:file={value},after=12",
+              "--plugin", f"model:file={value}"]
+    all_, others = (offline(*readable(), options=["--plugins", plugins, *judges, *more]) for plugins in ("all", OTHERS))
+    assert all_.out == others.out and all_.counters == others.counters
+    found = records(all_)
+    assert len(OTHERS.split(",")) == 31 and len(found) > 1000
+    scores = {record["martlet:model2Score"] for record in found if record.get("martlet:model2Latency")}
+    assert scores == ({12} if not more or "timeout" not in more[0] else scores)
+    assert {record.get("martlet:modelLabel") for record in found} == {"good", "bad", None}
+    # Without models the other fields are the same, where no alarm ends a record.
+    calm = [word.replace(",alarm=good", "") for word in judges]
+    judged = records(offline(*readable(), options=["--plugins", "all", *calm, *more]))
+    plain = records(offline(*readable(), options=["--plugins", "all", *more]))
+    assert [{key: value for key, value in record.items() if not key.startswith("martlet:model")} for record in judged] == plain
+
+
+def test_all_plugins_and_models_in_ipfix(tmp_path):
+    """What the last slot has leaves by IPFIX and CSV as it does by JSON."""
+    path = handmade(tmp_path, "s[0] = f[0] > 1000 ? 0.75 : NAN; s[1] = 0.25;")
+    options = ["--plugins", "all", "--plugin", f"model:file={path}"]
+    wanted = records(offline(CAPTURES / "demo.pcap", options=options))
+    assert {record.get("martlet:modelLabel") for record in wanted} == {"good", None}
+    rows = pandas.read_csv(io.BytesIO(offline(
+        CAPTURES / "demo.pcap", export="csv:-", options=[*options, "--csv-names", "short"]).out))
+    assert rows["modelLabel"].isna().tolist() == ["martlet:modelLabel" not in record for record in wanted]
+    out = tmp_path / "flows.ipfix"
+    assert offline(CAPTURES / "demo.pcap", export=f"ipfix:{out}", options=options).status == 0
+    collect = pytest.importorskip("martlet.collect", exc_type=ImportError).collect
+    with collect(out, names="full") as batches:
+        sent = [row for batch in batches for row in batch.to_pylist()]
+    # Rows of one template lie together there.
+    names = ("iana:octetDeltaCount", "iana:protocolIdentifier", "martlet:modelLabel", "martlet:modelScore")
+    assert collections.Counter(tuple(row[name] for name in names) for row in sent) == collections.Counter(
+        tuple(record.get(name) for name in names) for record in wanted)
+
+
 # Files
 
 
@@ -293,6 +372,13 @@ def test_files_that_are_refused(tmp_path):
     octets = library.read_bytes()[:1000]
     library.write_bytes(octets)
     assert "cannot be loaded" in changed(sha256=hashlib.sha256(octets).hexdigest())
+    # An object for another machine, by ELF's e_machine: 183 is AArch64.
+    path = handmade(tmp_path, "s[0] = 1; s[1] = 0;", name="foreign")
+    whole = bytearray(path.with_suffix(".so").read_bytes())
+    whole[18:20] = (183).to_bytes(2, "little")
+    path.with_suffix(".so").write_bytes(whole)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "sha256": hashlib.sha256(whole).hexdigest()}))
+    assert "another kind of machine" in refusal(path)
     library.unlink()
     assert "No such file" in refusal(good)
     good.unlink()
@@ -446,7 +532,67 @@ def test_what_cannot_be_compiled(tmp_path):
         models.compile_model(forest, ["a", "b"], tmp_path / "forest", compiler="/nowhere/cc")
     with pytest.raises(models.ModelError, match="do not fit"):
         models.compile_model(forest, ["a", "b"], tmp_path / "forest", classes=["x", "y", "z"])
+    for what, options in [
+        ("128 octets", {"version": "v" * 129}), ("none of a text", {"name": "a\nb"}), ("missing", {"missing": math.inf}),
+        ("one name", {"classes": ["\u00e9", "e\u0301"]}),
+    ]:
+        with pytest.raises(models.ModelError, match=what):
+            models.compile_model(forest, ["a", "b"], tmp_path / "forest", **options)
+    for feature in ("packetLength[1024]", "+".join(["1"] * 33), "1" * 513):
+        with pytest.raises(models.ModelError, match="feature"):
+            models.compile_model(forest, [feature, "b"], tmp_path / "forest")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_leaves_and_thresholds_that_are_no_numbers(tmp_path):
+    """A boosted tree by hand: its one threshold, or one of its leaves, is NaN."""
+    builder = pytest.importorskip("treelite.model_builder")
+
+    def tree(threshold=0.5, leaf=0.25, count=1):
+        made = builder.ModelBuilder(
+            threshold_type="float64", leaf_output_type="float64", tree_annotation=builder.TreeAnnotation(
+                num_tree=count, target_id=[0] * count, class_id=[0] * count), base_scores=[0.0],
+            metadata=builder.Metadata(
+                num_feature=1, task_type="kBinaryClf", average_tree_output=False, num_target=1, num_class=[1],
+                leaf_vector_shape=(1, 1)),
+            postprocessor=builder.PostProcessorFunc(name="sigmoid", sigmoid_alpha=1.0))
+        for _ in range(count):
+            made.start_tree()
+            made.start_node(0)
+            made.numerical_test(
+                feature_id=0, threshold=threshold, default_left=True, opname="<", left_child_key=1, right_child_key=2)
+            made.end_node()
+            for key in (1, 2):
+                made.start_node(key)
+                made.leaf(leaf)
+                made.end_node()
+            made.end_tree()
+        return made.commit()
+    models.compile_model(tree(), ["octetDeltaCount"], tmp_path / "fine", classes=["a", "b"])
+    for estimator, what in [(tree(threshold=math.nan), "no number"), (tree(leaf=math.nan), "no numbers"),
+                            (tree(count=65537), "65537 trees")]:
+        with pytest.raises(models.ModelError, match=what):
+            models.compile_model(estimator, ["octetDeltaCount"], tmp_path / "tree", classes=["a", "b"])
+
+
+def test_manifests_that_lie_of_their_object_in_python(tmp_path):
+    """It writes as many scores as it has, whatever its manifest says."""
+    source = handmade(tmp_path, "", name="other")
+    body = "for (int i = 0; i < 4; i++) s[i] = f[i % 2]; }\nvoid martlet_model_predict_rows(const double *f, double *s, long n) {"
+    path = handmade(tmp_path, body, ["octetDeltaCount", "packetDeltaCount"], classes="abcd", name="lies")
+    manifest = json.loads(path.read_text())
+    models.Model(path)
+    for changes in ({"outputs": 1, "classes": ["a", "b"]}, {"outputs": 400_000}, {"features": ["octetDeltaCount"]},
+                    {"interface": 2}):
+        path.write_text(json.dumps({**manifest, **changes}))
+        with pytest.raises(models.ModelError, match="its object"):
+            models.Model(path)
+    for text in ("[]", "7", "{}", '{"format": "martlet-model", "formatVersion": 1}', json.dumps({**manifest, "missing": "x"})):
+        path.write_text(text)
+        with pytest.raises(models.ModelError):
+            models.Model(path)
+    with pytest.raises(models.ModelError, match="1 features, and these are"):
+        models.Model(source).run(numpy.zeros((3, 2)))
 
 
 def test_the_page_runs(tmp_path):

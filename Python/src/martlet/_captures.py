@@ -46,6 +46,8 @@ def expand(captures: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
     names = [os.fspath(captures)] if isinstance(captures, (str, os.PathLike)) else [os.fspath(one) for one in captures]
     if not names:
         raise ValueError("no captures: give a path, a list of paths, a folder or a pattern")
+    if "" in names:
+        raise ValueError("a capture has no name: \".\" is the folder that this process is in")
     found = [path for name in names for path in _expand_one(name)]
     if not any(path == "-" or os.path.exists(path) for path in found):
         raise _missing(found[0], "no such capture")

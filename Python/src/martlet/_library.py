@@ -190,13 +190,21 @@ def plugin_declarations() -> list[dict[str, Any]]:
     return found
 
 
+def _text(value: str | bytes) -> bytes:
+    """A text as C has it, which ends at the first NUL."""
+    octets = value if isinstance(value, bytes) else value.encode(errors="surrogateescape")
+    if b"\0" in octets:
+        raise InvalidOption(f"{value!r} has a NUL in it")
+    return octets
+
+
 class Run:
     """One pass over captures. Its stream can be taken once; ``stop`` may be called by any thread."""
 
     def __init__(self, source: Sequence[str] | tuple[bytes, str], options: Iterable[tuple[str, str]]) -> None:
         """Opens a run over paths, or over a capture's octets with a name for them; raises InvalidOption, MartletError."""
         functions = library()
-        pairs = [(name.encode(), value.encode()) for name, value in options]
+        pairs = [(_text(name), _text(value)) for name, value in options]
         listed = (_Option * len(pairs))(*(_Option(name, value) for name, value in pairs))
         handle, error = ctypes.c_void_p(), ctypes.c_void_p()
         if isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], bytes):
@@ -204,7 +212,7 @@ class Run:
             status = functions.martlet_open_bytes(
                 octets, len(octets), os.fsencode(shown), listed, len(pairs), ctypes.byref(handle), ctypes.byref(error))
         else:
-            paths = [os.fsencode(path) for path in source]
+            paths = [_text(os.fsencode(path)) for path in source]
             names = (ctypes.c_char_p * len(paths))(*paths)
             status = functions.martlet_open(
                 names, len(paths), listed, len(pairs), ctypes.byref(handle), ctypes.byref(error))

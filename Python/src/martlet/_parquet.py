@@ -5,9 +5,13 @@ Arrow's own writer of data sets is not used: its threads call for records after 
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shutil
+import signal
 import tempfile
+import threading
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,6 +33,8 @@ ROW_GROUP = 1 << 18
 MOST_WAITING = 1 << 21
 #: Files that are open at the same time; beyond that the one that was written to the longest ago is closed.
 MOST_OPEN = 128
+#: Octets of a folder's name, of which file systems have 255; a longer one is cut, and ends in ~ and a digest of the whole.
+LONGEST_NAME = 200
 #: What Hive calls the folder of rows without a value.
 NONE = "__HIVE_DEFAULT_PARTITION__"
 
@@ -51,6 +57,8 @@ def write(
     times = [key for key in keys if key in TIMES and key not in schema.names]
     if missing := [key for key in keys if key not in schema.names and key not in times]:
         raise InvalidOption(f"there is no column {missing[0]} to partition by; there are: {', '.join(schema.names)}")
+    if nested := [key for key in keys if key in schema.names and _is_nested(schema.field(key).type)]:
+        raise InvalidOption(f"column {nested[0]} has lists, which are no names of folders")
     start = _start(schema.names) if times else ""
     target = Path(directory)
     before = sorted(target.rglob("*.parquet")) if target.is_dir() else []
@@ -66,13 +74,31 @@ def write(
                     files.add(key, rows)
             if not keys:
                 files.add((), _none(schema))
-        moved = sorted(_move(staging, target))
-        for old in before:
-            if str(old) not in moved:
-                old.unlink()
+        with _uninterrupted():
+            moved = sorted(_move(staging, target))
+            for old in before:
+                if str(old) not in moved:
+                    old.unlink()
         return moved
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Has Ctrl-C wait until this is done: of the files of a run there are all, or none."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    noted: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: noted.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if noted:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _none(schema: pa.Schema) -> pa.RecordBatch:
@@ -80,6 +106,21 @@ def _none(schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+
+def _is_nested(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_nested(kind))
+
+
+def _folder(key: str, value: object) -> str:
+    """What the folder of a value is called. What comes from packets may be longer than a name in a file system."""
+    name = f"{key}={urllib.parse.quote(str(value), safe='')}"
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+    return f"{name[:LONGEST_NAME - len(digest) - 1]}~{digest}"
 
 
 def _start(names: Sequence[str]) -> str:
@@ -103,7 +144,7 @@ def _split(batch: pa.RecordBatch, keys: Sequence[str], start: str) -> Iterator[t
         if not pa.types.is_dictionary(array.type):
             array = array.dictionary_encode()
         # A code behind the last one stands for no value.
-        values = [f"{key}={urllib.parse.quote(str(value), safe='')}" for value in array.dictionary.to_pylist()]
+        values = [_folder(key, value) for value in array.dictionary.to_pylist()]
         values.append(f"{key}={NONE}")
         place = array.indices.cast(pa.int64()).fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
         codes = codes * len(values) + place

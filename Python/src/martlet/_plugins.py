@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -12,6 +13,8 @@ from ._errors import InvalidOption
 OptionValue: TypeAlias = "str | int | float | bool"
 #: "pstats,tls", "pstats:packets=50,tls", a list of such, or {"pstats": {"packets": 50}, "tls": None}.
 Plugins: TypeAlias = "str | Iterable[str] | Mapping[str, Mapping[str, OptionValue] | None]"
+#: The plugin that takes models, of which nobody has one by default.
+MODEL = "model"
 #: What was chosen: options by plugin, in order; None is an option without a value.
 Chosen: TypeAlias = "dict[str, dict[str, str | None]]"
 
@@ -86,12 +89,17 @@ def parse(chosen: Plugins | None) -> Chosen:
     found: Chosen = {}
     if isinstance(chosen, Mapping):
         for name, options in chosen.items():
+            if name == "all" and not options:
+                _parse_text(name, known, found)
+                continue
             _know(name, known)
-            found[name] = {
-                key: None if value is True else str(value)
-                for key, value in (options or {}).items()
-                if value is not False
-            }
+            found.setdefault(name, {}).update(
+                {
+                    key: None if value is True else _quoted(str(value))
+                    for key, value in (options or {}).items()
+                    if value is not False
+                }
+            )
     else:
         for text in [chosen] if isinstance(chosen, str) else chosen:
             _parse_text(text, known, found)
@@ -111,22 +119,36 @@ def _know(name: str, known: Mapping[str, Plugin]) -> None:
 
 def _parse_text(text: str, known: Mapping[str, Plugin], found: Chosen) -> None:
     last: dict[str, str | None] | None = None
-    for item in text.split(","):
-        name, colon, rest = item.strip().partition(":")
+    for item in _items(text):
+        name, colon, rest = item.partition(":")
         if name == "all" and not colon:
+            # As the command line has it: a model is of a file.
             for every in known:
-                found.setdefault(every, {})
+                if every != MODEL:
+                    found.setdefault(every, {})
             continue
         is_option = name not in known and last is not None and not colon
         if is_option and last is not None:
-            key, equals, value = item.strip().partition("=")
-            last[key] = value if equals else None
+            _give(last, item)
             continue
         _know(name, known)
         last = found.setdefault(name, {})
         if rest:
-            key, equals, value = rest.partition("=")
-            last[key] = value if equals else None
+            _give(last, rest)
+
+
+def _items(text: str) -> list[str]:
+    """The words between commas; a comma in a value in double quotes is part of its word."""
+    words = re.findall(r'(?:="(?:[^"\\]|\\.)*"|[^,])+', text)
+    return [word for word in (word.strip() for word in words) if word]
+
+
+def _give(options: dict[str, str | None], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if key in options and options[key] != (value if equals else None):
+        more = ": further models are plugin=[\"model:file=…\", …]" if key == "file" else ""
+        raise InvalidOption(f"option {key} is given twice, as {options[key]} and as {value}{more}")
+    options[key] = value if equals else None
 
 
 def require(chosen: Chosen, needed: Chosen, why: str) -> Chosen:
@@ -151,3 +173,8 @@ def as_options(chosen: Chosen) -> list[tuple[str, str]]:
         parts = [key if value is None else f"{key}={value}" for key, value in options.items()]
         found.append(("plugin", f"{name}:{','.join(parts)}" if parts else name))
     return found
+
+
+def _quoted(value: str) -> str:
+    """A value as the engine takes it whatever characters it has."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' if "," in value or value.startswith('"') else value

@@ -24,6 +24,7 @@ from ._ipfix.columns import Decoder
 from ._ipfix.counters import Counters
 from ._ipfix.receiving import Files, Receiver, Sockets
 from ._ipfix.session import Limits, Session
+from ._ipfix.templates import Budget
 from .rotation import write_parquet
 
 __all__ = ["Collector", "Counters", "Limits", "collect", "write_parquet"]
@@ -162,15 +163,17 @@ def collect(
     """
     if names not in ("short", "full") or addresses not in ("text", "binary"):
         raise ValueError("names is 'short' or 'full', addresses 'text' or 'binary'")
-    if batch_rows < 1 or latency <= 0 or columns < 1 or (heartbeat is not None and heartbeat <= 0):
+    # Written so that NaN is none either.
+    if not (batch_rows >= 1 and latency > 0 and columns >= 1 and (heartbeat is None or heartbeat > 0)):
         raise ValueError("batch_rows and columns are at least 1, latency and heartbeat more than 0")
     counters, decoder = Counters(), Decoder(addresses)
     options: deque[dict[str, Any]] = deque(maxlen=OPTIONS)
+    budget = Budget()
 
     def session(name: str, is_stream: bool, is_file: bool) -> Session:
         counters.sessions += 1
         return Session(
-            name, decoder, counters, limits, options, is_stream=is_stream, is_file=is_file, lifetime=template_lifetime)
+            name, decoder, counters, limits, options, budget, is_stream=is_stream, is_file=is_file, lifetime=template_lifetime)
 
     place = os.fspath(source)
     receiver: Receiver

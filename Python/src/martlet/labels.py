@@ -33,6 +33,7 @@ Numbers = npt.NDArray[np.int64]
 PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "icmpv6": 58, "ospf": 89, "sctp": 132,
              "udplite": 136, "udp-lite": 136}
 UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+MOST_PORT = 65535
 #: Pairs of a flow and a label that are compared at once.
 MOST_PAIRS = 1 << 22
 #: The latest time, in nanoseconds, so that sums of times stay within 64 bits: in 2116.
@@ -98,7 +99,8 @@ def _integers(array: pa.Array | None, rows: int, names: Mapping[str, int] | None
         found = array.dictionary_encode()
         numbers = np.array([number(one) for one in found.dictionary.to_pylist()] + [-1], np.int64)
         return numbers[_numpy(found.indices, len(numbers) - 1)]
-    return _numpy(array.cast(pa.float64()), -1)
+    values = np.asarray(pc.fill_null(array.cast(pa.float64()), -1).to_numpy(zero_copy_only=False))
+    return np.where(np.abs(values) < 1 << 53, np.nan_to_num(values), -1).astype(np.int64)
 
 
 def _nanoseconds(array: pa.Array, unit: str) -> tuple[Numbers, npt.NDArray[np.bool_]]:
@@ -106,9 +108,14 @@ def _nanoseconds(array: pa.Array, unit: str) -> tuple[Numbers, npt.NDArray[np.bo
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         array = _times_of(array)
     missing = np.asarray(array.is_null().to_numpy(zero_copy_only=False), bool)
+    if pa.types.is_date(array.type):
+        array = array.cast(pa.timestamp("s"))
     if pa.types.is_timestamp(array.type):
-        times = _numpy(array.cast(pa.timestamp("ns", array.type.tz)).cast(pa.int64()), 0)
-        return np.clip(times, -FOREVER, FOREVER), missing
+        # The year 9999, for what has no end, is more than nanoseconds in 64 bits have.
+        each, times = UNITS[array.type.unit], _numpy(array.cast(pa.int64()), 0)
+        return np.clip(times, -FOREVER // each, FOREVER // each) * each, missing
+    if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_null(array.type)):
+        raise ValueError(f"{array.type} is no time since 1970: give timestamps, text in ISO 8601 or numbers")
     if pa.types.is_integer(array.type):
         whole = np.asarray(pc.fill_null(array, 0).to_numpy(zero_copy_only=False)).astype(np.int64)
         missing |= np.abs(whole) > FOREVER // UNITS[unit]
@@ -192,6 +199,7 @@ def join_labels(
     codes = _numpy(words.indices, -1)
 
     fine = (codes >= 0) & np.all([part >= 0 for part in label_parts], axis=0)
+    fine &= (label_parts[1] <= MOST_PORT) & (label_parts[3] <= MOST_PORT)
     first, last = np.full(rows, -1), np.full(rows, FOREVER)
     if begin is not None:
         first, missing = _nanoseconds(_need(truth, begin), unit)
@@ -207,8 +215,11 @@ def join_labels(
     count = int(fine.sum())
     starts, ends = _flow_times(table)
     slack = int(tolerance * 10**9)
-    found, used = _match(
-        keys[count:], starts - slack, ends + slack, keys[:count], first[fine], last[fine], codes[fine])
+    # Rows that say the same are one: a capture that was labelled packet by packet has many.
+    said = np.stack([keys[:count], first[fine], last[fine], codes[fine]], axis=1)
+    different, row = np.unique(said, axis=0, return_inverse=True)
+    found, used = _match(keys[count:], starts - slack, ends + slack, *different.T)
+    used = used[row.reshape(-1)]
     labelled = words.dictionary.take(pa.array(np.where(found >= 0, found, 0), mask=found < 0)) if len(words.dictionary) else \
         pa.nulls(table.num_rows, words.dictionary.type)
     if into in table.column_names:

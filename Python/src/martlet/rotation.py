@@ -33,7 +33,8 @@ class ParquetRotation:
 
     def __init__(self, folder: str | os.PathLike[str], *, rotate: float | None = None, rows: int | None = None,
                  compression: str = "zstd") -> None:
-        if (rotate is not None and rotate <= 0) or (rows is not None and rows < 1):
+        # Written so that NaN is none either.
+        if not ((rotate is None or rotate > 0) and (rows is None or rows >= 1)):
             raise ValueError("rotate is more than 0 seconds, rows at least 1")
         self.folder, self.rotate, self.rows, self.compression = Path(folder), rotate, rows, compression
         self.folder.mkdir(parents=True, exist_ok=True)

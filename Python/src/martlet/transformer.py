@@ -39,7 +39,7 @@ def expand_features(names: Iterable[str]) -> list[str]:
             raise InvalidOption(f"{name!r} has no element")
         found += [_RANGE.sub(f"[{place}]", text) for place in range(first, end)]
     for text in found:
-        check(text)
+        check([text])
     return found
 
 

@@ -25,8 +25,8 @@ typedef struct {
   const void *record;
 } martlet_trace;
 
-/// The engine itself and at most 32 plugins.
-enum { MARTLET_TRACE_SLOTS = 33 };
+/// The engine itself and at most 33 plugins.
+enum { MARTLET_TRACE_SLOTS = 34 };
 
 extern _Thread_local martlet_trace martlet_trace_here __attribute__((tls_model("initial-exec")));
 
@@ -142,7 +142,7 @@ static inline uint32_t martlet_count_waiting(const uint16_t *ticks, uint32_t cou
 }
 
 /// The number of the lowest bit that is set in `bits`, which are not 0.
-static inline uint32_t martlet_lowest_bit(uint32_t bits) { return (uint32_t)__builtin_ctz(bits); }
+static inline uint32_t martlet_lowest_bit(uint64_t bits) { return (uint32_t)__builtin_ctzll(bits); }
 
 /// A bit for each of sixteen bytes that is `one` or `other`.
 static inline uint32_t martlet_match_bytes(__m128i bytes, uint8_t one, uint8_t other) {

@@ -9,6 +9,24 @@
 /// Version of the interface of objects: the functions and values that they have, and what these mean.
 enum { MARTLET_MODEL_ABI = 1 };
 
+/// The most that a model may have. Python/tools/make_limits.py makes of these what the package checks when it compiles
+/// one.
+enum {
+  /// Octets of a feature's expression, its parts, how many brackets are in each other, and the largest index of an
+  /// entry.
+  MARTLET_FEATURE_OCTETS = 512,
+  MARTLET_FEATURE_PARTS = 64,
+  MARTLET_FEATURE_BRACKETS = 16,
+  MARTLET_FEATURE_INDEX = 1023,
+  /// Features, outputs or classes, and different numbers that the features of all models are made of.
+  MARTLET_MODEL_FEATURES = 2048,
+  MARTLET_MODEL_OUTPUTS = 1024,
+  MARTLET_MODEL_INPUTS = 4096,
+  /// Octets of a name, a version and a class, which have to fit into a message, and those of a manifest.
+  MARTLET_MODEL_TEXT = 128,
+  MARTLET_MODEL_MANIFEST = 1048576
+};
+
 /// The one function of an object, `martlet_model_predict`: reads as many numbers as the object has features, of which
 /// NaN is one that is missing, and writes as many as it has outputs.
 typedef void (*martlet_model_function)(const double *features, double *scores);

@@ -1,4 +1,5 @@
 // What is counted outside of the engine, where it is kept: each of these has one writer.
+import FlowCore
 
 /// What a worker lcore's loop counts itself; everything about flows is in `WorkerCounters`.
 struct LcoreCounters: BitwiseCopyable, Sendable {
@@ -43,7 +44,7 @@ struct ExporterCounters: BitwiseCopyable, Sendable {
   /// What databases were asked.
   var lookups = LookupCounters()
   /// Mistakes of parsers that showed while fields were written, as `WorkerCounters.parserFaults`.
-  var parserFaults = InlineArray<33, UInt64>(repeating: 0)
+  var parserFaults = ParserFaultCounts(repeating: 0)
 }
 
 /// What databases of addresses were asked.

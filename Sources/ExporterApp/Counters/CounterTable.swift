@@ -1,5 +1,6 @@
 // Every counter, declared once: the --stats line, the totals, `--list-counters` and docs/counters.md follow from this table.
 import Captures
+import FlowCore
 
 /// All counters, in the order of a packet's way.
 enum CounterTable {
@@ -132,7 +133,7 @@ enum CounterTable {
 
 extension CounterTable {
   /// The sum of the parser faults of the engine and all plugins.
-  private static func sum(_ faults: InlineArray<33, UInt64>) -> UInt64 {
+  private static func sum(_ faults: ParserFaultCounts) -> UInt64 {
     faults.indices.reduce(0) { $0 &+ faults[$1] }
   }
 

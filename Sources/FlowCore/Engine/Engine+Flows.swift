@@ -105,7 +105,7 @@ extension Engine {
           mask: record.pointee.interest & streamReaders, record, view, isFirst: true)
       }
     }
-    let others = plugins(of: record.pointee.key) & (reads(view) ? ~streamReaders : .max)
+    let others = plugins(of: record.pointee.key) & (reads(view) ? ~UInt64(streamReaders) : .max)
     wishes.add(stage.run(.create, mask: others, view, blocks(of: record)))
     if wishes.verdict.rawValue & Verdict.endsRecord != 0 {
       endAsWished(wishes, packet, record, direction: direction, streamsOf: streams)
@@ -142,7 +142,7 @@ extension Engine {
 
   /// The plugins that flows with this key are shown to.
   @inline(__always)
-  private func plugins(of key: Key) -> UInt32 { slotsByProtocol[key.protocolNumber] & seesPackets }
+  private func plugins(of key: Key) -> UInt64 { slotsByProtocol[key.protocolNumber] & seesPackets }
 
   /// Zeroes the streams and the plugins' states: all that have to do with the flow want its packets.
   @inline(__always)
@@ -150,7 +150,7 @@ extension Engine {
     // Safe: the layout put streams and states one behind the other after the record's head.
     (UnsafeMutableRawPointer(record) + FlowRecord.size)
       .initializeMemory(as: UInt8.self, repeating: 0, count: Int(statesSize))
-    record.pointee.interest = plugins(of: record.pointee.key)
+    record.pointee.interest = UInt32(truncatingIfNeeded: plugins(of: record.pointee.key))
   }
 
   /// Ends `record` for `reason` and makes a new flow of the packet.
@@ -208,7 +208,7 @@ extension Engine {
     direction: Int, streamsOf streams: UnsafeMutablePointer<FlowRecord>
   ) {
     let view = PacketView(packet: UnsafePointer(packet), isForward: direction == 0)
-    let isPending = wishes.again & streamReaders != 0 && reads(view)
+    let isPending = wishes.again & UInt64(streamReaders) != 0 && reads(view)
     var (wishes, record, made) = (wishes, record, 1)
     while wishes.verdict.rawValue & Verdict.endsRecord != 0 {
       guard wishes.again != 0 else { return endFlow(record, hash: packet.pointee.hash, reason: .forced) }
@@ -242,13 +242,14 @@ extension Engine {
   }
 
   /// Shows the plugins in `mask` what is left of the packet, in a record that does not count it.
-  private mutating func showPart(mask: UInt32, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView)
+  private mutating func showPart(mask: UInt64, _ record: UnsafeMutablePointer<FlowRecord>, _ view: PacketView)
     -> Wishes
   {
     // The others begin with the record's first packet.
     record.pointee.unstarted = allSlots & ~mask
-    let readers = reads(view) ? mask & streamReaders : 0
-    var wishes = stage.run(.create, mask: mask & ~readers, view, blocks(of: record), isContinued: true)
+    let readers = reads(view) ? UInt32(truncatingIfNeeded: mask) & streamReaders : 0
+    var wishes = stage.run(
+      .create, mask: mask & ~UInt64(readers), view, blocks(of: record), isContinued: true)
     if readers != 0 { wishes.add(readAgain(mask: readers, record, view)) }
     return wishes
   }
@@ -265,11 +266,10 @@ extension Engine {
     noteLag(packet, record, now: packet.pointee.clock)
     let readers = reads(view) ? record.pointee.interest & streamReaders : 0
     var wishes = readers != 0 ? readStreams(mask: readers, record, view, isFirst: true) : Wishes()
-    wishes.add(
-      stage.run(
-        .create, mask: unstarted & plugins(of: record.pointee.key) & ~readers, view, blocks(of: record)))
-    let started = record.pointee.interest & ~unstarted & ~readers
-    wishes.add(stage.run(.update, mask: started, view, blocks(of: record)))
+    let beginning = unstarted & plugins(of: record.pointee.key) & ~UInt64(readers)
+    wishes.add(stage.run(.create, mask: beginning, view, blocks(of: record)))
+    let started = record.pointee.interest & ~UInt32(truncatingIfNeeded: unstarted) & ~readers
+    wishes.add(stage.run(.update, mask: UInt64(started), view, blocks(of: record)))
     if wishes.verdict.rawValue & Verdict.endsRecord != 0 {
       endAsWished(wishes, packet, record, direction: direction, streamsOf: record)
     }

@@ -91,9 +91,9 @@ extension Engine {
         if reading.verdict.contains(.nextRecord), reading.taken >= bytes.count { reading = .flush }
         if reading.verdict.contains(.startNewRecord), isFirst { reading = .incomplete() }
         if reading.verdict.contains(.startNewRecord) {
-          wishes.again |= 1 &<< UInt32(truncatingIfNeeded: number)
+          wishes.again |= 1 &<< UInt64(truncatingIfNeeded: number)
         }
-        wishes.add(reading.verdict, slot: number)
+        wishes.add(reading.verdict, slot: UInt8(truncatingIfNeeded: number))
         if reading.verdict.contains(.done) {
           record.pointee.interest &= ~(1 &<< UInt32(truncatingIfNeeded: number))
         }
@@ -137,7 +137,7 @@ extension Engine {
     streams.other.pointee.lend(to: &stream)
     let moved = stream.keep(arrival, from: lowest, &counters.pointee.streams, &blocks) ?? .max
     guard moved > 0 else { return }
-    var rest = allSlots & streamReaders
+    var rest = streamReaders
     while rest != 0 {
       let position = streams.position(stage.slots[rest.trailingZeroBitCount].positionsOffset)
       position.pointee &-= min(position.pointee, UInt16(clamping: moved))
@@ -148,7 +148,7 @@ extension Engine {
   /// Nothing of the direction's bytes was taken by any reader.
   @inline(never)
   private func resetPositions(_ streams: FlowStreams) {
-    var rest = allSlots & streamReaders
+    var rest = streamReaders
     while rest != 0 {
       streams.position(stage.slots[rest.trailingZeroBitCount].positionsOffset).pointee = 0
       rest &= rest &- 1

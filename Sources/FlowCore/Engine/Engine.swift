@@ -26,10 +26,10 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
   var table: FlowTable
   let slab: UnsafeMutablePointer<Slab>
   let stage: PluginStage<Registry>
-  let allSlots: UInt32
+  let allSlots: UInt64
   let looksBeforeUpdate: UInt32
   /// The slots whose plugin is shown packets, and those that flows of each protocol concern.
-  let seesPackets: UInt32
+  let seesPackets: UInt64
   let slotsByProtocol: ProtocolSlots
   /// The slots whose plugin reads byte streams, and the bytes that streams, and streams and states, take in a record.
   let streamReaders: UInt32
@@ -108,8 +108,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     let positions = UnsafeMutablePointer<Int>.allocate(capacity: StateLayout<Registry>.maximumPlugins)
     positions.initialize(repeating: 0, count: StateLayout<Registry>.maximumPlugins)
     stage = PluginStage(
-      slots: layout.slots.baseAddress ?? .allocate(capacity: 1), positions: positions,
-      alwaysPresent: layout.alwaysPresent, readsRecords: layout.readsRecords)
+      slots: layout.slots.baseAddress ?? .allocate(capacity: 1), takers: layout.takers, lent: layout.lent,
+      positions: positions, alwaysPresent: layout.alwaysPresent, readsRecords: layout.readsRecords)
     streamReaders = layout.readsStreams
     streamsSize = layout.streamsSize
     statesSize = UInt32(clamping: layout.statesSize)
@@ -367,7 +367,8 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     }
     let looking = record.pointee.interest & looksBeforeUpdate
     if looking != 0,
-      stage.run(.beforeUpdate, mask: looking, view, blocks(of: record)).verdict.contains(.startNewRecord)
+      stage.run(.beforeUpdate, mask: UInt64(looking), view, blocks(of: record)).verdict.contains(
+        .startNewRecord)
     {
       continueInNewRecord(packet, record, direction: direction, now: now)
       return
@@ -378,13 +379,14 @@ struct Engine<Registry: PluginRegistry>: ~Copyable {
     if readers != 0, reads(view) {
       wishes = readStreams(mask: readers, record, view, isFirst: false)
       if wishes.verdict.contains(.startNewRecord) {
-        return continueInNewRecord(packet, record, direction: direction, now: now, readers: wishes.again)
+        let again = UInt32(truncatingIfNeeded: wishes.again)
+        return continueInNewRecord(packet, record, direction: direction, now: now, readers: again)
       }
       others ^= readers
     }
     let counted = record.count(packet, direction: direction)
     noteLag(packet, record, now: now)
-    wishes.add(stage.run(.update, mask: others, view, blocks(of: record)))
+    wishes.add(stage.run(.update, mask: UInt64(others), view, blocks(of: record)))
     if wishes.verdict.rawValue & Verdict.endsRecord != 0 {
       endAsWished(wishes, packet, record, direction: direction, streamsOf: record)
     } else if counted >= 1 << 31 {

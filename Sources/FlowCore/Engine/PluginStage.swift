@@ -14,12 +14,12 @@ struct Wishes: BitwiseCopyable {
   // Not `[]`: the array literal behind it costs a call to `swift_release` for each packet.
   var verdict = Verdict(rawValue: 0)
   /// The plugins (bit = slot) that want to see the rest of the packet in a new record.
-  var again: UInt32 = 0
+  var again: UInt64 = 0
 
   @inline(__always)
-  mutating func add(_ verdict: Verdict, slot: Int) {
+  mutating func add(_ verdict: Verdict, slot: UInt8) {
     self.verdict.formUnion(verdict)
-    if verdict.contains(.nextRecord) { again |= 1 &<< UInt32(truncatingIfNeeded: slot) }
+    if verdict.contains(.nextRecord) { again |= 1 &<< UInt64(slot) }
   }
 
   @inline(__always)
@@ -32,17 +32,21 @@ struct Wishes: BitwiseCopyable {
 /// Calls hooks of the plugins in a mask and gathers what they ask for.
 struct PluginStage<Registry: PluginRegistry> {
   let slots: UnsafeMutablePointer<PluginSlot<Registry>>
+  /// The slots by their bits of interest, which flows' further packets are for.
+  let takers: UnsafeMutablePointer<PluginSlot<Registry>>
+  /// The bit of interest of slot 32.
+  let lent: UInt32
   /// Where in the packet each slot's plugin wants to go on.
   let positions: UnsafeMutablePointer<Int>
   /// The slots that every record has fields of, and those whose plugin reads records.
-  let alwaysPresent: UInt32
-  let readsRecords: UInt32
+  let alwaysPresent: UInt64
+  let readsRecords: UInt64
 
-  /// Calls `hook` for each plugin in `mask`, in slot order; returns what they ask for together. `done` takes a plugin
-  /// out of the record's interest.
+  /// Calls `hook` for each plugin in `mask`, in order; returns what they ask for together. `done` takes a plugin out of the
+  /// record's interest. The mask of `create` has a bit for each slot, that of the other hooks is one of interest.
   @inline(__always)
   func run(
-    _ hook: Hook, mask: UInt32, _ packet: PacketView, _ blocks: FlowBlocks, isContinued: Bool = false
+    _ hook: Hook, mask: UInt64, _ packet: PacketView, _ blocks: FlowBlocks, isContinued: Bool = false
   ) -> Wishes {
     var wishes = Wishes()
     var rest = mask
@@ -50,31 +54,38 @@ struct PluginStage<Registry: PluginRegistry> {
       let number = Int(martlet_lowest_bit(rest))
       rest &= rest &- 1
       // By its address: what a hook does not ask for is not read.
-      let slot = slots + number
-      martlet_trace_slot(UInt32(truncatingIfNeeded: number &+ 1))
+      let slot = (hook == .create ? slots : takers) + number
+      martlet_trace_slot(UInt32(slot.pointee.index) &+ 1)
       var call = HookCall<Registry>(
         hook: hook, slot: slot, packet: packet, blocks: blocks, position: isContinued ? positions[number] : 0)
       slot.pointee.registration.visit(&call)
+      if hook == .create, number == 32 { settleLast(call.verdict, blocks.record) }
       // Most packets make a plugin ask for nothing.
       guard call.verdict.rawValue != 0 else { continue }
-      if call.verdict.contains(.done) {
+      if call.verdict.contains(.done), number < 32 {
         blocks.record.pointee.interest &= ~(1 &<< UInt32(truncatingIfNeeded: number))
       }
-      if call.verdict.contains(.nextRecord) { positions[number] = call.position }
-      wishes.add(call.verdict, slot: number)
+      if call.verdict.contains(.nextRecord) { positions[Int(slot.pointee.index)] = call.position }
+      wishes.add(call.verdict, slot: slot.pointee.index)
     }
     martlet_trace_slot(0)
     return wishes
   }
 
+  /// Notes whether the plugin of slot 32 wants further packets. Its bit's lender is never shown any.
+  @inline(never)
+  private func settleLast(_ verdict: Verdict, _ record: UnsafeMutablePointer<FlowRecord>) {
+    if verdict.contains(.done) { record.pointee.interest &= ~lent } else { record.pointee.interest |= lent }
+  }
+
   /// Calls `finish` of each plugin in `mask`; returns those that have something to export.
   @inline(__always)
-  func finish(mask: UInt32, _ blocks: FlowBlocks) -> UInt32 {
+  func finish(mask: UInt64, _ blocks: FlowBlocks) -> UInt64 {
     var present = mask & alwaysPresent
     finish(mask & ~(alwaysPresent | readsRecords), blocks, &present)
     if mask & readsRecords != 0 {
       // They stand behind all others, and ask which fields there are.
-      blocks.record.pointee.presence = present
+      blocks.record.pointee.lowPresence = UInt32(truncatingIfNeeded: present)
       finish(mask & readsRecords, blocks, &present)
     }
     martlet_trace_slot(0)
@@ -83,12 +94,12 @@ struct PluginStage<Registry: PluginRegistry> {
 
   /// Calls `finish` of the plugins in `mask`, and adds those to `present` that have something to export.
   @inline(__always)
-  private func finish(_ mask: UInt32, _ blocks: FlowBlocks, _ present: inout UInt32) {
+  private func finish(_ mask: UInt64, _ blocks: FlowBlocks, _ present: inout UInt64) {
     var rest = mask
     while rest != 0 {
       let number = rest.trailingZeroBitCount
       if PluginSlot.finish(slots + number, blocks) {
-        present |= 1 &<< UInt32(truncatingIfNeeded: number)
+        present |= 1 &<< UInt64(truncatingIfNeeded: number)
       }
       rest &= rest &- 1
     }

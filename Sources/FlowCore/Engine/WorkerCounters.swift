@@ -39,7 +39,7 @@ public struct WorkerCounters: BitwiseCopyable, Sendable {
   public var inTable: UInt64 = 0
   /// Reads and writes outside of their bytes, each a parser's mistake: the engine's own, then by plugin (index: 1 + slot).
   /// They stop at 2⁶⁴-1.
-  public var parserFaults: InlineArray<33, UInt64> = .init(repeating: 0)
+  public var parserFaults: ParserFaultCounts = .init(repeating: 0)
   /// Cycles of the time stamp counter in each pass (index: `Pass.rawValue`), where they are taken.
   public var cycles: InlineArray<5, UInt64> = .init(repeating: 0)
 

@@ -3,10 +3,9 @@
 // every later field of the record in IPFIX and CSV.
 import CIntrinsics
 import IPFIX
-import Synchronization
 
 /// What is wrong with a registry, by its type: a run and many a test make several schemas of one.
-private let knownRegistries = Mutex<[ObjectIdentifier: String?]>([:])
+private let knownRegistries = Guarded<[ObjectIdentifier: String?]>([:])
 
 extension StateLayout {
   /// Throws where a plugin of the registry, or one that is enabled with its options, is not declared as it has to be.
@@ -85,6 +84,7 @@ private struct RegistryCheck: PluginVisitor {
     guard let options = try? PluginOptions("", declared: P.options, plugin: P.name),
       let plugin = try? P(options: options)
     else { return }
+    defer { plugin.free() }
     line = owners.add(DryRun(plugin: plugin, slab: slab).fieldsOfNothing(), of: P.name, P.sharesElements)
   }
 }

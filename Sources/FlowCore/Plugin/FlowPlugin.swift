@@ -83,6 +83,9 @@ public protocol FlowPlugin: BitwiseCopyable, Sendable {
   /// The plugin with the options given; `PluginOptions` has checked that their names are known.
   init(options: borrowing PluginOptions) throws(FlowSetupError)
 
+  /// Frees what `init` took; the plugin is used no longer.
+  func free()
+
   /// Bytes that each flow needs behind `State`, as the options ask: `FlowContext.trailing`.
   var trailingBytes: Int { get }
 
@@ -131,6 +134,7 @@ extension FlowPlugin {
   public static var readsStreams: Bool { false }
   public static var readsRecords: Bool { false }
   public static var streamClaim: StreamClaim { .none }
+  public func free() {}
   public var trailingBytes: Int { 0 }
   @inline(__always)
   public func beforeUpdate(_ state: inout State, _ packet: PacketView, _ flow: inout FlowContext<Self>)

@@ -28,13 +28,13 @@ public struct FlowProtocols: OptionSet, BitwiseCopyable, Sendable {
 ///
 /// Safe between threads: nothing changes after `init`.
 struct ProtocolSlots: BitwiseCopyable, @unchecked Sendable {
-  private let slots: UnsafePointer<UInt32>
+  private let slots: UnsafePointer<UInt64>
 
   /// `protocols` are those of each slot's plugin. Stays until `free`.
   init(_ protocols: [FlowProtocols]) {
-    let table = UnsafeMutablePointer<UInt32>.allocate(capacity: 256)
+    let table = UnsafeMutablePointer<UInt64>.allocate(capacity: 256)
     for number in 0..<256 {
-      var mask: UInt32 = 0
+      var mask: UInt64 = 0
       for (slot, set) in protocols.enumerated()
       where set.contains(FlowProtocols(number: UInt8(truncatingIfNeeded: number))) {
         mask |= 1 << slot
@@ -49,7 +49,7 @@ struct ProtocolSlots: BitwiseCopyable, @unchecked Sendable {
 
   /// The slots of flows of the protocol with this number.
   @inline(__always)
-  subscript(number: UInt8) -> UInt32 {
+  subscript(number: UInt8) -> UInt64 {
     // Safe: the table has an entry for each number of eight bits.
     slots[Int(number)]
   }

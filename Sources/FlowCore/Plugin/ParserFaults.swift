@@ -1,6 +1,9 @@
 // Where mistakes of parsers are counted that show while records are written, and whose they are.
 import CIntrinsics
 
+/// A count for the engine itself and one for each slot: as many as `MARTLET_TRACE_SLOTS`.
+public typealias ParserFaultCounts = InlineArray<34, UInt64>
+
 /// Counters of reads and writes outside of their bytes: the engine's own, then those of each slot's plugin (index 1 + slot).
 ///
 /// They belong to the thread that calls `countHere`, and stay until that calls `endHere`: what a thread works on refers to
@@ -30,8 +33,8 @@ public struct ParserFaults: @unchecked Sendable {
   public var total: UInt64 { counts.total }
 
   /// The counters' values now.
-  public var counts: InlineArray<33, UInt64> {
-    var counts = InlineArray<33, UInt64>(repeating: 0)
+  public var counts: ParserFaultCounts {
+    var counts = ParserFaultCounts(repeating: 0)
     for index in counts.indices { counts[index] = counters[index] }
     return counts
   }

@@ -13,12 +13,12 @@ extension RecordSchema {
   }
 
   /// The plugins (bit = slot) whose states hold addresses.
-  func slotsWithAddresses() -> UInt32 {
-    var found: UInt32 = 0
+  func slotsWithAddresses() -> UInt64 {
+    var found: UInt64 = 0
     for slot in layout.slots {
       var question = ContentQuestion()
       slot.registration.visit(&question)
-      if question.hasAddresses { found |= 1 &<< UInt32(truncatingIfNeeded: slot.index) }
+      if question.hasAddresses { found |= 1 &<< UInt64(slot.index) }
     }
     return found
   }

@@ -85,7 +85,7 @@ extension RecordSchema {
   private func prefetchBlocks(_ record: UnsafeMutableRawPointer?) {
     guard storedBytes.slots != 0, let record else { return }
     let head = UnsafePointer(record.flowRecord)
-    var rest = head.pointee.presence & storedBytes.slots
+    var rest = head.pointee.lowPresence & storedBytes.slots
     guard rest != 0, let slab = readers[head.pointee.worker] else { return }
     while rest != 0 {
       storedBytes.prefetch(slot: rest.trailingZeroBitCount, of: record, slab)
@@ -110,7 +110,7 @@ extension RecordSchema {
     var slot = 0
     while slot < pluginCount, slot < StateLayout<Registry>.maximumPlugins {
       defer { slot &+= 1 }
-      if presence >> UInt32(truncatingIfNeeded: slot) & 1 == 0 {
+      if presence >> UInt64(truncatingIfNeeded: slot) & 1 == 0 {
         writer.skip(columns: columnCounts[slot])
       } else if isUniflow {
         uniflow(isReverse, &writer) { writeFields(of: slots[slot], record, into: &$0) }

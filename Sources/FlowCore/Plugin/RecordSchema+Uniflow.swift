@@ -135,7 +135,7 @@ extension RecordSchema {
       let presence = head.pointee.presence & (isReverse ? reverseSlots : .max)
       stream.append(
         // The basic fields are the same in both directions.
-        key: (isReverse && presence != 0 ? 1 << 40 : 0) | UInt64(presence) << 1 | shape | factsKey(head),
+        key: (isReverse && presence != 0 ? 1 << 40 : 0) | presence << 1 | shape | factsKey(head),
         describe: { writeUniflow(record, isReverse: isReverse, precision, into: &$0) },
         encode: { writeUniflow(record, isReverse: isReverse, precision, into: &$0) })
       guard !isReverse, hasReverseRecord(record) else { return }
@@ -190,13 +190,13 @@ extension RecordSchema {
   }
 
   /// The plugins (bit = slot) that have fields of the reverse direction.
-  func slotsWithReverseFields() -> UInt32 {
-    var found: UInt32 = 0
+  func slotsWithReverseFields() -> UInt64 {
+    var found: UInt64 = 0
     withEmptyRecord { record, slab in
       for slot in 0..<pluginCount {
         var listener = ReverseFieldListener()
         writeFields(of: slots[slot], record, slab, into: &listener)
-        if listener.hasReverseField { found |= 1 << UInt32(slot) }
+        if listener.hasReverseField { found |= 1 << UInt64(slot) }
       }
     }
     return found

@@ -2,7 +2,6 @@
 // goes through it.
 import CIntrinsics
 import IPFIX
-import Synchronization
 import Wire
 
 /// The enabled plugins' fields and the slabs that finished records refer to. Shared by all workers and the export lcore.
@@ -19,7 +18,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   /// As many as DPDK has lcores at most.
   private static var maximumWorkers: Int { 1024 }
   /// The numbers of the workers that exist.
-  private let workers = Mutex<Set<Int>>([])
+  private let workers = Guarded<Set<Int>>([])
   /// How many columns of a table belong to each plugin.
   let columnCounts: UnsafeMutablePointer<Int>
   /// The exported number of each port.
@@ -37,9 +36,9 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   /// Gives the two uniflows of a flow their flowId.
   let flowHash = FlowHash.ofIdentifiers
   /// The plugins (bit = slot) that have fields of the reverse direction.
-  private(set) var reverseSlots: UInt32 = 0
+  private(set) var reverseSlots: UInt64 = 0
   /// The plugins (bit = slot) whose states hold addresses.
-  private(set) var addressSlots: UInt32 = 0
+  private(set) var addressSlots: UInt64 = 0
   /// How addresses in records are made unrecognisable; nil where they are not. Set before there are records.
   public var masking: AddressMasking?
 
@@ -116,7 +115,7 @@ public final class RecordSchema<Registry: PluginRegistry>: @unchecked Sendable {
   public func key(_ record: UnsafeMutableRawPointer) -> UInt64 {
     let record = record.flowRecord
     let form = record.pointee.key.isTunnelled ? tunnelForm(UnsafePointer(record)) : .none
-    return UInt64(form.rawValue) << 41 | UInt64(record.pointee.presence) << 1
+    return UInt64(form.rawValue) << 41 | record.pointee.presence << 1
       | (record.pointee.key.isVersion6 ? 1 : 0) | factsKey(record)
   }
 

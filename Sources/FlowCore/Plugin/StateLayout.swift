@@ -62,8 +62,15 @@ extension PluginSlot {
 ///
 /// Safe between threads: nothing changes after `init`, neither the slots nor the plugins.
 final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
-  static var maximumPlugins: Int { 32 }
+  /// A record has 32 bits of interest. One more plugin fits that reads records, which stands in the last slot: it borrows the bit
+  /// of a plugin that is shown no packets (`seesPackets`), so that a packet costs no more for it.
+  static var maximumPlugins: Int { 33 }
+  private static var interestBits: Int { 32 }
   let slots: UnsafeMutableBufferPointer<PluginSlot<Registry>>
+  /// The slots by their bits of interest: `slots`, but that the plugin of slot 32 stands where its bit's lender does.
+  let takers: UnsafeMutablePointer<PluginSlot<Registry>>
+  /// The bit of interest of slot 32; 0 where there is none.
+  let lent: UInt32
   /// Bytes from one record to the next.
   let stride: Int
   /// Cache lines behind the record's head that hold streams and states, at most eight.
@@ -72,9 +79,9 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
   /// shown packets at all, those that every record has fields of, and those whose plugin reads records.
   let looksBeforeUpdate: UInt32
   let readsStreams: UInt32
-  let seesPackets: UInt32
-  let alwaysPresent: UInt32
-  let readsRecords: UInt32
+  let seesPackets: UInt64
+  let alwaysPresent: UInt64
+  let readsRecords: UInt64
   /// The slots that flows of each protocol concern.
   let slotsByProtocol: ProtocolSlots
   /// Bytes of streams and positions, 0 where no plugin reads them, and bytes of these and of all states.
@@ -89,20 +96,18 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
   let tunnelsOffset: Int
 
   init(_ selections: [PluginSelection], tunnels: TunnelSettings = .usual) throws(FlowSetupError) {
-    guard selections.count <= Self.maximumPlugins else {
-      throw .plugin("at most \(Self.maximumPlugins) plugins can be enabled at once")
-    }
     var slots: [PluginSlot<Registry>] = []
     var isComplete = false
     defer { if !isComplete { Self.free(slots) } }
     var looksBeforeUpdate: UInt32 = 0
     var readsStreams: UInt32 = 0
-    var (seesPackets, alwaysPresent, readsRecords): (UInt32, UInt32, UInt32) = (0, 0, 0)
+    var (seesPackets, alwaysPresent, readsRecords): (UInt64, UInt64, UInt64) = (0, 0, 0)
     var protocols: [FlowProtocols] = []
     var stored: [[UInt32]] = []
     var states: [PluginStates.Entry] = []
     var claims: [StreamClaim] = []
     let selections = Self.inOrder(selections)
+    guard selections.count <= Self.maximumPlugins else { throw Self.tooMany }
     let readers = Self.readers(selections)
     streamsSize = FlowStreams.size(readers: readers)
     var offset = FlowRecord.size + streamsSize
@@ -138,6 +143,7 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
       offset = Int(slot.stateOffset + slot.stateSize)
       slots.append(slot)
     }
+    let lender = try Self.lender(count: slots.count, seesPackets: seesPackets, readsRecords: readsRecords)
     for (slot, claim) in claims.enumerated() where claim > .none {
       for (other, its) in claims.enumerated() where other != slot && its > .none && its <= claim {
         slots[slot].excludes |= 1 << other
@@ -154,6 +160,11 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     }
     self.slots = .allocate(capacity: slots.count)
     _ = self.slots.initialize(from: slots)
+    takers = .allocate(capacity: Self.interestBits)
+    takers.initialize(
+      from: Array(slots.prefix(Self.interestBits)), count: min(slots.count, Self.interestBits))
+    if let lender { takers[lender] = slots[Self.interestBits] }
+    lent = lender.map { 1 << $0 } ?? 0
     offset = (offset + 63) / 64 * 64
     self.tunnels = tunnels
     tunnelsOffset = tunnels.areKeys ? offset : 0
@@ -172,6 +183,7 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
   deinit {
     Self.free(Array(slots))
     slots.deallocate()
+    takers.deallocate()
     storedBytes.free()
     states.free()
     slotsByProtocol.free()
@@ -201,6 +213,20 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
     return ordered
   }
 
+  private static var tooMany: FlowSetupError {
+    .plugin("at most \(interestBits) plugins can be enabled at once")
+  }
+
+  /// The slot that lends slot 32 its bit of interest; nil where no slot needs one.
+  private static func lender(count: Int, seesPackets: UInt64, readsRecords: UInt64) throws(FlowSetupError)
+    -> Int?
+  {
+    guard count > interestBits else { return nil }
+    let lender = (~seesPackets).trailingZeroBitCount
+    guard readsRecords >> UInt64(interestBits) != 0, lender < interestBits else { throw tooMany }
+    return lender
+  }
+
   /// How many of the plugins read byte streams.
   private static func readers(_ selections: [PluginSelection]) -> Int {
     var counter = ReaderCounter(names: selections.map(\.name))
@@ -215,7 +241,7 @@ final class StateLayout<Registry: PluginRegistry>: @unchecked Sendable {
   }
 
   /// All slots as a mask.
-  var allSlots: UInt32 { UInt32(truncatingIfNeeded: (UInt64(1) << slots.count) - 1) }
+  var allSlots: UInt64 { (1 << UInt64(slots.count)) - 1 }
 }
 
 extension FlowTunnels {
@@ -330,6 +356,7 @@ private struct FreePluginCall<Registry: PluginRegistry>: PluginVisitor {
 
   mutating func visit<P: FlowPlugin>(_ type: P.Type) {
     let plugin = slot.value(type)
+    plugin.pointee.free()
     plugin.deinitialize(count: 1)
     plugin.deallocate()
   }

@@ -26,8 +26,10 @@ struct FlowRecord: BitwiseCopyable {
   var reverseFlags: UInt8 = 0
   /// What else is so: `lagging`, `guest`; above these `expectedLine`.
   var marks: UInt8 = 0
-  var endReason: FlowEndReason = .none
-  /// The plugins (bit = slot) that still want this flow's packets.
+  /// The reason for the end; in the highest bit, bit 32 of `presence`.
+  private var ending: UInt8 = 0
+  /// The plugins (bit = slot) that still want this flow's packets. Slot 32 has the bit that another slot lends it:
+  /// `StateLayout.lender`.
   var interest: UInt32 = 0
 
   /// IPv6 addresses in halves; unused for IPv4.
@@ -43,8 +45,8 @@ struct FlowRecord: BitwiseCopyable {
   var index: UInt32 = 0
   /// The first of the slab blocks that the flow holds, or 0.
   var blocks: UInt32 = 0
-  /// The plugins (bit = slot) whose fields are exported.
-  var presence: UInt32 = 0
+  /// The lower 32 bits of `presence`.
+  var lowPresence: UInt32 = 0
   /// By how much the last packet's own time was behind the worker's clock (`FlowRecord.lag(clock:time:)`): other than 0
   /// only where a capture's time goes backwards. It reaches over 73 years, because a capture may follow a newer one.
   var lag: UInt32 = 0
@@ -54,6 +56,8 @@ struct FlowRecord: BitwiseCopyable {
   static let lagging: UInt8 = 1
   /// In `marks`: the record stands in another bucket than its own, which was full.
   static let guest: UInt8 = 2
+  /// In `ending`: bit 32 of `presence`.
+  private static let highPresence: UInt8 = 0x80
 
   /// The number of the record's line of 64 bytes that the flow's next packet will touch besides those with the states; 0 where
   /// none is known. Six bits: a record with every plugin has some 40 lines.
@@ -80,9 +84,25 @@ struct FlowRecord: BitwiseCopyable {
       ).departed)
   }
 
+  @inline(__always) var endReason: FlowEndReason {
+    get { FlowEndReason(rawValue: ending & ~FlowRecord.highPresence) ?? .none }
+    set { ending = ending & FlowRecord.highPresence | newValue.rawValue }
+  }
+
+  /// The plugins (bit = slot) whose fields are exported.
+  @inline(__always) var presence: UInt64 {
+    get { UInt64(lowPresence) | UInt64(ending & FlowRecord.highPresence) &<< 25 }
+    set {
+      lowPresence = UInt32(truncatingIfNeeded: newValue)
+      ending =
+        ending & ~FlowRecord.highPresence
+        | UInt8(truncatingIfNeeded: newValue &>> 25) & FlowRecord.highPresence
+    }
+  }
+
   /// The plugins (bit = slot) that have not seen a packet of this record: it began in the midst of one that another record
   /// counts. It lies where `presence` will, which nobody asks for before the end.
-  @inline(__always) var unstarted: UInt32 {
+  @inline(__always) var unstarted: UInt64 {
     get { presence }
     set { presence = newValue }
   }

@@ -133,7 +133,7 @@ char *martlet_problems(const martlet_run *run);
 char *martlet_counters(const martlet_run *run);
 
 /* Ends the work early, from any thread. get_next then gives what is there, and after that the error ECANCELED,
- * "stopped". */
+ * "stopped", unless all had been read. A pipe is not waited for any longer. */
 void martlet_stop(martlet_run *run);
 
 /* Gives the run back; a stream goes on. NULL is nothing. */

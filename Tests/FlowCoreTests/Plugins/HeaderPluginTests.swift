@@ -234,6 +234,26 @@ import Testing
     return engine.table.record(1).pointee.interest
   }
 
+  /// Plugin model stands behind 32 others: it wants packets by the bit of one that is shown none.
+  @Test func aModelBorrowsTheBitOfOneThatIsShownNoPackets() throws {
+    let others = PluginCatalogue.names.filter { $0 != "model" }
+    try #require(others.count == 32)
+    let shownNone = try #require(others.firstIndex { ["flowhash", "osquery", "vlan"].contains($0) })
+    let bit = UInt32(1) << UInt32(shownNone)
+    let packets = [TestPacket(flags: 0x02), TestPacket(payload: [1])]
+    for (model, wants) in [("model", false), ("model:after=3", true), ("model:after=2", false)] {
+      let left = try interest([model] + others, after: packets)
+      #expect((left & bit != 0) == wants, "\(model)")
+      #expect(left & ~bit == (try interest(others, after: packets)))
+    }
+    let layout = try StateLayout<BuiltInPlugins>((["model"] + others).map { PluginSelection($0) })
+    withExtendedLifetime(layout) {
+      #expect(
+        layout.lent == bit && layout.allSlots == 0x1_FFFF_FFFF && layout.slots[32].registration == .model)
+      #expect(layout.slots[32].index == 32 && layout.takers[shownNone].registration == .model)
+    }
+  }
+
   @Test func pluginsAreDoneAsSoonAsTheyCan() throws {
     let packets = [
       TestPacket(flags: 0x02), TestPacket(payload: [1]), TestPacket(isForward: false, payload: [2]),

@@ -48,7 +48,9 @@ class Assembly:
             "exportTime": pa.array(table.exported * 10**9).cast(pa.timestamp("ns", "UTC")),
         }
         for element, which, array in table.columns:
-            if self.names == "short" and (element.enterprise, element.number) in DIGESTS:
+            # Octets alone: lists of digests, and what a stream says is another type (RFC 5610), are what they are.
+            is_digest = (element.enterprise, element.number) in DIGESTS and pa.types.is_binary(array.type)
+            if is_digest and self.names == "short":
                 array = hexadecimal(array)
             name = self._name(element, which, array.type)
             if name is None or name in arrays:

@@ -140,7 +140,9 @@ class Decoder:
             return numbers(values, kind)
         if kind in ("float32", "float64") and width in (4, 8) and width <= LARGEST[kind]:
             whole = np.ascontiguousarray(values).view(f">f{width}")[:, 0]
-            return pa.array(whole.astype(f"f{LARGEST[kind]}"), ARROW[kind])
+            # A signalling NaN is no reason for a warning.
+            with np.errstate(invalid="ignore"):
+                return pa.array(whole.astype(f"f{LARGEST[kind]}"), ARROW[kind])
         if EXACT.get(kind) == width:
             if kind == "boolean":
                 # 1 is true and 2 is false (RFC 7011 section 6.1.5).

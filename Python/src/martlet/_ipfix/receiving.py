@@ -267,9 +267,14 @@ class Sockets:
                 return
             now = known[1]
         self._datagrams[sender] = (session, now)
-        if len(self._datagrams) > MOST_UDP_SESSIONS:
-            self._closed.append(self._datagrams.pop(next(iter(self._datagrams)))[0])
+        while len(self._datagrams) > MOST_UDP_SESSIONS or (session.templates.budget.is_spent and len(self._datagrams) > 1):
+            self._forget(self._datagrams.pop(next(iter(self._datagrams)))[0])
             self._counters.sessions_forgotten += 1
+
+    def _forget(self, session: Session) -> None:
+        """What a session has still waiting is decoded; its templates go at once."""
+        session.templates.clear()
+        self._closed.append(session)
 
     # Connections
 
@@ -333,7 +338,7 @@ class Sockets:
         self._selector.unregister(connection.socket)
         del self._connections[number]
         connection.socket.close()
-        self._closed.append(connection.session)
+        self._forget(connection.session)
 
     def _end_idle(self, now: float) -> None:
         """Ends connections that hold a place and say nothing, and forgets senders that have been silent for longer than their
@@ -348,7 +353,7 @@ class Sockets:
             if now - heard <= session.lifetime:
                 break
             del self._datagrams[sender]
-            self._closed.append(session)
+            self._forget(session)
             self._counters.sessions_forgotten += 1
 
     def end(self, session: Session) -> None:
@@ -357,7 +362,8 @@ class Sockets:
                 self._disconnect(connection)
 
     def wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        # It may have ended meanwhile, on another thread.
+        with contextlib.suppress(OSError):
             self._wake.send(b"!")
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from .columns import Decoder, Malformed
 from .counters import Counters
 from .elements import Model
 from .records import Pending, Records, Table, Template
+from .templates import Budget, Changes, Templates
 from .walk import Places
 
 HEADER = struct.Struct("!HHIII")
@@ -50,15 +51,14 @@ class Session:
     long a template lives otherwise; `is_file` allows templates to change."""
 
     def __init__(
-            self, name: str, decoder: Decoder, counters: Counters, limits: Limits, options: deque[dict[str, Any]], *,
-            is_stream: bool, is_file: bool = False, lifetime: float = 1800) -> None:
+            self, name: str, decoder: Decoder, counters: Counters, limits: Limits, options: deque[dict[str, Any]],
+            budget: Budget, *, is_stream: bool, is_file: bool = False, lifetime: float = 1800) -> None:
         self.name, self.decoder, self.counters, self.limits = name, decoder, counters, limits
         self.is_stream, self.is_file, self.lifetime = is_stream, is_file, lifetime
         self.model = Model(limits.types)
         #: Gets the options records; of a bounded length.
         self.options = options
-        self.templates: dict[tuple[int, int], Template] = {}
-        self.fields = 0
+        self.templates = Templates(budget)
         #: The next sequence number by observation domain; None where a message hid how many records it has.
         self.expected: dict[int, int | None] = {}
         #: Set when the session cannot go on.
@@ -80,7 +80,7 @@ class Session:
         version, length, exported, sequence, domain = HEADER.unpack_from(data)
         if version != 10 or length != len(data):
             raise Malformed(f"version {version}, length {length} of {len(data)} octets")
-        changes: dict[tuple[int, int], Template | None] = {}
+        changes = Changes(self.templates)
         sets: list[tuple[Template, int, int]] = []
         hidden = False
         defined = reserved = missing = 0
@@ -92,7 +92,8 @@ class Session:
             if size < 4 or offset + size > length:
                 raise Malformed(f"set {kind} of {size} octets does not fit")
             if kind >= 256:
-                template = changes[domain, kind] if (domain, kind) in changes else self._template(domain, kind, now)
+                key = domain, kind
+                template = changes.get(key) if key in changes else self._template(key, now)
                 if template is None:
                     missing += 1
                     hidden = True
@@ -103,7 +104,7 @@ class Session:
             else:
                 reserved += 1
             offset += size
-        self._commit(changes)
+        self.templates.commit(changes)
         base = self.waiting
         number = len(self._messages)
         for template, begin, end in sets:
@@ -118,17 +119,16 @@ class Session:
         self.counters.sets_reserved += reserved
         self.counters.sets_without_template += missing
 
-    def _template(self, domain: int, kind: int, now: float) -> Template | None:
-        template = self.templates.get((domain, kind))
+    def _template(self, key: tuple[int, int], now: float) -> Template | None:
+        template = self.templates.get(key)
         if template and not self.is_stream and now - template.received > self.lifetime:
-            self._commit({(domain, kind): None})
+            self.templates.remove(key)
             self.counters.templates_expired += 1
             return None
         return template
 
     def _define(
-            self, data: bytes, offset: int, end: int, kind: int, domain: int,
-            changes: dict[tuple[int, int], Template | None], now: float) -> int:
+            self, data: bytes, offset: int, end: int, kind: int, domain: int, changes: Changes, now: float) -> int:
         """Reads the template records of a set into `changes`; how many there were."""
         head = 4 if kind == 2 else 6
         defined = 0
@@ -166,44 +166,32 @@ class Session:
             defined += 1
         return defined
 
-    def _keep(
-            self, key: tuple[int, int], template: Template, changes: dict[tuple[int, int], Template | None]) -> None:
-        known = changes[key] if key in changes else self.templates.get(key)
+    def _keep(self, key: tuple[int, int], template: Template, changes: Changes) -> None:
+        known = changes.get(key)
         if known and known.fields == template.fields and known.scope == template.scope:
             known.received = template.received
             return
         if known and self.is_stream and not self.is_file:
             raise Malformed(f"template {key[1]} changed without being withdrawn")
-        new = [one for one in changes.values() if one]
-        fields = self.fields + sum(len(one.fields) for one in new) + len(template.fields)
-        if len(self.templates) + len(new) >= self.limits.templates or fields > self.limits.fields \
-                or len(template.fields) > self.limits.template_fields:
+        fields = self.templates.fields + changes.fields + len(template.fields)
+        if len(self.templates) + changes.count >= self.limits.templates or fields > self.limits.fields \
+                or len(template.fields) > self.limits.template_fields \
+                or (self.is_stream and self.templates.budget.weight + changes.weight >= Budget.MOST):
             self.counters.templates_refused += 1
             # What the number meant before it does not mean any more.
-            changes[key] = None
+            changes.set(key, None)
             return
-        changes[key] = template
+        changes.set(key, template)
 
-    def _withdraw(
-            self, number: int, kind: int, domain: int, changes: dict[tuple[int, int], Template | None]) -> None:
+    def _withdraw(self, number: int, kind: int, domain: int, changes: Changes) -> None:
         if not self.is_stream:
             self.counters.withdrawals_ignored += 1
         elif number == kind:
-            for key, template in [*self.templates.items(), *changes.items()]:
-                if key[0] == domain and template and (template.scope > 0) == (kind == 3):
-                    changes[key] = None
+            changes.withdraw_all((domain, kind == 3))
         elif number < 256:
             raise Malformed(f"withdrawal of template {number}")
         else:
-            changes[domain, number] = None
-
-    def _commit(self, changes: dict[tuple[int, int], Template | None]) -> None:
-        for key, template in changes.items():
-            if old := self.templates.pop(key, None):
-                self.fields -= len(old.fields)
-            if template:
-                self.templates[key] = template
-                self.fields += len(template.fields)
+            changes.set((domain, number), None)
 
     # Records
 

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import tempfile
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 
 from .._columns import Floats
 from .._errors import ModelError
+from . import limits
 from .expressions import check
 from .forest import INTERFACE, Forest
 from .object import FORMAT_VERSION, build, run_object
@@ -68,8 +70,11 @@ def compile_model(
         raise ModelError(f"the estimator has {outputs} outputs, which do not fit {len(labels)} classes")
     if not labels and outputs != 1:
         raise ModelError(f"the estimator has {outputs} outputs: name their classes")
-    for text in features:
-        check(text)
+    name = name or path.stem
+    check(features)
+    _check_texts(name, version, labels)
+    if math.isinf(missing):
+        raise ModelError("missing is a number or NaN: infinity is missing itself")
 
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "model.so"
@@ -81,7 +86,7 @@ def compile_model(
         "format": "martlet-model",
         "formatVersion": FORMAT_VERSION,
         "interface": INTERFACE,
-        "name": name or path.stem,
+        "name": name,
         "version": version,
         "classes": labels,
         "features": list(features),
@@ -90,8 +95,11 @@ def compile_model(
         "outputs": outputs,
         "sha256": hashlib.sha256(octets).hexdigest(),
     }
+    text = (json.dumps(manifest, indent=2) + "\n").encode()
+    if len(text) > limits.MODEL_MANIFEST:
+        raise ModelError(f"the manifest has {len(text)} octets, more than {limits.MODEL_MANIFEST}")
     _replace(path.with_suffix(".so"), octets, 0o755)
-    _replace(path, (json.dumps(manifest, indent=2) + "\n").encode(), 0o644)
+    _replace(path, text, 0o644)
     return path
 
 
@@ -106,6 +114,19 @@ def _replace(path: Path, octets: bytes, mode: int) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _check_texts(name: str, version: str, classes: Sequence[str]) -> None:
+    """Raises ModelError for names that the exporter would refuse."""
+    for text in (name, version, *classes):
+        if len(text.encode(errors="replace")) > limits.MODEL_TEXT:
+            raise ModelError(f"a name is longer than {limits.MODEL_TEXT} octets: {text[:20]!r}…")
+        if any(ord(one) < 0x20 or ord(one) == 0x7F or 0xD800 <= ord(one) < 0xE000 for one in text):
+            raise ModelError(f"a name has characters that are none of a text: {text!r}")
+    if len({unicodedata.normalize("NFC", one) for one in classes}) < len(classes):
+        raise ModelError("two classes have one name")
+    if len(classes) > limits.MODEL_OUTPUTS:
+        raise ModelError(f"{len(classes)} classes are more than {limits.MODEL_OUTPUTS}")
 
 
 def _treelite(estimator: Any) -> tuple[Any, bool]:

@@ -14,10 +14,11 @@ import numpy as np
 
 from .._columns import Floats, Lists
 from .._errors import ModelError
+from . import limits
 from .fields import Fields
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d[\d.]*(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[-+*/()\[\],])|(?P<end>$))", re.A
+    r" *(?:(?P<number>\d[\d.]*(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[-+*/()\[\],])|(?P<end>$))", re.A
 )
 _FUNCTIONS = {"log1p": 1, "sqrt": 1, "abs": 1, "min": 2, "max": 2, "clip": 3}
 
@@ -50,10 +51,18 @@ def features(
     return result
 
 
-def check(feature: str) -> None:
-    """Raises ModelError where an expression is none, whatever the table."""
+def check(features: Sequence[str]) -> None:
+    """Raises ModelError where an expression is none, whatever the table, or where the exporter would refuse them all together."""
+    if len(features) > limits.MODEL_FEATURES:
+        raise ModelError(f"{len(features)} features are more than {limits.MODEL_FEATURES}")
+    operands: set[str] = set()
     with np.errstate(all="ignore"):
-        _Expression(feature, _AnyFields()).evaluate()
+        for feature in features:
+            expression = _Expression(feature, _AnyFields())
+            expression.evaluate()
+            operands |= expression.operands
+    if len(operands) > limits.MODEL_INPUTS:
+        raise ModelError(f"the features are made of {len(operands)} different numbers, more than {limits.MODEL_INPUTS}")
 
 
 class _Field(Protocol):
@@ -94,6 +103,11 @@ class _Expression:
 
     def __init__(self, text: str, fields: _Fields) -> None:
         self.text, self.fields, self.position = text, fields, 0
+        #: How many parts there are so far, in how many brackets the next one is, and what is taken of fields.
+        self._parts = self._brackets = 0
+        self.operands: set[str] = set()
+        if len(text.encode(errors="replace")) > limits.FEATURE_OCTETS:
+            raise self._wrong(f"is longer than {limits.FEATURE_OCTETS} octets")
         self._next()
 
     def evaluate(self) -> Any:
@@ -102,6 +116,11 @@ class _Expression:
         if self.kind != "end":
             raise self._wrong("goes on behind its end")
         return value
+
+    def _part(self) -> None:
+        self._parts += 1
+        if self._parts > limits.FEATURE_PARTS:
+            raise self._wrong(f"has more than {limits.FEATURE_PARTS} parts")
 
     def _wrong(self, what: str) -> ModelError:
         return ModelError(f"feature '{self.text[:60]}' {what}")
@@ -132,6 +151,9 @@ class _Expression:
         return word
 
     def _sum(self) -> Any:
+        self._brackets += 1
+        if self._brackets > limits.FEATURE_BRACKETS:
+            raise self._wrong("has too many brackets in each other")
         value = self._product()
         while True:
             if self._skip("+"):
@@ -139,7 +161,9 @@ class _Expression:
             elif self._skip("-"):
                 value = value - self._product()
             else:
+                self._brackets -= 1
                 return value
+            self._part()
 
     def _product(self) -> Any:
         value = self._unary()
@@ -150,34 +174,50 @@ class _Expression:
                 value = value / self._unary()
             else:
                 return value
+            self._part()
 
     def _unary(self) -> Any:
-        if self._skip("-"):
-            return -self._unary()
+        is_negative = False
+        while self._skip("-"):
+            is_negative = not is_negative
+        value = self._positive()
+        if not is_negative:
+            return value
+        self._part()
+        return -value
+
+    def _positive(self) -> Any:
         if self._skip("("):
             value = self._sum()
             self._expect(")")
             return value
         if self.kind == "number":
             word = self._take("number")
-            if word.count(".") > 1:
+            if word.count(".") > 1 or not math.isfinite(float(word)):
                 raise self._wrong(f"has the wrong number {word}")
+            self._part()
             return np.float64(word)
         name = self._take("name")
         if self._skip("("):
             return self._call(name)
+        self._part()
         if not self._skip("["):
+            self.operands.add(name)
             return self.fields[name].numbers
         index = self._take("number")
         self._expect("]")
-        if not index.isdigit():
-            raise self._wrong(f"has the index {index}, which is no whole number")
+        if not index.isdigit() or int(index) > limits.FEATURE_INDEX:
+            raise self._wrong(f"has the index {index}, which is no whole number from 0 to {limits.FEATURE_INDEX}")
+        self.operands.add(f"{name}[{int(index)}]")
         return self.fields[name].entries(int(index))
 
     def _call(self, name: str) -> Any:
         if name == "count":
-            lists = self.fields[self._take("name")].lists
+            self._part()
+            counted = self._take("name")
+            lists = self.fields[counted].lists
             self._expect(")")
+            self.operands.add(f"count({counted})")
             return np.where(lists.there, lists.counts, np.nan)
         if name not in _FUNCTIONS:
             raise self._wrong(f"calls '{name}', which is none of log1p, sqrt, abs, min, max, clip, count")
@@ -185,7 +225,10 @@ class _Expression:
         for _ in range(_FUNCTIONS[name] - 1):
             self._expect(",")
             arguments.append(self._sum())
+            self._part()
         self._expect(")")
+        if len(arguments) == 1:
+            self._part()
         if name == "log1p":
             return _log1p(np.atleast_1d(arguments[0]))
         if name == "sqrt":

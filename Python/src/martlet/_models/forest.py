@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 
 from .._errors import ModelError
+from . import limits
 
+#: Nodes of a tree: an object counts them in 20 bits. Trees: it notes on the stack where each ended.
+MOST_NODES, MOST_TREES = 1 << 20, 1 << 16
 #: Version of the object's interface: `MARTLET_MODEL_ABI` in CModels.h.
 INTERFACE = 1
 
@@ -136,12 +139,20 @@ class Forest:
         self.is_vector = int(header.get_field("leaf_vector_shape")[1]) > 1
         if one("num_target") != 1:
             raise ModelError("models of several targets cannot be compiled")
-        if self.feature_count > 2048:
-            raise ModelError(f"{self.feature_count} features are more than 2048")
+        if self.feature_count > limits.MODEL_FEATURES:
+            raise ModelError(f"{self.feature_count} features are more than {limits.MODEL_FEATURES}")
+        if self.outputs > limits.MODEL_OUTPUTS:
+            raise ModelError(f"{self.outputs} outputs are more than {limits.MODEL_OUTPUTS}")
         if self.postprocessor not in _POSTPROCESSORS:
             raise ModelError(f"models that end in {self.postprocessor} cannot be compiled")
         if not self.trees:
             raise ModelError("the estimator has no trees")
+        if len(self.trees) > MOST_TREES:
+            raise ModelError(f"{len(self.trees)} trees are more than {MOST_TREES}")
+        if not all(math.isfinite(number) for number in (*self.bases, self.alpha)):
+            raise ModelError("the estimator begins with what is no number")
+        if len(self.bases) != self.outputs or (not self.is_vector and max(self.classes) >= self.outputs):
+            raise ModelError("the estimator's trees are of more classes than it has")
 
     def above(self, threshold: float, is_strict: bool) -> float:
         """The finite number above which is what goes to the right; strict where the threshold itself does, too."""
@@ -163,7 +174,7 @@ class Forest:
 
     def _tree(self, tree: Any) -> tuple[list[str], list[list[float]], int]:
         """The nodes of a tree, each one's children side by side, what its leaves say, and how deep it is."""
-        field = {
+        field: dict[str, list[Any]] = {
             name: tree.get_field(name).tolist()
             for name in ("node_type", "cleft", "cright", "split_index", "default_left", "leaf_value", "threshold", "cmp",
                          "leaf_vector", "leaf_vector_begin", "leaf_vector_end")
@@ -174,22 +185,30 @@ class Forest:
         while len(nodes) < len(order):
             node, level = order[len(nodes)]
             depth = max(depth, level)
+            # A tree in which a node is reached twice would not end.
+            if len(order) > len(field["node_type"]) or not 0 <= node < len(field["node_type"]):
+                raise ModelError("the nodes of a tree do not make one")
+            if len(order) >= MOST_NODES:
+                raise ModelError(f"a tree of more than {MOST_NODES} nodes cannot be compiled")
             if field["node_type"][node] == 0:
                 first, last = field["leaf_vector_begin"][node], field["leaf_vector_end"][node]
-                leaves.append(field["leaf_vector"][first:last] or [field["leaf_value"][node]])
+                values = field["leaf_vector"][first:last] or [field["leaf_value"][node]]
+                if len(values) not in (1, self.outputs) or not all(math.isfinite(value) for value in values):
+                    raise ModelError("a leaf's values are no numbers, or not as many as there are classes")
+                leaves.append(values)
                 nodes.append(f"{{INFINITY,{len(nodes) << 12}u}}")
                 continue
             # Treelite's numbers of "less than" and "not more than".
             if field["node_type"][node] != 1 or field["cmp"][node] not in (2, 3):
                 raise ModelError("models with categories among their features cannot be compiled: encode them as numbers")
+            if not 0 <= field["split_index"][node] < self.feature_count or math.isnan(field["threshold"][node]):
+                raise ModelError("a tree asks for a feature that the estimator does not have, or compares with what is no number")
             feature = field["split_index"][node] + (0 if field["default_left"][node] else self.feature_count)
             above = self.above(field["threshold"][node], field["cmp"][node] == 2)
             suffix = "f" if self.rounding == "float32" else ""
             nodes.append(f"{{{_literal(above, suffix)},{len(order) << 12 | feature}u}}")
             leaves.append([0.0])
             order += [(field["cleft"][node], level + 1), (field["cright"][node], level + 1)]
-        if len(nodes) >= 1 << 20:
-            raise ModelError("a tree of more than a million nodes cannot be compiled")
         return nodes, leaves, depth
 
     def source(self) -> str:

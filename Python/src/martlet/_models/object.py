@@ -19,6 +19,7 @@ import numpy as np
 from .._columns import Floats
 from .._errors import ModelError
 from .expressions import features
+from .forest import INTERFACE
 
 #: Version of the manifest.
 FORMAT_VERSION = 1
@@ -64,12 +65,19 @@ class Model:
             self.manifest: Mapping[str, Any] = json.loads(manifest_path.read_text())
         except ValueError as error:
             raise ModelError(f"{path} is no manifest of a model in JSON") from error
+        if not isinstance(self.manifest, Mapping):
+            raise ModelError(f"{path} is no manifest of a model")
         if self.manifest.get("format") != "martlet-model" or self.manifest.get("formatVersion") != FORMAT_VERSION:
             raise ModelError(f"{path} is no manifest of version {FORMAT_VERSION}")
-        self.name: str = self.manifest["name"]
-        self.classes: list[str] = self.manifest["classes"]
-        self.feature_names: list[str] = self.manifest["features"]
-        self.missing: float = math.nan if self.manifest["missing"] is None else self.manifest["missing"]
+        try:
+            self.name: str = self.manifest["name"]
+            self.classes: list[str] = self.manifest["classes"]
+            self.feature_names: list[str] = self.manifest["features"]
+            self.missing: float = math.nan if self.manifest["missing"] is None else float(self.manifest["missing"])
+            shape = (int(self.manifest["interface"]), len(self.feature_names), int(self.manifest["outputs"]))
+            _ = self.manifest["sha256"], self.manifest["rounding"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{path} is no manifest of a model: {error}") from error
         octets = manifest_path.with_suffix(".so").read_bytes()
         if hashlib.sha256(octets).hexdigest() != self.manifest["sha256"]:
             raise ModelError(f"{path} does not match its object {manifest_path.with_suffix('.so').name}")
@@ -79,8 +87,16 @@ class Model:
             copy = Path(folder) / "model.so"
             copy.write_bytes(octets)
             self._library = ctypes.CDLL(str(copy))
+            found = tuple((ctypes.c_uint32 * 3).in_dll(self._library, "martlet_model_shape"))
+        except (OSError, ValueError) as error:
+            raise ModelError(f"the object of {path} cannot be loaded: {error}") from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        # It reads and writes as many numbers as it says, whatever the manifest does.
+        if found != shape or shape[0] != INTERFACE:
+            raise ModelError(f"{path} says {shape} of its interface, features and outputs, and its object {found}")
+        if self.classes and shape[2] != len(self.classes) and not (shape[2] == 1 and len(self.classes) == 2):
+            raise ModelError(f"{path} has {shape[2]} outputs and {len(self.classes)} classes, which do not fit")
 
     def features(self, table: Any) -> Floats:
         """The features of a table's flows, as the exporter computes them."""
@@ -91,7 +107,9 @@ class Model:
         return self.run(self.features(table))
 
     def run(self, rows: Floats) -> Floats:
-        """The outputs for rows of features."""
+        """The outputs for rows of features. Raises ModelError where these are not as many as the model's."""
+        if rows.ndim != 2 or rows.shape[1] != len(self.feature_names):
+            raise ModelError(f"a row has {len(self.feature_names)} features, and these are {rows.shape}")
         return run_object(self._library, rows, self.manifest["outputs"])
 
     def predict(self, table: Any) -> list[tuple[str, float]]:

@@ -1,5 +1,6 @@
 // What a model wants to know of a flow, as its file says it: a field, an entry of a list, or something computed from these by a
 // few functions whose results are the same everywhere. Compiled into steps, which workers take.
+import CModels
 import Glibc
 
 /// What a feature takes from a record.
@@ -72,11 +73,11 @@ struct FeatureExpression: Sendable {
   private var nesting = 0
   private let text: String
 
-  static let mostSteps = 64
-  private static let deepest = 16
-  static let longest = 512
+  static let mostSteps = MARTLET_FEATURE_PARTS
+  private static let deepest = MARTLET_FEATURE_BRACKETS
+  static let longest = MARTLET_FEATURE_OCTETS
   /// The largest index of an entry.
-  static let largestIndex = 1023
+  static let largestIndex = MARTLET_FEATURE_INDEX
 
   /// - Throws: the text is no expression.
   init(_ text: String) throws(ModelError) {

@@ -1,5 +1,6 @@
 // What a model's file says: what the model is called, what it wants to know of a flow and what its scores mean. The object that
 // computes them lies beside it.
+import CModels
 import Wire
 
 /// Why a model cannot be used, in words that follow its file's name.
@@ -27,10 +28,10 @@ public struct ModelManifest: Equatable, Sendable {
   public var interface = 0
 
   /// The most octets of a manifest, and the most of what it lists. Texts of a record have to fit into a message.
-  public static let largestFile = 1 << 20
-  static let mostFeatures = 2048
-  static let mostOutputs = 1024
-  static let longestText = 128
+  public static let largestFile = MARTLET_MODEL_MANIFEST
+  static let mostFeatures = MARTLET_MODEL_FEATURES
+  static let mostOutputs = MARTLET_MODEL_OUTPUTS
+  static let longestText = MARTLET_MODEL_TEXT
 
   /// Reads a manifest.
   ///

@@ -40,7 +40,7 @@ struct ModelPlugin: FlowPlugin {
   /// After which packet each model judges a flow early, 0 for one that does not, and the first of these.
   private let after: InlineArray<4, UInt16>
   private let firstAfter: UInt16
-  // Safe: it lives as long as the process, as the plugin does.
+  // Safe: retained by `init`, and given back by `free`.
   private let shelfReference: Unmanaged<ModelShelf>
 
   init(options: borrowing PluginOptions) throws(FlowSetupError) {
@@ -55,9 +55,11 @@ struct ModelPlugin: FlowPlugin {
     firstAfter = UInt16(requests.map(\.after).filter { $0 > 0 }.min() ?? 0)
     places = requests.count
     _ = ModelTexts.shared
-    // Safe: it lives as long as the process, as the plugin does.
+    // Safe: as above.
     shelfReference = Unmanaged.passRetained(ModelShelf(requests))
   }
+
+  func free() { shelfReference.release() }
 
   /// What all workers share.
   var shelf: ModelShelf { shelfReference.takeUnretainedValue() }
@@ -111,7 +113,7 @@ struct ModelPlugin: FlowPlugin {
         if !isFilled {
           isFilled = true
           tables.pointee.fill(
-            bench.row, from: record, presence: record.pointee.presence, reader,
+            bench.row, from: record, presence: record.pointee.lowPresence, reader,
             flow.blocks.slab.pointee.reader)
         }
         if let verdict = judge(place, tables, bench, flow) {
@@ -136,7 +138,7 @@ struct ModelPlugin: FlowPlugin {
       MutableBytes(bench.copy, count: reader.stride).copy(
         Bytes(UnsafeRawPointer(flow.record), count: reader.stride), to: 0)
       let copy = bench.copy.flowRecord
-      let unstarted = copy.pointee.unstarted
+      let unstarted = UInt32(truncatingIfNeeded: copy.pointee.unstarted)
       copy.pointee.endReason = .forced
       // What plugins take for the copy is given back; what they had taken stays the flow's.
       copy.pointee.blocks = 0

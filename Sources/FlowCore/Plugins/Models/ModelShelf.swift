@@ -1,9 +1,8 @@
 // The models of a run: read at start, read again on SIGHUP, and put in the place of those before without a worker waiting.
 import CModels
 import Glibc
-import Synchronization
 
-/// What all workers share of the models; it lives as long as the process.
+/// What all workers share of the models; it lives as long as their plugin, so longer than workers.
 ///
 /// Safe between threads: workers read `current` alone, and say in a place of their own what they use of it (`martlet_model_enter`);
 /// all else belongs to the thread that reads files, but for the list of these places, which has a lock.
@@ -17,12 +16,17 @@ final class ModelShelf: @unchecked Sendable {
   private var manifests: [ModelManifest] = []
   private var owners: Set<uid_t>?
   /// The addresses at which each worker says what it uses.
-  private let uses = Mutex<[UInt]>([])
+  private let uses = Guarded<[UInt]>([])
 
   init(_ requests: [ModelRequest]) {
     self.requests = requests
     current = .allocate(capacity: 1)
     current.initialize(to: nil)
+  }
+
+  deinit {
+    if let set = current.pointee { Self.discard(set) }
+    current.deallocate()
   }
 
   // MARK: Workers
@@ -86,8 +90,12 @@ final class ModelShelf: @unchecked Sendable {
     martlet_model_replace(current, tables)
     guard let old else { return }
     while isUsed(old) { usleep(100) }
+    Self.discard(old)
+  }
+
+  private static func discard(_ set: UnsafeRawPointer) {
     // Safe: `current` holds sets alone, which `ModelBuilder` made.
-    ModelBuilder.discard(UnsafeMutableRawPointer(mutating: old).assumingMemoryBound(to: ModelTables.self))
+    ModelBuilder.discard(UnsafeMutableRawPointer(mutating: set).assumingMemoryBound(to: ModelTables.self))
   }
 
   /// Whether a worker uses a set.

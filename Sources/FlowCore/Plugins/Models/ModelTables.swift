@@ -73,7 +73,7 @@ struct ModelTables {
   var count: Int
 
   /// The most numbers of a row.
-  static let mostInputs = 4096
+  static let mostInputs = MARTLET_MODEL_INPUTS
 
   /// Takes what models want of a record, whose plugins have finished it, into `row`.
   @inline(__always)

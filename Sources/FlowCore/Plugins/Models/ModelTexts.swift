@@ -1,7 +1,6 @@
 // The names of models and of their classes, which records refer to by number: a record may wait for minutes until it is written,
 // and the model that it was judged by may be gone by then.
 import CIntrinsics
-import Synchronization
 import Wire
 
 /// Texts by number, for the whole process. None is ever taken away; one that is there already keeps its number, so that a model
@@ -12,7 +11,7 @@ import Wire
 struct ModelTexts: BitwiseCopyable, @unchecked Sendable {
   private let places: UnsafeMutablePointer<Bytes>
   private static let capacity = 1 << 16
-  private static let known = Mutex<[String: UInt16]>(["": 0])
+  private static let known = Guarded<[String: UInt16]>(["": 0])
 
   /// The texts of this process; made where a model's plugin is.
   static let shared = ModelTexts()

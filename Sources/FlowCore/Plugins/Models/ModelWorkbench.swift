@@ -4,7 +4,7 @@ import Glibc
 
 /// A worker's memory for models.
 struct ModelWorkbench: BitwiseCopyable {
-  // Safe: a shelf lives as long as the process.
+  // Safe: a shelf lives longer than workers.
   let shelf: Unmanaged<ModelShelf>
   private let current: UnsafeMutablePointer<UnsafeRawPointer?>
   private let inUse: UnsafeMutablePointer<UnsafeRawPointer?>
@@ -26,7 +26,7 @@ struct ModelWorkbench: BitwiseCopyable {
       memory.initialize(repeating: 0, count: count)
       return memory
     }
-    // Safe: a shelf lives as long as the process.
+    // Safe: as above.
     self.shelf = Unmanaged.passUnretained(shelf)
     current = shelf.current
     inUse = shelf.addUser()
