@@ -24,8 +24,8 @@ struct HostilePacket {
   var variation = Variation.nothing
 
   /// As `FingerprintLimit.units` says: the most that a hello with a fingerprint may have.
-  static let mostSuites = 108
-  static let mostExtensions = 85
+  static let mostSuites = 117
+  static let mostExtensions = 92
 
   static let all = [
     // Beyond what is fingerprinted, as long as a segment.

@@ -61,8 +61,12 @@ def _flows(options: argparse.Namespace) -> int:
 
     import martlet
 
+    from ._parquet import DICTIONARY
+
     flows, rows = martlet.flows(options.captures, options.plugins or None), 0
-    with _complete(options.output) as hidden, pq.ParquetWriter(hidden, flows.schema, compression="zstd") as writer:
+    with _complete(options.output) as hidden, pq.ParquetWriter(
+        hidden, flows.schema, compression="zstd", dictionary_pagesize_limit=DICTIONARY
+    ) as writer:
         for batch in flows:
             writer.write_batch(batch)
             rows += batch.num_rows
