@@ -188,8 +188,30 @@ public struct Capture: ~Copyable {
     }
     if reason.contains("got 0") { return "\(name) is empty: it is not a capture; record it again" }
     if reason.contains("unknown file format") || reason.contains("bad dump file format") {
+      if let packing = packing(of: path) {
+        return "\(name) is packed by \(packing.name): unpack it first (\(packing.command) \(name))"
+      }
       return "\(name) is not a capture: give a pcap or pcapng file"
     }
     return "\(name) cannot be read: \(reason)"
+  }
+
+  /// What a file begins with that a common program packed, and how it is unpacked beside itself.
+  private static let packings: [(start: [UInt8], name: String, command: String)] = [
+    ([0x1F, 0x8B], "gzip", "gunzip -k"), ([0x28, 0xB5, 0x2F, 0xFD], "zstd", "unzstd"),
+    ([0xFD, 0x37, 0x7A, 0x58, 0x5A, 0], "xz", "unxz -k"), (Array("BZh".utf8), "bzip2", "bunzip2 -k"),
+  ]
+
+  /// How the file was packed; nil where it was not, or cannot be looked at again.
+  private static func packing(of path: String) -> (start: [UInt8], name: String, command: String)? {
+    var status = stat()
+    // What was read of a pipe is gone.
+    guard path != "-", stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+      let file = fopen(path, "rbe")
+    else { return nil }
+    defer { fclose(file) }
+    var start = [UInt8](repeating: 0, count: 6)
+    start.removeLast(start.count - fread(&start, 1, start.count, file))
+    return packings.first { start.starts(with: $0.start) }
   }
 }

@@ -77,6 +77,14 @@ import struct Captures.CaptureBurst
     }
     #expect(try message([]).contains("is empty"))
     #expect(try message(Array("this is a text, no capture at all".utf8)).contains("is not a capture"))
+    // RFC 1952 section 2.3.1 and RFC 8878 section 3.1.1; the others by their programs.
+    let packed: [([UInt8], String)] = [
+      ([0x1F, 0x8B, 8, 0], "gunzip -k"), ([0x28, 0xB5, 0x2F, 0xFD], "unzstd"),
+      ([0xFD] + Array("7zXZ".utf8) + [0], "unxz -k"), (Array("BZh9".utf8), "bunzip2 -k"),
+    ]
+    for (start, command) in packed {
+      #expect(try message(start + [UInt8](repeating: 7, count: 60)).contains("unpack it first (\(command) "))
+    }
     #expect(try message(pcap(link: 189, packets: [])).contains("link type"))
     #expect(throws: Failure.self) { try Capture("/nonexistent/x.pcap").name }
   }
