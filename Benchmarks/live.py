@@ -48,7 +48,8 @@ def main():
     parser.add_argument("--no-huge", action="store_true")
     options = parser.parse_args()
     with common.ordinary_mix() as mix:
-        rows = measure("net_pcap infinite_rx, one queue", common.pcap_device(mix), common.SETS, options)
+        sets = [*common.SETS, ("all", ["--plugins", "all"])]
+        rows = measure("net_pcap infinite_rx, one queue", common.pcap_device(mix), sets, options)
     print()
     rows += measure("net_null, one queue", common.null_device(), common.SETS[:2], options)
     common.save(options.json, rows)
