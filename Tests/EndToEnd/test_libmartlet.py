@@ -566,9 +566,10 @@ def test_models_go_with_their_run(library, tmp_path):
     def held():
         with open("/proc/self/maps") as maps:
             return len(os.listdir("/proc/self/fd")), sum("martlet-model" in line for line in maps)
+    # Other tests of this process may have models of their own.
     before = held()
     for _ in range(20):
         rows, _ = libmartlet.table(library, [CAPTURES / "udp.pcap"], plugin=f"model:file={path}")
         assert rows.column("modelLabel").to_pylist() == ["good"] * 8
     del rows
-    assert held() == before and before[1] == 0
+    assert held() == before
