@@ -204,14 +204,11 @@ public struct Capture: ~Copyable {
 
   /// How the file was packed; nil where it was not, or cannot be looked at again.
   private static func packing(of path: String) -> (start: [UInt8], name: String, command: String)? {
-    var status = stat()
     // What was read of a pipe is gone.
-    guard path != "-", stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
-      let file = fopen(path, "rbe")
-    else { return nil }
-    defer { fclose(file) }
+    guard path != "-", let descriptor = try? OrdinaryFile.open(path) else { return nil }
+    defer { close(descriptor) }
     var start = [UInt8](repeating: 0, count: 6)
-    start.removeLast(start.count - fread(&start, 1, start.count, file))
-    return packings.first { start.starts(with: $0.start) }
+    let count = start.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+    return packings.first { start.prefix(max(count, 0)).starts(with: $0.start) }
   }
 }

@@ -57,18 +57,14 @@ def _complete(path: Path) -> Iterator[Path]:
 
 
 def _flows(options: argparse.Namespace) -> int:
-    import pyarrow.parquet as pq
-
     import martlet
 
-    from ._parquet import DICTIONARY
+    from ._parquet import writer
 
     flows, rows = martlet.flows(options.captures, options.plugins or None), 0
-    with _complete(options.output) as hidden, pq.ParquetWriter(
-        hidden, flows.schema, compression="zstd", dictionary_pagesize_limit=DICTIONARY
-    ) as writer:
+    with _complete(options.output) as hidden, writer(hidden, flows.schema) as file:
         for batch in flows:
-            writer.write_batch(batch)
+            file.write_batch(batch)
             rows += batch.num_rows
     print(f"martlet: {rows} flows in {options.output}", file=sys.stderr)
     return LOST if flows.problems else DONE

@@ -22,6 +22,7 @@ from ._errors import InvalidOption
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from ._flows import Flows
 
@@ -42,6 +43,13 @@ LONGEST_NAME = 200
 NONE = "__HIVE_DEFAULT_PARTITION__"
 
 Key: TypeAlias = "tuple[str, ...]"
+
+
+def writer(path: Path, schema: pa.Schema, compression: str = "zstd") -> pq.ParquetWriter:
+    """A writer of a file of flows, as all files of this package are written."""
+    import pyarrow.parquet as pq
+
+    return pq.ParquetWriter(path, schema, compression=compression, dictionary_pagesize_limit=DICTIONARY)
 
 
 def write(
@@ -229,25 +237,21 @@ class _Files:
                 self._close(partition)
 
     def _writer(self, key: Key, partition: _Partition, schema: pa.Schema) -> Any:
-        import pyarrow.parquet as pq
-
         if partition.writer is None:
             if self._open >= MOST_OPEN:
                 self._close(next(one for one in self._partitions.values() if one.writer is not None))
             folder = self._root.joinpath(*key)
             folder.mkdir(parents=True, exist_ok=True)
-            partition.writer = pq.ParquetWriter(
-                folder / f"flows-{partition.files}.parquet", schema, compression=self._compression,
-                dictionary_pagesize_limit=DICTIONARY)
+            partition.writer = writer(folder / f"flows-{partition.files}.parquet", schema, self._compression)
             partition.files += 1
             self._open += 1
         return partition.writer
 
     def _close(self, partition: _Partition) -> None:
-        writer, partition.writer, partition.rows_written = partition.writer, None, 0
-        if writer is not None:
+        open_writer, partition.writer, partition.rows_written = partition.writer, None, 0
+        if open_writer is not None:
             self._open -= 1
-            writer.close()
+            open_writer.close()
 
 
 def _move(staging: Path, target: Path) -> Iterator[str]:

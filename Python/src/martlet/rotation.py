@@ -14,7 +14,7 @@ from types import TracebackType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ._parquet import DICTIONARY
+from ._parquet import writer
 
 #: Rows that are gathered before they are written: a row group.
 ROW_GROUP = 65536
@@ -89,8 +89,7 @@ class ParquetRotation:
             self._number += 1
             self._path = self.folder / f"flows-{self._stamp}-{os.getpid()}-{self._number:06}.parquet"
             self._hidden = self._path.with_name(f".{self._path.name}.part")
-            self._writer = pq.ParquetWriter(
-                self._hidden, table.schema, compression=self.compression, dictionary_pagesize_limit=DICTIONARY)
+            self._writer = writer(self._hidden, table.schema, self.compression)
         self._writer.write_table(table, row_group_size=ROW_GROUP)
 
     def _close(self) -> None:
